@@ -1,0 +1,1 @@
+"""soundgate: reproducible audio machine-learning experiments behind exit gates."""

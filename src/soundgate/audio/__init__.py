@@ -1,0 +1,1 @@
+"""Pure signal code; `io` alone touches audio files."""

@@ -1,0 +1,189 @@
+"""What a compressed stream (FLAC, Ogg, MP3) declares, held against the frames or pages that are there."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from soundgate.audio.containers import ContainerError, Declared
+
+_BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_KBPS = {
+    1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+# With a Xing/LAME header a decoder drops the encoder's delay (576 to 2,257 samples) and the last frame's
+# padding, without one at most its own delay.
+_MP3_DELAY_AND_PADDING = 4 * 1152
+_MP3_DECODER_DELAY = 529
+
+
+def without_id3(content: bytes) -> bytes:
+    """Return the content behind any ID3v2 tags at its start."""
+    while content[:3] == b"ID3" and len(content) >= 10:
+        size = 0
+        for byte in content[6:10]:
+            size = size << 7 | byte & 0x7F
+        content = content[10 + size + (10 if content[5] & 0x10 else 0) :]
+    return content
+
+
+def read_stream(content: bytes) -> tuple[Declared, bytes] | None:
+    """Return what a compressed stream declares, and the bytes to decode.
+
+    Args:
+        content: the whole file, without ID3 tags at its start.
+
+    Returns:
+        The declaration and the content to hand to the decoder, or None where it is none of FLAC, Ogg, MP3.
+        A FLAC stream's total is blanked in it, so that the decoder goes on to the true end of the stream.
+
+    Raises:
+        ContainerError: the stream is cut, damaged or malformed.
+    """
+    try:
+        if content[:4] == b"fLaC":
+            return _read_flac(content)
+        if content[:4] == b"OggS":
+            return _read_ogg(content), content
+        return _read_mp3(content)
+    except (struct.error, IndexError) as error:
+        raise ContainerError("truncated: the file ends inside its header") from error
+
+
+def _read_flac(content: bytes) -> tuple[Declared, bytes]:
+    """Find STREAMINFO among the metadata blocks.
+
+    Source: RFC 9639, section 8.2 (fields of the STREAMINFO block).
+    """
+    position = 4
+    while position + 4 <= len(content):
+        kind, size = content[position] & 0x7F, int.from_bytes(content[position + 1 : position + 4], "big")
+        body = position + 4
+        if kind == 0 and size >= 34:
+            fields = struct.unpack_from(">Q", content, body + 10)[0]
+            total, bits = fields & (1 << 36) - 1, (fields >> 36 & 31) + 1
+            md5 = content[body + 18 : body + 34]
+            unbounded = struct.pack(">Q", fields >> 36 << 36)
+            content = content[: body + 10] + unbounded + content[body + 18 :]
+            declared = Declared("FLAC", total or None, md5=md5 if any(md5) else None, bits=bits)
+            return declared, content
+        if content[position] & 0x80:
+            break
+        position = body + size
+    raise ContainerError("unreadable: FLAC without a STREAMINFO block")
+
+
+def _ogg_crc(page: bytes) -> int:
+    """Return an Ogg page's checksum (polynomial 0x04C11DB7, most significant bit first, start 0).
+
+    Source: RFC 3533, section 6. zlib's CRC-32 is the same polynomial on mirrored bits.
+    """
+    blank = page[:22] + bytes(4) + page[26:]
+    mirrored = zlib.crc32(blank.translate(_BIT_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+def _read_ogg(content: bytes) -> Declared:
+    position, serial, sequence, granule, closed, head = 0, None, 0, 0, False, b""
+    while position < len(content):
+        header = struct.unpack_from("<4sBBqIIIB", content, position)
+        magic, _, flags, at, own_serial, number, crc, segments = header
+        lacing = content[position + 27 : position + 27 + segments]
+        end = position + 27 + segments + sum(lacing)
+        if magic != b"OggS" or end > len(content) or len(lacing) < segments:
+            raise ContainerError(f"truncated: Ogg page {sequence} is cut or damaged")
+        page = content[position:end]
+        if serial is None:
+            serial, sequence, head = own_serial, number, page[27 + segments :]
+        if own_serial != serial or closed:
+            raise ContainerError("unreadable: several Ogg streams in one file")
+        if number != sequence or _ogg_crc(page) != crc:
+            raise ContainerError(f"truncated: Ogg page {sequence} is missing or damaged")
+        granule = at if at >= 0 else granule
+        closed = bool(flags & 4)
+        position, sequence = end, sequence + 1
+    if not closed:
+        raise ContainerError("truncated: Ogg stream without its last page")
+    if head[:8] == b"OpusHead":
+        # Opus counts at 48 kHz whatever rate the decoder gives: what the pages hold is known to be whole.
+        return Declared("Ogg Opus", None)
+    return Declared("Ogg", granule)
+
+
+def _mp3_frame(content: bytes, position: int) -> tuple[int, int, tuple[int, int]] | None:
+    """Return (bytes, sample frames, (version, rate index)) of the Layer III frame at a position, if any."""
+    header = content[position : position + 4]
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
+    version, layer, kbps, rate = header[1] >> 3 & 3, header[1] >> 1 & 3, header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or layer != 1 or kbps in (0, 15) or rate == 3:
+        return None
+    samples = 1152 if version == 3 else 576
+    bits_per_second = _KBPS[1 if version == 3 else 2][kbps] * 1000
+    size = samples // 8 * bits_per_second // _RATES[version][rate] + (header[2] >> 1 & 1)
+    return size, samples, (version, rate)
+
+
+def _next_mp3_frame(content: bytes, position: int, kind: tuple[int, int]) -> int:
+    """Return where the next pair of like frames starts, or the content's length."""
+    while (position := content.find(b"\xff", position)) >= 0:
+        frame = _mp3_frame(content, position)
+        if frame and frame[2] == kind:
+            follower = _mp3_frame(content, position + frame[0])
+            if (follower and follower[2] == kind) or position + frame[0] == len(content):
+                return position
+        position += 1
+    return len(content)
+
+
+def _xing_frames(frame: bytes) -> int | None:
+    """Return the frame count of a Xing/Info header, 0 where the header leaves it out, None without one."""
+    at = max(frame.find(b"Xing", 0, 48), frame.find(b"Info", 0, 48))
+    if at < 0:
+        return None
+    flags, count = struct.unpack_from(">II", frame, at + 4)
+    return count if flags & 1 else 0
+
+
+def _read_mp3(content: bytes) -> tuple[Declared, bytes] | None:
+    """Count the frames of an MPEG Layer III stream; None where it is not one.
+
+    Source: ISO/IEC 11172-3, section 2.4.1.3 (frame header).
+    """
+    first = _mp3_frame(content, 0)
+    if first is None:
+        position = content.find(b"\xff") if not content[:1].strip(b"\0") else -1
+        first = _mp3_frame(content, position) if position >= 0 else None
+        if first is None:
+            return None
+        content = content[position:]
+    if _next_mp3_frame(content, 0, first[2]) != 0:
+        return None
+    kind, promised = first[2], _xing_frames(content[: first[0]])
+    position, frames = (0, 0) if promised is None else (first[0], 0)
+    while position < len(content):
+        frame = _mp3_frame(content, position)
+        if frame is None or frame[2] != kind:
+            position = _next_mp3_frame(content, position + 1, kind)
+            continue
+        if position + frame[0] > len(content):
+            raise ContainerError(f"truncated: the last of {frames + 1} MP3 frames is cut")
+        position, frames = position + frame[0], frames + 1
+    if promised and frames < promised - 1:
+        raise ContainerError(f"truncated: MP3 header declares {promised} frames, {frames} are there")
+    samples = frames * first[1]
+    if promised is not None:
+        return Declared("MP3", samples, shortfall=_MP3_DELAY_AND_PADDING), content
+    counting = _counting_frame(content, frames)
+    return Declared("MP3", samples, shortfall=_MP3_DECODER_DELAY, counting_frame=counting), content
+
+
+def _counting_frame(content: bytes, frames: int) -> bytes:
+    """Return a Xing frame stating the true count, without which libsndfile guesses and may cut the end."""
+    version_1, mono = content[1] >> 3 & 3 == 3, content[3] >> 6 == 3
+    side_info = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}[version_1, mono]
+    header = bytes([0xFF, content[1] | 1, 0x90 | content[2] & 0x0C, content[3]])
+    size = _mp3_frame(header, 0)[0]
+    return (header + bytes(side_info) + b"Xing" + struct.pack(">II", 1, frames)).ljust(size, b"\0")

@@ -1,0 +1,1 @@
+"""Codecs behind one contract, and the store their latents go to."""

@@ -1,0 +1,122 @@
+"""Parameter sections: read from the composed ``params.yaml``, checked, frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from soundgate.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PARAMS_FILE = "params.yaml"
+
+
+class Section(BaseModel):
+    """Base of every section's model: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoSettings(Section):
+    """The section of a stage that has no settings of its own."""
+
+
+def load_section(section: str, model: type[Model], params_path: str | Path = PARAMS_FILE) -> Model:
+    """Read one section of the parameters into its model.
+
+    Args:
+        section: dotted path of the section, e.g. ``"structure.split"``.
+        model: the section's frozen pydantic model, with ``extra="forbid"``.
+        params_path: the composed parameters.
+
+    Returns:
+        A validated instance of ``model``.
+
+    Raises:
+        ConfigError: the file or the section is missing, a key is unknown or missing, a value is out of range.
+    """
+    assert model.model_config.get("extra") == "forbid" and model.model_config.get("frozen"), model
+    return parse_section(section, read_section(section, params_path), model)
+
+
+def read_section(section: str, params_path: str | Path = PARAMS_FILE) -> dict:
+    """Return one section as it stands, for a reader that checks it by a model of its own (a codec).
+
+    Raises:
+        ConfigError: the file or the section is missing.
+    """
+    values = _find(read_params(params_path), section, params_path)
+    if not isinstance(values, dict):
+        raise ConfigError(section, expected="a section of parameters", found=repr(values))
+    return values
+
+
+def parse_section(section: str, values: dict, model: type[Model]) -> Model:
+    """Validate the values of one section; see ``load_section``."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _explain(section, model, error) from error
+
+
+def load_seed(params_path: str | Path = PARAMS_FILE) -> int:
+    """Return the experiment's ``seed``.
+
+    Raises:
+        ConfigError: it is missing or not a whole number of at least 0.
+    """
+    seed = _find(read_params(params_path), "seed", params_path)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError("seed", expected="a whole number of at least 0", found=repr(seed))
+    return seed
+
+
+def read_params(params_path: str | Path = PARAMS_FILE) -> dict:
+    """Read the whole of the composed parameters.
+
+    Raises:
+        ConfigError: the file is missing or not a YAML mapping.
+    """
+    remedy = "Write it with: python -m soundgate.compose"
+    path = Path(params_path)
+    if not path.is_file():
+        raise ConfigError(path, expected="the composed parameters", found="no such file", remedy=remedy)
+    try:
+        params = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(path, expected="YAML", found=reason, remedy=remedy) from error
+    if not isinstance(params, dict):
+        raise ConfigError(path, expected="a YAML mapping", found=type(params).__name__, remedy=remedy)
+    return params
+
+
+def _find(params: dict, dotted: str, params_path: str | Path) -> object:
+    value: object = params
+    for depth, key in enumerate(dotted.split(".")):
+        if not isinstance(value, dict) or key not in value:
+            reached = ".".join(dotted.split(".")[:depth]) or "the top level"
+            found = ", ".join(value) if isinstance(value, dict) else repr(value)
+            raise ConfigError(dotted, expected=f"this key in {params_path}", found=f"{found} under {reached}")
+        value = value[key]
+    return value
+
+
+def _explain(section: str, model: type[BaseModel], error: ValidationError) -> ConfigError:
+    problems = error.errors()
+    keys = [".".join([section, *map(str, problem["loc"])]) for problem in problems]
+    first = problems[0]
+    if first["type"] == "extra_forbidden":
+        known = f" ({', '.join(model.model_fields)})" if len(first["loc"]) == 1 else ""
+        expected, found = f"a known key{known}", f"an unknown one, with value {first['input']!r}"
+    elif first["type"] == "missing":
+        expected, found = "a value", "no such key"
+    else:
+        expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        found = repr(first["input"])
+    others = f"Also wrong: {', '.join(keys[1:])}." if len(keys) > 1 else ""
+    return ConfigError(keys[0], expected=expected, found=found, remedy=others)

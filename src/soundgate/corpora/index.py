@@ -1,0 +1,173 @@
+"""The index table of a corpus: one row for each usable file, and the list of those refused."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from soundgate.audio.io import read_audio
+from soundgate.console import logger
+from soundgate.errors import AudioError, CorpusError, FormatError
+from soundgate.execution import map_items
+from soundgate.files import atomic_path, sha256_of
+
+COLUMN_TYPES = {
+    "utt_id": "str",
+    "speaker_id": "str",
+    "path": "str",
+    "sha256": "str",
+    "samples": "int64",
+    "sample_rate": "int64",
+    "channels": "int64",
+    "duration_s": "float64",
+}
+REJECTED_COLUMNS = ["path", "reason"]
+INDEX_NAME = "index.parquet"
+REJECTED_NAME = "rejected.csv"
+
+
+class Entry(NamedTuple):
+    """One file of a corpus before it was read.
+
+    Args:
+        utt_id: the utterance's wished-for name.
+        speaker_id: who speaks (or plays).
+        path: the audio file.
+    """
+
+    utt_id: str
+    speaker_id: str
+    path: Path
+
+
+def build_index(entries: Iterable[Entry], description: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read every file of a corpus and tabulate the usable ones.
+
+    Args:
+        entries: (utterance id, speaker id, path) of each file; ids are made safe for file names and unique.
+        description: what the corpus is called in progress and errors.
+
+    Returns:
+        The index, sorted by ``utt_id``, with the columns of ``COLUMN_TYPES`` (``path`` relative to the
+        working directory, POSIX; ``samples`` a channel), and the rejected files with reasons: what
+        `read_audio` refuses, and content that another file already gave.
+
+    Raises:
+        CorpusError: no usable file is left.
+    """
+    entries = sorted((Entry(*entry) for entry in entries), key=lambda entry: (entry.utt_id, str(entry.path)))
+    rows, rejected, first_with = [], [], {}
+    # Worker processes outlive a change of the working directory, so their paths are absolute.
+    measured = map_items(_measure, [Path(entry.path).absolute() for entry in entries], description)
+    for entry, facts in zip(entries, measured, strict=True):
+        path = relative_path(entry.path)
+        if isinstance(facts, str):
+            rejected.append((path, facts))
+        elif facts["sha256"] in first_with:
+            rejected.append((path, f"duplicate content of {first_with[facts['sha256']]}"))
+        else:
+            first_with[facts["sha256"]] = path
+            rows.append({"utt_id": entry.utt_id, "speaker_id": entry.speaker_id, "path": path} | facts)
+    if not rows:
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in rejected[:3]) or "no files"
+        raise CorpusError(description, expected="at least one usable audio file", found=reasons)
+    if rejected:
+        logger.warning("%s: %d of %d files rejected", description, len(rejected), len(entries))
+    for row, utt_id in zip(rows, unique_ids(row["utt_id"] for row in rows), strict=True):
+        row["utt_id"] = utt_id
+    index = pd.DataFrame(rows).astype(COLUMN_TYPES)[list(COLUMN_TYPES)]
+    return index.sort_values("utt_id", ignore_index=True), pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
+
+
+def _measure(path: Path) -> dict | str:
+    """Return a file's facts, or the reason why it must not be used."""
+    try:
+        audio = read_audio(path)
+        sha256 = sha256_of(path)
+    except AudioError as error:
+        return error.found
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    channels, samples = audio.wav.shape
+    return {
+        "sha256": sha256,
+        "samples": samples,
+        "sample_rate": audio.sample_rate,
+        "channels": channels,
+        "duration_s": samples / audio.sample_rate,
+    }
+
+
+def relative_path(path: str | Path) -> str:
+    """Return a path relative to the working directory, with forward slashes and symbolic links kept."""
+    return Path(os.path.relpath(path)).as_posix()
+
+
+def safe_id(text: str) -> str:
+    """Return an id usable as a file name: letters, digits, ``.``, ``_``, ``-``, not starting with a dot."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".")[:120] or "_"
+
+
+def unique_ids(wished: Iterable[str]) -> list[str]:
+    """Return safe ids in the given order, where a repeated one gets ``-2``, ``-3``, ...
+
+    Args:
+        wished: ids in a fixed order, which decides who keeps the bare name.
+
+    Returns:
+        As many ids, all different even on file systems that ignore case.
+    """
+    taken, result = set(), []
+    for text in wished:
+        base = candidate = safe_id(text)
+        number = 1
+        while candidate.casefold() in taken:
+            number += 1
+            candidate = f"{base}-{number}"
+        taken.add(candidate.casefold())
+        result.append(candidate)
+    return result
+
+
+def write_corpus(folder: str | Path, index: pd.DataFrame, rejected: pd.DataFrame) -> None:
+    """Write ``index.parquet`` and ``rejected.csv`` (with its header even when empty) into a folder."""
+    folder = Path(folder)
+    with atomic_path(folder / INDEX_NAME) as temporary:
+        index.to_parquet(temporary, index=False, compression="zstd")
+    with atomic_path(folder / REJECTED_NAME) as temporary:
+        rejected.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_index(folder: str | Path) -> pd.DataFrame:
+    """Read a corpus's index and hold it against its format.
+
+    Args:
+        folder: what `write_corpus` wrote to.
+
+    Returns:
+        The index, sorted by ``utt_id``.
+
+    Raises:
+        FormatError: the file is missing or unreadable, a column is missing or of another type, ids repeat, or
+            there are no rows.
+    """
+    path = Path(folder) / INDEX_NAME
+    try:
+        index = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise FormatError(path, expected="an index table", found=str(error)) from error
+    missing = [column for column in COLUMN_TYPES if column not in index]
+    if missing:
+        raise FormatError(path, expected=f"columns {list(COLUMN_TYPES)}", found=f"without {missing}")
+    try:
+        typed = index.astype(COLUMN_TYPES)
+    except (TypeError, ValueError) as error:
+        raise FormatError(path, expected=f"types {COLUMN_TYPES}", found=str(error)) from error
+    if typed.empty or typed["utt_id"].duplicated().any() or index[list(COLUMN_TYPES)].isna().any(axis=None):
+        raise FormatError(path, expected="rows with unique utt_id", found="repeats, gaps or no rows at all")
+    return typed.sort_values("utt_id", ignore_index=True)

@@ -1,0 +1,81 @@
+"""LibriSpeech from its mirrors: downloaded, checked, unpacked, listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from soundgate.corpora.archives import unpack
+from soundgate.corpora.download import download
+from soundgate.corpora.folder import folder_entries
+from soundgate.corpora.index import Entry
+from soundgate.errors import ConfigError
+
+
+class Archive(BaseModel):
+    """One subset's archive.
+
+    Args:
+        urls: mirrors, tried in turn.
+        checksum: ``"md5:<hex>"`` or ``"sha256:<hex>"``.
+        size: in bytes, when known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    urls: list[str] = Field(min_length=1)
+    checksum: str = Field(pattern=r"^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")
+    size: int | None = Field(default=None, ge=1)
+
+
+class LibriSpeechSource(BaseModel):
+    """The source list of LibriSpeech; see ``sources/librispeech.yaml``.
+
+    Args:
+        archives: subset name to its archive.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    archives: dict[str, Archive]
+
+
+def librispeech_entries(
+    source_list: str | Path, subsets: list[str], folder: str | Path, work_folder: str | Path
+) -> list[Entry]:
+    """Download and unpack subsets of LibriSpeech and list their files.
+
+    Killed at any instant, the next call goes on: finished archives and parts of one stay in the work folder.
+
+    Args:
+        source_list: mirrors and checksums, see `LibriSpeechSource`.
+        subsets: which archives of the list.
+        folder: each subset is unpacked into a folder of its name below it.
+        work_folder: holds the archives.
+
+    Returns:
+        The entries of all subsets.
+
+    Raises:
+        ConfigError: the source list is wrong or lacks a subset.
+        DownloadError: an archive cannot be had as promised.
+        CorpusError: an archive is corrupt, unsafe or without audio.
+    """
+    try:
+        text = Path(source_list).read_text(encoding="utf-8")
+        archives = LibriSpeechSource.model_validate(YAML(typ="safe").load(text)).archives
+    except (OSError, YAMLError, ValidationError) as error:
+        raise ConfigError(source_list, expected="a source list of LibriSpeech", found=str(error)) from error
+    unknown = [subset for subset in subsets if subset not in archives]
+    if unknown:
+        raise ConfigError("subsets", expected=f"some of {sorted(archives)}", found=str(unknown))
+    entries = []
+    for subset in subsets:
+        archive = archives[subset]
+        path = Path(work_folder) / f"{subset}.tar.gz"
+        download(archive.urls, path, archive.checksum, archive.size)
+        entries += folder_entries(unpack(path, Path(folder) / subset))
+    return entries

@@ -1,0 +1,74 @@
+"""What every stage command shares: logging, errors in one line, paths as options, deterministic PyTorch."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from soundgate.console import logger, set_up_logging
+from soundgate.errors import SoundgateError
+
+
+def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function the command of the DVC stage ``name``.
+
+    The function's docstring is its help. A ``SoundgateError`` ends the process with exit code 1 and one red
+    line; anything else is a defect of ours and keeps its traceback.
+
+    Args:
+        name: the stage, ``structure-split`` for ``stages/structure/split.py``.
+    """
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(**options: object) -> None:
+            set_up_logging()
+            started = time.monotonic()
+            with errors_in_one_line():
+                function(**options)
+            logger.info("%s: done in %.1f s", name, time.monotonic() - started)
+
+        return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
+
+    return decorate
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Turn a ``SoundgateError`` into one red line on standard error and exit code 1."""
+    try:
+        yield
+    except SoundgateError as error:
+        click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+def input_option(name: str, help_text: str, multiple: bool = False) -> Callable:
+    """Return an option for a file or folder the stage reads; it must exist."""
+    kind = click.Path(exists=True, path_type=Path)
+    return click.option(f"--{name}", type=kind, required=True, multiple=multiple, help=help_text)
+
+
+def output_option(name: str, help_text: str) -> Callable:
+    """Return an option for a file or folder the stage writes."""
+    return click.option(f"--{name}", type=click.Path(path_type=Path), required=True, help=help_text)
+
+
+def deterministic_torch(seed: int) -> None:
+    """Seed PyTorch and make it refuse algorithms that give other values on a second run.
+
+    On a GPU an operation that has only such algorithms warns and goes on.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.backends.cudnn.benchmark = False

@@ -1,0 +1,1 @@
+"""One package for each track; a track never imports another."""

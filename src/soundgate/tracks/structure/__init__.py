@@ -1,0 +1,1 @@
+"""Do codec latents hold reusable local structure?"""

@@ -1,0 +1,77 @@
+"""The ceiling: how much of the innovation a small multilayer perceptron finds in the same context."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.tracks.structure.nulls import choose_utterances
+from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN, Sequences
+from soundgate.tracks.structure.settings import CeilingSettings
+from soundgate.tracks.structure.targets import Targets
+
+STAGE = "structure-metrics ceiling"
+
+
+def ceiling_gain(targets: Targets, window: int, lag: int, settings: CeilingSettings, seed: int) -> float | None:
+    """Train a one-hidden-layer network on flattened windows to predict the innovation; return its held-out gain.
+
+    Args:
+        targets: frames and innovations.
+        window: W.
+        lag: frames between the context's end and the target.
+        settings: the network and its training; at most ``max_frames`` frames are used.
+        seed: the experiment's.
+
+    Returns:
+        1 - squared error / squared error of the train mean on eval frames, of the epoch best on the hold-out;
+        None without epochs. It is a lower bound of what nonlinear prediction can reach, not a proof of its absence.
+    """
+    if settings.epochs == 0:
+        return None
+    chosen = choose_utterances(targets.sequences, settings.max_frames, seed)
+    sequences = targets.sequences.subset(chosen)
+    z, e = _in_memory(targets, chosen, sequences)
+    split = sequences.split[sequences.utterance]
+    valid = sequences.valid(targets.history)
+    parts = {s: torch.from_numpy(np.flatnonzero(valid & (split == s))) for s in (TRAIN, HOLDOUT, EVAL)}
+    torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(),
+        torch.nn.Linear(window * z.shape[1], settings.hidden),
+        torch.nn.GELU(),
+        torch.nn.Linear(settings.hidden, z.shape[1]),
+    )
+    mean = e[parts[TRAIN]].mean(0)
+    offsets = lag + torch.arange(window)
+    predict = lambda rows: model(z[rows[:, None] - offsets])  # noqa: E731
+    best = (-np.inf, float("nan"))
+    generator = keyed_generator(seed, STAGE, "order")
+    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    for _ in range(settings.epochs):
+        order = torch.from_numpy(generator.permutation(len(parts[TRAIN])))
+        for rows in parts[TRAIN][order].split(settings.batch_size):
+            optimiser.zero_grad()
+            torch.nn.functional.mse_loss(predict(rows), e[rows] - mean).backward()
+            optimiser.step()
+        scores = [_gain(predict, e, mean, parts[s], settings.batch_size) for s in (HOLDOUT, EVAL)]
+        best = max(best, (scores[0], scores[1]))
+    return best[1]
+
+
+def _in_memory(targets: Targets, chosen: np.ndarray, sequences: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the z-scored frames and the innovations of the chosen utterances, float32 ``[n, D]`` each."""
+    z = np.concatenate([targets.frames(chunk.x) for chunk in sequences.chunks()])
+    full = targets.sequences
+    e = np.concatenate([targets.innovations[full.starts[u] : full.starts[u + 1]] for u in chosen])
+    return torch.from_numpy(z.astype(np.float32)), torch.from_numpy(e.astype(np.float32))
+
+
+@torch.no_grad()
+def _gain(predict, e: torch.Tensor, mean: torch.Tensor, rows: torch.Tensor, batch_size: int) -> float:
+    error = baseline = 0.0
+    for some in rows.split(batch_size):
+        error += float((e[some] - mean - predict(some)).square().sum())
+        baseline += float((e[some] - mean).square().sum())
+    return 1 - error / baseline if baseline > 0 else -np.inf

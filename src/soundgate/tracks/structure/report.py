@@ -1,0 +1,166 @@
+"""The report of Phase 0, for people: decision first, then why, then everything measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from soundgate.tracks.structure.decision import leading_condition
+from soundgate.tracks.structure.tables import metrics_table
+
+MEANING = {
+    "variance_ratio": "SSE within clusters / SSE total of the differences, in-sample",
+    "excluded_mass": "share of train frames in clusters too small to count",
+    "cross_speaker_degradation": "loss from speakers fitted on to new ones",
+    "slice_high_energy": "the ratio on frames above the median energy",
+    "slice_medial": "the ratio away from the utterance's ends",
+    "random_baseline": "distance from 1 of the ratio of a random assignment",
+    "gain": "lower 95 % bound of the innovation's variance explained, new speakers",
+    "p_swap": "corrected p against contexts of other utterances",
+    "p_surrogate": "corrected p against linear-Gaussian surrogates",
+    "gain_without_confounds": "the gain's lower bound once energy and position are taken out",
+}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the analysis stood on: codec name, corpus index, rejected files, utterances encoded."""
+
+    codec: str
+    index: pd.DataFrame
+    rejected: pd.DataFrame
+    encoded: pd.DataFrame
+
+
+def report_markdown(metrics: dict, decision: dict, provenance: Provenance) -> str:
+    """Return the report in Markdown."""
+    parts = [
+        f"# Phase 0: does `{provenance.codec}` hold reusable local structure?",
+        "",
+        *_verdicts(decision),
+        "",
+    ]
+    for name, title in (("sound", "The sound decision"), ("seed", "The seed's decision")):
+        parts += [f"## {title}", "", *_criteria(decision[name]), ""]
+    parts += ["## Measured, by condition and lag", "", _markdown_table(_short_table(metrics)), ""]
+    parts += ["## What the numbers stand on", "", *(f"- {line}" for line in _facts(metrics, provenance)), ""]
+    parts += ["## Files left out", "", *_rejections(provenance), ""]
+    return "\n".join(parts)
+
+
+def report_text(metrics: dict, decision: dict, provenance: Provenance) -> str:
+    """Return the report as plain text: the Markdown's content, its tables aligned."""
+    lines = [f"PHASE 0 REPORT: {provenance.codec}", "=" * 78, ""]
+    lines += [line.replace("**", "").replace("`", "") for line in _verdicts(decision)]
+    for name in ("sound", "seed"):
+        leader = leading_condition(decision[name])
+        lines += ["", f"{name.upper()} CRITERIA, condition {leader}", "-" * 78]
+        for criterion, v in decision[name]["criteria"][leader].items():
+            state = "pass" if v["pass"] else "FAIL"
+            lines.append(f"  {state}  {criterion:28} {_number(v['value']):>10}  {_bound(v):>10}")
+    lines += ["", "MEASURED", "-" * 78, _short_table(metrics).to_string(index=False)]
+    lines += ["", "STANDS ON", "-" * 78, *(f"  {line}" for line in _facts(metrics, provenance))]
+    lines += ["", "FILES LEFT OUT", "-" * 78, *(line.replace("`", "") for line in _rejections(provenance))]
+    return "\n".join(lines) + "\n"
+
+
+def _verdicts(decision: dict) -> list[str]:
+    lines = []
+    for name, who in (("sound", "Sound decision"), ("seed", "Seed's decision")):
+        d = decision[name]
+        why = (
+            f"by {', '.join(d['passing_conditions'])}"
+            if d["pass"]
+            else "; ".join(
+                f"`{condition}` first fails `{criterion}`" for condition, criterion in d["first_failed"].items()
+            )
+        )
+        lines.append(f"- **{who}: {'PASS' if d['pass'] else 'FAIL'}** ({why})")
+    if decision["seed"]["pass"] != decision["sound"]["pass"]:
+        lines.append("- The two decisions differ: the sound one is the one to act on (docs/structure.md says why).")
+    return lines
+
+
+def _criteria(decision: dict) -> list[str]:
+    leader = leading_condition(decision)
+    rows = pd.DataFrame(
+        [
+            {
+                "criterion": criterion,
+                "value": _number(v["value"]),
+                "needs": _bound(v),
+                "": "pass" if v["pass"] else "**FAIL**",
+                "meaning": MEANING.get(criterion, f"the ratio at lag {criterion.rsplit('_', 1)[-1]}"),
+            }
+            for criterion, v in decision["criteria"][leader].items()
+        ]
+    )
+    return [f"Leading condition: `{leader}`.", "", _markdown_table(rows)]
+
+
+def _short_table(metrics: dict) -> pd.DataFrame:
+    table = metrics_table(metrics)
+    names = {
+        "condition": "condition",
+        "lag": "lag",
+        "seed_variance_ratio_train": "VR train",
+        "seed_variance_ratio_eval": "VR eval",
+        "gain": "gain",
+        "gain_ci_low": "low",
+        "gain_ci_high": "high",
+        "gain_seen": "gain seen",
+        "gain_without_confounds": "no confounds",
+        "nats_per_frame": "nats/frame",
+        "p_swap": "p swap",
+        "p_surrogate": "p surrogate",
+    }
+    table = table[list(names)].rename(columns=names)
+    return table.apply(lambda column: column.map(lambda v: v if isinstance(v, (str, int)) else _number(v)))
+
+
+def _facts(metrics: dict, provenance: Provenance) -> list[str]:
+    frames, floor = metrics["frames"], metrics["linear_floor_r2"]
+    speaker = metrics["speaker_condition_gain"]
+    skipped = len(provenance.index) - len(provenance.encoded)
+    return [
+        f"{len(provenance.index)} utterances of {provenance.index['speaker_id'].nunique()} speakers, "
+        f"{provenance.index['duration_s'].sum() / 3600:.2f} h; {len(provenance.rejected)} files rejected, "
+        f"{skipped} utterances skipped as too short.",
+        f"{metrics['dim']} dimensions; frames with full context: {frames['train_frames']} train, "
+        f"{frames['holdout_frames']} hold-out, {frames['eval_frames']} eval; "
+        f"speakers: {frames['train_speakers']} train, {frames['eval_speakers']} eval.",
+        f"Floor: a linear model of {metrics['linear_order']} past frames explains "
+        f"{_interval(floor)} of a new speaker's frames; gains are shares of what it leaves.",
+        f"Ceiling: a small network finds {_number(metrics['ceiling_gain'])} of the innovation in the same context.",
+        f"Knowing only who speaks explains {_interval(speaker)} of the innovation (hold-out utterances).",
+        "Intervals are 95 %, over speakers, models frozen"
+        + (
+            f"; with {frames['eval_speakers']} eval speakers, jackknife with Student's t."
+            if frames["eval_speakers"] < 20
+            else "."
+        ),
+    ]
+
+
+def _rejections(provenance: Provenance) -> list[str]:
+    if not len(provenance.rejected):
+        return ["None."]
+    return [f"- `{row.path}`: {row.reason}" for row in provenance.rejected.itertuples()]
+
+
+def _interval(estimate: dict) -> str:
+    return f"{_number(estimate['value'])} [{_number(estimate['ci_low'])}, {_number(estimate['ci_high'])}]"
+
+
+def _bound(v: dict) -> str:
+    return f"{'<=' if v['side'] == 'below' else '>='} {v['threshold']:g}"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None or pd.isna(value) else f"{value:.4f}"
+
+
+def _markdown_table(table: pd.DataFrame) -> str:
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -1,0 +1,1 @@
+"""Stages that build the corpora of a profile."""

@@ -1,0 +1,27 @@
+"""Build the speech corpus."""
+
+import shutil
+from pathlib import Path
+
+from soundgate.config import load_section
+from soundgate.corpora.speech import SpeechSettings, build_speech_corpus
+from soundgate.errors import ConfigError
+from soundgate.scratch import downloads_folder
+from soundgate.stage import input_option, output_option, stage_command
+
+
+@stage_command("corpus-speech")
+@input_option("origin", "The source list, or the folder of audio; the same as corpus.speech.origin.")
+@output_option("out", "Folder for the audio, index.parquet and rejected.csv.")
+def main(origin: Path, out: Path) -> None:
+    """Build the speech corpus: audio and an index of utterances, with every rejected file and why."""
+    settings = load_section("corpus.speech", SpeechSettings)
+    if Path(settings.origin) != origin:
+        raise ConfigError("--origin", expected=f"corpus.speech.origin, {settings.origin}", found=str(origin))
+    # The index names the audio by its final path, so it is made there; only downloads outlive a kill.
+    shutil.rmtree(out, ignore_errors=True)
+    build_speech_corpus(settings, out, downloads_folder("corpus-speech"))
+
+
+if __name__ == "__main__":
+    main()

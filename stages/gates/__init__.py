@@ -1,0 +1,1 @@
+"""Stages over the gates of all tracks."""

@@ -1,0 +1,1 @@
+"""Stages of track `structure`: do codec latents hold reusable local structure?"""

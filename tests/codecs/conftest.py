@@ -1,0 +1,76 @@
+"""Codecs with random weights, built once for all tests, and sounds to run through them."""
+
+import pytest
+import torch
+
+from soundgate.codecs.gain_shape.synthetic import speech_like
+from soundgate.codecs.registry import load_codec
+
+CASES = {
+    "gain_shape_75": ("gain_shape", {"frame_rate": 75}),
+    "gain_shape_12.5": ("gain_shape", {"frame_rate": 12.5}),
+    "mimi_encoder": ("mimi", {"weights": "random", "latent_space": "encoder"}),
+    "mimi_projected": ("mimi", {"weights": "random", "latent_space": "projected"}),
+    "encodec": ("encodec", {"weights": "random"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small products on one thread: on a busy machine several would mostly wait for each other."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """Codec name and settings of each case."""
+    return CASES
+
+
+@pytest.fixture(scope="session")
+def load_case():
+    """A codec of a case, built at its first use."""
+    built = {}
+
+    def load(case: str):
+        if case not in built:
+            name, settings = CASES[case]
+            built[case] = load_codec(name, settings)
+        return built[case]
+
+    return load
+
+
+@pytest.fixture(params=list(CASES))
+def codec(request, load_case):
+    return load_case(request.param)
+
+
+@pytest.fixture(scope="session")
+def wav():
+    """1.3 s of speech-like sound, [1, 1, 31333]: no whole number of frames of any codec."""
+    return torch.from_numpy(speech_like(1.31, 24_000, seed=1)).float()[None, None, :31_333]
+
+
+@pytest.fixture(scope="session")
+def si_sdr_db():
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, eq. 5)."""
+
+    def measure(estimate: torch.Tensor, reference: torch.Tensor) -> float:
+        estimate = estimate.flatten()[: reference.numel()].double()
+        reference = reference.flatten().double()
+        target = (estimate @ reference) / (reference @ reference) * reference
+        return float(10 * torch.log10(target.square().sum() / (estimate - target).square().sum()))
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def relative_error():
+    def measure(found: torch.Tensor, expected: torch.Tensor) -> float:
+        return float((found - expected).norm() / expected.norm())
+
+    return measure

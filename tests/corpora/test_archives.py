@@ -1,0 +1,110 @@
+"""Archives are unpacked whole, inside their folder, or not at all."""
+
+import gzip
+import io
+import tarfile
+
+import numpy as np
+import pytest
+
+from soundgate.corpora.archives import unpack
+from soundgate.errors import CorpusError
+
+NOISE = np.random.default_rng(0).bytes(300_000)
+
+
+def archive(path, members, mode="w:gz"):
+    with tarfile.open(path, mode) as tar:
+        for name, content in members.items():
+            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.name = name
+            if isinstance(content, bytes):
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            else:
+                tar.addfile(info)
+    return path
+
+
+def special(kind, target=""):
+    info = tarfile.TarInfo()
+    info.type, info.linkname = kind, target
+    return info
+
+
+def leaves_nothing(tmp_path, path, reason, **limits):
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(CorpusError, match=reason):
+        unpack(path, tmp_path / "out", **limits)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_good_archive(tmp_path, mode):
+    path = archive(tmp_path / "a", {"x": special(tarfile.DIRTYPE), "x/y/z.bin": NOISE, "e": b""}, mode)
+    out = unpack(path, tmp_path / "deep" / "out")
+    assert {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()} == {
+        "x/y/z.bin": NOISE,
+        "e": b"",
+    }
+    path.unlink()
+    assert unpack(path, out) == out
+
+
+def test_leftovers_of_a_killed_run_are_cleared(tmp_path):
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "old").touch()
+    out = unpack(archive(tmp_path / "a", {"new": b"1"}), tmp_path / "out")
+    assert [p.name for p in out.iterdir()] == ["new"]
+    assert not (tmp_path / ".out.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"ok": b"1", "../escape": b"2"}, "escape"),
+        ({"a/../../escape": b"2"}, "escape"),
+        ({"/tmp/soundgate-absolute": b"2"}, "absolute"),
+        ({"C:\\escape": b"2"}, "escape"),
+        ({"..\\escape": b"2"}, "escape"),
+        ({"link": special(tarfile.SYMTYPE, "../../outside")}, "a link"),
+        ({"link": special(tarfile.SYMTYPE, "/etc"), "link/passwd": b"2"}, "a link"),
+        ({"link": special(tarfile.LNKTYPE, "/etc/passwd")}, "a link"),
+        ({"device": special(tarfile.CHRTYPE)}, "a device"),
+        ({"pipe": special(tarfile.FIFOTYPE)}, "a device"),
+        ({"file": b"1", "file/below": b"2"}, "corrupt"),
+    ],
+)
+def test_unsafe_members_are_refused(tmp_path, members, reason):
+    leaves_nothing(tmp_path, archive(tmp_path / "a", members), reason)
+
+
+def test_a_path_twice_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "a", "w:gz") as tar:
+        for content in (b"1", b"2"):
+            info = tarfile.TarInfo("same")
+            info.size = 1
+            tar.addfile(info, io.BytesIO(content))
+    leaves_nothing(tmp_path, tmp_path / "a", "corrupt: .*exists")
+
+
+def test_bombs_are_refused_before_they_are_written(tmp_path):
+    bomb = archive(tmp_path / "bomb", {"small": b"1", "zeros": bytes(20_000_000)})
+    assert bomb.stat().st_size < 30_000
+    leaves_nothing(tmp_path, bomb, "20000001 bytes at member 2", max_bytes=10_000_000)
+    many = archive(tmp_path / "many", {str(k): b"" for k in range(50)})
+    leaves_nothing(tmp_path, many, "at member 41", max_members=40)
+
+
+def test_corrupt_archives_are_refused(tmp_path):
+    good = archive(tmp_path / "a", {"x": NOISE, "y": NOISE[::-1]}).read_bytes()
+    path = tmp_path / "broken"
+    for content in (good[:-5], good[: len(good) // 2], b"", b"no archive", good[:-8] + b"\0" * 8):
+        path.write_bytes(content)
+        leaves_nothing(tmp_path, path, "corrupt")
+    tar = bytearray(gzip.decompress(good))
+    tar[512 + 300_032 + 10] ^= 0xFF  # the second member's header: its checksum fails
+    path.write_bytes(gzip.compress(bytes(tar)))
+    leaves_nothing(tmp_path, path, "corrupt: data past its end")
+    path.unlink()
+    leaves_nothing(tmp_path, path, "No such file")

@@ -1,0 +1,110 @@
+"""The index tells the truth about every file, and bad files never end a run."""
+
+import hashlib
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from soundgate.audio.io import write_audio
+from soundgate.corpora.index import Entry, build_index, read_index, safe_id, unique_ids, write_corpus
+from soundgate.errors import CorpusError, FormatError
+
+
+def ramp(frames, channels=1):
+    return np.tile(np.linspace(-0.5, 0.5, frames), (channels, 1))
+
+
+@pytest.fixture
+def entries(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
+    write_audio("audio/b.wav", ramp(8_000, 2), 16_000)
+    write_audio("audio/a.flac", ramp(12_000), 24_000)
+    os.link("audio/a.flac", "audio/copy.flac")
+    (tmp_path / "audio" / 'bad, "quoted".wav').write_bytes(b"")
+    names = {"z": "b.wav", "a": "a.flac", "c": "copy.flac", "e": 'bad, "quoted".wav', "m": "missing.wav"}
+    return [Entry(utt_id, "s1", tmp_path / "audio" / name) for utt_id, name in names.items()]
+
+
+def test_known_values(entries):
+    index, rejected = build_index(entries, "test")
+    assert index["utt_id"].tolist() == ["a", "z"]
+    assert index["path"].tolist() == ["audio/a.flac", "audio/b.wav"]
+    assert index["samples"].tolist() == [12_000, 8_000]
+    assert index["sample_rate"].tolist() == [24_000, 16_000]
+    assert index["channels"].tolist() == [1, 2]
+    assert index["duration_s"].tolist() == [0.5, 0.5]
+    assert index["sha256"][0] == hashlib.sha256(entries[1].path.read_bytes()).hexdigest()
+    assert rejected.values.tolist() == [
+        ["audio/copy.flac", "duplicate content of audio/a.flac"],
+        ['audio/bad, "quoted".wav', "empty: 0 bytes"],
+        ["audio/missing.wav", "unreadable: No such file or directory"],
+    ]
+
+
+def test_the_order_and_number_of_workers_do_not_matter(entries, tmp_path, monkeypatch):
+    write_corpus(tmp_path / "one", *build_index(entries, "test"))
+    monkeypatch.setenv("SOUNDGATE_WORKERS", "2")
+    write_corpus(tmp_path / "two", *build_index(entries[::-1], "test"))
+    for name in ("index.parquet", "rejected.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_what_is_written_is_read_back(entries, tmp_path):
+    index, rejected = build_index(entries, "test")
+    write_corpus(tmp_path / "out", index, rejected)
+    pd.testing.assert_frame_equal(read_index(tmp_path / "out"), index)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out" / "rejected.csv"), rejected, check_dtype=False)
+
+
+def test_rejected_keeps_its_header_when_empty(entries, tmp_path):
+    write_corpus(tmp_path / "out", *build_index(entries[:2], "test"))
+    assert (tmp_path / "out" / "rejected.csv").read_text() == "path,reason\n"
+
+
+def test_nothing_usable_is_an_error(entries):
+    with pytest.raises(CorpusError, match="empty: 0 bytes"):
+        build_index(entries[3:], "test")
+    with pytest.raises(CorpusError, match="no files"):
+        build_index([], "test")
+
+
+def test_ids_are_safe_and_unique():
+    assert unique_ids(["a/b", "a b", "A_B", "..", "ä", "x", "x", "x-2"]) == [
+        "a_b",
+        "a_b-2",
+        "A_B-3",
+        "_",
+        "_-2",
+        "x",
+        "x-2",
+        "x-2-2",
+    ]
+    assert safe_id("../../etc/passwd") == "_.._etc_passwd"
+    assert len(safe_id("y" * 500)) == 120
+
+
+def test_colliding_ids_are_told_apart(entries):
+    index, _ = build_index([entry._replace(utt_id="same") for entry in entries[:2]], "test")
+    assert dict(zip(index["utt_id"], index["path"], strict=True)) == {"same": "audio/a.flac", "same-2": "audio/b.wav"}
+
+
+def test_a_wrong_index_is_refused(entries, tmp_path):
+    index, rejected = build_index(entries, "test")
+    wrong = {
+        "without": index.drop(columns="sha256"),
+        "types": index.assign(samples="many"),
+        "repeats": pd.concat([index, index]),
+        "no rows": index.iloc[:0],
+    }
+    for reason, table in wrong.items():
+        write_corpus(tmp_path / "out", table, rejected)
+        with pytest.raises(FormatError, match=reason):
+            read_index(tmp_path / "out")
+    (tmp_path / "out" / "index.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(FormatError, match="index.parquet"):
+        read_index(tmp_path / "out")
+    with pytest.raises(FormatError):
+        read_index(tmp_path / "nowhere")

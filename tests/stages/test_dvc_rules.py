@@ -1,0 +1,231 @@
+"""The pipeline in a temporary clone: what runs again, what does not, and what a kill leaves behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from tests.pipeline_file import ROOT, leaves
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    "profile=tiny",
+    "corpus.speech.n_speakers=3",
+    "corpus.speech.n_utterances=3",
+    "structure.codecs=[gain_shape,mimi]",
+    "codec.mimi.weights=random",
+]
+SPEECH, SPLIT = "corpus-speech@tiny", "structure-split@tiny"
+
+
+def of(codec, *verbs):
+    return {f"structure-{verb}@tiny-{codec}" for verb in verbs}
+
+
+# What lies below is slow and follows the same rules; `.ci/run` runs the whole of it twice.
+RUN = {SPEECH, SPLIT} | of("gain_shape", "latents", "frames") | of("mimi", "latents", "frames")
+LAST = sorted(of("gain_shape", "frames") | of("mimi", "frames"))
+
+
+def run(folder, *command, check=True):
+    """Run one of the environment's commands inside a clone and return what it printed."""
+    here = Path(sys.executable).parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SOUNDGATE_")}
+    environment |= {"PATH": f"{here}{os.pathsep}{environment['PATH']}", "PYTHONPATH": str(folder / "src")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def ran(output):
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")}
+
+
+def changed(folder):
+    """Return which of the stages that ran `dvc status` calls changed."""
+    with chdir(folder), Repo() as repo:
+        return set(repo.status(targets=sorted(RUN)))
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text, f"{old!r} is not in {path}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def commit(folder, message):
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", message)
+
+
+def clone_to(folder):
+    """Copy what Git knows, or would, of the working tree into a repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    run(folder, "git", "init", "-q")
+    for key, value in (("user.name", "test"), ("user.email", "test@example.org")):
+        run(folder, "git", "config", key, value)
+    commit(folder, "clone")
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    """A clone whose pipeline ran once, with two codecs."""
+    folder = tmp_path_factory.mktemp("clone")
+    clone_to(folder)
+    run(folder, sys.executable, "-m", "soundgate.compose", *SMALL)
+    assert ran(run(folder, "dvc", "repro", *LAST)) == RUN
+    commit(folder, "reproduced")
+    return folder
+
+
+@pytest.fixture
+def clone(reproduced):
+    """The reproduced clone, put back as it was afterwards."""
+    yield reproduced
+    run(reproduced, "git", "checkout", "-q", "--", ".")
+    run(reproduced, "dvc", "checkout", "-q", *sorted(RUN))
+
+
+def test_a_second_run_runs_nothing(clone):
+    output = run(clone, "dvc", "repro", *LAST)
+    assert ran(output) == set()
+    assert "up to date" in output
+    assert run(clone, "git", "status", "--porcelain") == ""
+
+
+def test_changing_one_leaf_runs_its_readers_and_what_lies_below(clone):
+    edit(clone / "params.yaml", "high_energy_quantile: 0.5", "high_energy_quantile: 0.25")
+    assert changed(clone) == set(LAST)
+    assert ran(run(clone, "dvc", "repro", *LAST)) == set(LAST)
+    # Another split gives other frames, from the same latents.
+    edit(clone / "params.yaml", "train_fraction: 0.79", "train_fraction: 0.39")
+    assert ran(run(clone, "dvc", "repro", *LAST)) == {SPLIT, *LAST}
+    # A leaf put back finds its results again, without running anything.
+    run(clone, "git", "checkout", "-q", "params.yaml")
+    output = run(clone, "dvc", "repro", *LAST)
+    assert ran(output) == set() and output.count("is cached - skipping run, checking out outputs") == 3
+
+
+def test_every_leaf_makes_exactly_the_stages_that_name_it_stale(clone):
+    params = YAML(typ="safe").load((clone / "params.yaml").read_text())
+    stages = YAML(typ="safe").load((clone / "dvc.yaml").read_text())["stages"]
+    original = (clone / "params.yaml").read_text()
+    for leaf in sorted(leaves(params)):
+        if leaf.split(".")[0] in ("profile", "gates") or leaf in ("structure.codecs", "corpus.speech.origin"):
+            continue  # These change which stages there are, or their paths.
+        readers = {
+            f"{name}@tiny" + (f"-{codec}" if codec else "")
+            for name, entry in stages.items()
+            for codec in (("gain_shape", "mimi") if "codec" in entry["matrix"] else ("",))
+            for param in entry["params"]
+            if f"{leaf}.".startswith(param.replace("${item.codec}", codec) + ".")
+        }
+        values = YAML(typ="safe").load(original)
+        owner = values
+        *path, key = leaf.split(".")
+        for part in path:
+            owner = owner[part]
+        owner[key] = "another value"
+        with open(clone / "params.yaml", "w") as file:
+            YAML().dump(values, file)
+        assert changed(clone) == readers & RUN, leaf
+
+
+def test_touching_a_codec_concerns_that_codec_alone(clone):
+    edit(clone / "src/soundgate/codecs/mimi/codec.py", '"""', '"""Touched. ')
+    assert changed(clone) == of("mimi", "latents")
+    run(clone, "git", "checkout", "-q", "--", ".")
+    edit(clone / "src/soundgate/codecs/gain_shape/codec.py", '"""', '"""Touched. ')
+    assert changed(clone) == of("gain_shape", "latents")
+    # The same latents come out, so nothing below runs.
+    assert ran(run(clone, "dvc", "repro", *LAST)) == of("gain_shape", "latents")
+
+
+def test_an_experiment_composes_and_keeps_its_overrides(clone):
+    overrides = [
+        part for override in [*SMALL, "structure.frames.high_energy_quantile=0.75"] for part in ("-S", override)
+    ]
+    output = run(clone, "dvc", "exp", "run", "--name", "louder", *overrides, *LAST)
+    assert ran(output) == set(LAST)
+    assert "high_energy_quantile: 0.75" in (clone / "params.yaml").read_text()
+    assert "louder" in run(clone, "dvc", "exp", "list", "--name-only")
+    refused = run(clone, "dvc", "exp", "run", "-S", "profile=large", check=False)
+    assert "profile/large" in refused or "Could not find" in refused
+
+
+def outs(folder):
+    stages = YAML(typ="safe").load((folder / "dvc.lock").read_text())["stages"]
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+
+
+# Four shards of latents.
+LONG = [
+    "profile=tiny",
+    "corpus.speech.n_speakers=6",
+    "corpus.speech.n_utterances=40",
+    "codec.gain_shape.frame_rate=75",
+]
+LATENTS = "structure-latents@tiny-gain_shape"
+
+
+def clone_composed(folder):
+    folder.mkdir()
+    clone_to(folder)
+    run(folder, sys.executable, "-m", "soundgate.compose", *LONG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The outputs of a run that nobody killed."""
+    folder = clone_composed(tmp_path_factory.mktemp("uninterrupted") / "clone")
+    run(folder, "dvc", "repro", LATENTS)
+    return outs(folder)
+
+
+@pytest.mark.parametrize("when", ["first shard", "published"])
+def test_killed_in_the_middle_of_latents_the_next_run_gives_the_same(tmp_path, uninterrupted, when):
+    folder = clone_composed(tmp_path / "clone")
+    here = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "SOUNDGATE_WORKERS": "1"}
+    process = subprocess.Popen(
+        ["dvc", "repro", LATENTS], cwd=folder, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    pattern = {
+        "first shard": "scratch/structure-latents/*/result/latents.zarr/manifest/00000.json",
+        "published": "data/tiny/structure/gain_shape/latents",
+    }[when]
+    deadline = time.monotonic() + 300
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    store = next(folder.glob("scratch/structure-latents/*/result/latents.zarr"))
+    shard = os.stat(store / "c/0/0").st_mtime_ns
+    assert (store / "manifest/store.json").exists() == (when == "published")
+    assert LATENTS + ":" not in (folder / "dvc.lock").read_text()
+    assert ran(run(folder, "dvc", "repro", LATENTS)) == {LATENTS}
+    assert outs(folder) == uninterrupted
+    assert len(list(store.glob("manifest/0*.json"))) == 4
+    assert os.stat(store / "c/0/0").st_mtime_ns == shard, "the work was done again"

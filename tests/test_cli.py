@@ -1,0 +1,57 @@
+import subprocess
+
+import pytest
+from click.testing import CliRunner
+
+from soundgate import cli, gates
+from soundgate import compose as composing
+from tests.pipeline_file import ROOT
+
+
+@pytest.fixture
+def pipeline(tmp_path, monkeypatch):
+    """A folder with the configuration, in which running DVC is only noted."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    composing.compose_file()
+    calls = []
+
+    def note(command, env, check):
+        calls.append((command[1:], env["PATH"].split(":")[0]))
+        return subprocess.CompletedProcess(command, returncode=note.code)
+
+    note.code = 0
+    monkeypatch.setattr(subprocess, "run", note)
+    monkeypatch.setattr(gates, "show", lambda profile: calls.append(profile) or True)
+    return tmp_path, calls, note
+
+
+def test_the_help_lists_every_command():
+    output = CliRunner().invoke(cli.main, ["--help"]).output
+    for command in ("repro", "compose", "gates", "deps"):
+        assert f"\n  {command} " in output
+
+
+def test_repro_runs_the_parameters_as_they_stand_then_shows_their_gates(pipeline):
+    folder, calls, _ = pipeline
+    before = (folder / "params.yaml").read_text()
+    assert CliRunner().invoke(cli.main, ["repro"]).exit_code == 0
+    (command, path), shown = calls
+    assert command == ["-m", "dvc", "repro"] and path.endswith("bin")
+    assert shown == "embedded" and (folder / "params.yaml").read_text() == before
+
+
+def test_repro_with_overrides_composes_first(pipeline):
+    folder, calls, _ = pipeline
+    assert CliRunner().invoke(cli.main, ["repro", "profile=tiny", "seed=3"]).exit_code == 0
+    assert calls[-1] == "tiny"
+    assert (folder / "params.yaml").read_text() == composing.compose_text(["profile=tiny", "seed=3"])
+
+
+def test_a_wrong_override_runs_nothing_and_a_failed_run_shows_no_gates(pipeline):
+    _, calls, note = pipeline
+    wrong = CliRunner().invoke(cli.main, ["repro", "profile=large"])
+    assert wrong.exit_code == 1 and not calls
+    note.code = 255
+    assert CliRunner().invoke(cli.main, ["repro"]).exit_code == 255
+    assert len(calls) == 1

@@ -1,0 +1,125 @@
+import os
+
+import pytest
+from click.testing import CliRunner
+from dvc.utils.hydra import compose_and_dump
+from omegaconf import OmegaConf
+from ruamel.yaml import YAML
+
+from soundgate import compose as composing
+from soundgate.codecs.registry import CODEC_NAMES
+from soundgate.config import load_section
+from soundgate.errors import ConfigError
+from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries
+
+PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
+ABLATIONS = sorted(path.stem for path in (ROOT / "conf/ablation").glob("*.yaml"))
+CHOICES = [(f"profile={name}",) for name in PROFILES] + [(f"ablation={name}",) for name in ABLATIONS]
+
+
+def composed(*overrides):
+    return YAML(typ="safe").load(composing.compose_text(overrides, ROOT / "conf"))
+
+
+def test_the_committed_parameters_are_the_default_composition():
+    assert (ROOT / "params.yaml").read_text() == composing.compose_text((), ROOT / "conf"), "run: soundgate compose"
+
+
+@pytest.mark.parametrize("overrides", [(), *CHOICES, ("profile=full", "ablation=none", "seed=7", "+a.b=[1,x]")])
+def test_the_bytes_are_those_dvc_writes(overrides, tmp_path):
+    out = tmp_path / "params.yaml"
+    compose_and_dump(out, str(ROOT / "conf"), None, "config", str(ROOT), list(overrides))
+    assert composing.compose_text(overrides, ROOT / "conf") == out.read_text()
+
+
+@pytest.mark.parametrize("overrides", CHOICES)
+def test_every_section_of_every_choice_is_valid(overrides, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(composing.compose_text(overrides, ROOT / "conf"))
+    sections = {section: model for stage in stage_entries() for section, model in sections_read(stage).items()}
+    assert {"corpus.speech", "structure.split", "structure.latents", "structure.frames"} <= set(sections)
+    for section, model in sections.items():
+        load_section(section, model, path)
+
+
+def test_every_codec_has_a_valid_section(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(composing.compose_text((), ROOT / "conf"))
+    assert set(composed()["codec"]) == set(CODEC_NAMES)
+    for name in CODEC_NAMES:
+        package = __import__(f"soundgate.codecs.{name}", fromlist=["Settings"])
+        section = load_section(f"codec.{name}", package.Settings, path)
+        # A setting that is not in conf/ cannot be overridden from the command line.
+        assert set(composed()["codec"][name]) == set(type(section).model_fields)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_names_itself_and_adds_no_key(name):
+    params = composed(f"profile={name}")
+    assert params["profile"] == [name]
+    assert set(leaves(params)) == set(leaves(composed()))
+
+
+@pytest.mark.parametrize("name", sorted(set(ABLATIONS) - {"none"}))
+def test_an_ablation_changes_something_and_only_what_it_says(name):
+    said = set(leaves(OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/ablation/{name}.yaml"))))
+    default, ablated = composed(), composed(f"ablation={name}")
+
+    def flat(params):
+        return {leaf: OmegaConf.select(OmegaConf.create(params), leaf) for leaf in leaves(params)}
+
+    before, after = flat(default), flat(ablated)
+    changed = {leaf for leaf in before.keys() | after.keys() if before.get(leaf, ...) != after.get(leaf, ...)}
+    assert changed and changed <= said
+
+
+def test_the_profiles_say_what_they_stand_for():
+    speech = {name: composed(f"profile={name}")["corpus"]["speech"] for name in PROFILES}
+    assert {name: section["source"] for name, section in speech.items()} == {
+        "embedded": "generated", "tiny": "generated", "real": "folder", "full": "librispeech",
+    }  # fmt: skip
+    assert composed("profile=full")["structure"]["codecs"] == ["mimi", "encodec"]
+    assert composed("profile=full")["gates"]["summary"]["tracks"]["structure"] == ["mimi", "encodec"]
+    assert composed("seed=5")["corpus"]["speech"]["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("profile=large", "embedded; full; real; tiny"),
+        ("structure.split.train_fractoin=0.5", "Could not override 'structure.split.train_fractoin'"),
+        ("sed=1", "Could not override 'sed'"),
+        ("structure.split.train_fraction", "structure.split.train_fraction"),
+    ],
+)
+def test_an_unknown_choice_is_refused_by_name(override, part):
+    with pytest.raises(ConfigError) as caught:
+        composing.compose_text([override], ROOT / "conf")
+    assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_values_still_missing_are_refused_by_name(tmp_path):
+    (tmp_path / "config.yaml").write_text("a:\n  folder: ???\n  n: 1\nb: ???\n")
+    with pytest.raises(ConfigError, match=r"a\.folder, b: expected a value; found \?\?\?.*a\.folder=VALUE"):
+        composing.compose_text((), tmp_path)
+    assert composing.compose_text(["a.folder=x", "b=2"], tmp_path) == "a:\n  folder: x\n  'n': 1\nb: 2\n"
+
+
+def test_the_command_writes_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    out = tmp_path / "params.yaml"
+    refused = CliRunner().invoke(composing.main, ["profile=large", "--out", str(out)])
+    assert refused.exit_code == 1 and "ConfigError" in refused.output and not out.exists()
+    assert CliRunner().invoke(composing.main, ["profile=tiny", "--out", str(out)]).exit_code == 0
+    tiny, written = out.read_text(), os.stat(out).st_mtime_ns
+    assert "- tiny\n" in tiny
+    assert CliRunner().invoke(composing.main, ["profile=large", "--out", str(out)]).exit_code == 1
+    assert CliRunner().invoke(composing.main, ["profile=tiny", "--out", str(out)]).exit_code == 0
+    assert (out.read_text(), os.stat(out).st_mtime_ns) == (tiny, written)
+    assert os.listdir(tmp_path) == ["params.yaml"]
+
+
+def test_outside_the_repository_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="root of the repository"):
+        composing.compose_text()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from soundgate.tracks.structure.analysis import analyse
+from soundgate.tracks.structure.decision import decide
+from soundgate.tracks.structure.fitting import fit_conditioning
+from soundgate.tracks.structure.planted import CorpusShape, autoregressive
+from soundgate.tracks.structure.plots import write_plots
+from soundgate.tracks.structure.report import Provenance, report_markdown, report_text
+from soundgate.tracks.structure.tables import metrics_table
+
+
+@pytest.fixture(scope="module")
+def measured(small_conditioning, small_metrics):
+    sequences = autoregressive(CorpusShape(8, 4, 50, 4, n_eval=3), 0.5, 0)
+    fitted = fit_conditioning(sequences, small_conditioning, 0)
+    return analyse(sequences, fitted, small_conditioning, small_metrics, 0)
+
+
+@pytest.fixture(scope="module")
+def provenance() -> Provenance:
+    index = pd.DataFrame({"utt_id": list("abc"), "speaker_id": ["x", "x", "y"], "duration_s": [3600.0, 1800.0, 1.0]})
+    rejected = pd.DataFrame({"path": ["bad/one.wav"], "reason": ["truncated: 5 of 9 samples"]})
+    return Provenance("gain_shape", index, rejected, index.iloc[:2])
+
+
+def test_metrics_are_plain_json_with_what_the_issue_asks(measured):
+    metrics, curves = measured
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    json.dumps(curves, allow_nan=False)
+    for condition in metrics["conditions"].values():
+        for entry in condition["lags"].values():
+            gain = entry["sound"]["gain_new"]["innovation"]
+            assert gain["ci_low"] <= gain["value"] <= gain["ci_high"] and gain["n"] == 3
+    assert len(metrics["conditions"]["mean_vq"]["seeds"]) == 1
+    assert 0.15 < metrics["linear_floor_r2"]["value"] < 0.3  # a^2 of an AR(1) with a = 0.5
+    assert abs(metrics["ceiling_gain"]) < 0.3
+
+
+def test_analysing_twice_gives_the_same_numbers(measured, small_conditioning, small_metrics):
+    sequences = autoregressive(CorpusShape(8, 4, 50, 4, n_eval=3), 0.5, 0)
+    fitted = fit_conditioning(sequences, small_conditioning, 0)
+    assert analyse(sequences, fitted, small_conditioning, small_metrics, 0) == measured
+
+
+@pytest.mark.parametrize("render", [report_markdown, report_text])
+def test_reports_name_the_decisions_the_first_failures_and_every_rejection(measured, thresholds, provenance, render):
+    metrics, _ = measured
+    text = render(metrics, decide(metrics, thresholds), provenance)
+    assert "Sound decision: FAIL" in text and "Seed's decision: FAIL" in text
+    assert len(re.findall("first fails", text)) == 6
+    assert "bad/one.wav: truncated: 5 of 9 samples" in text.replace("`", "")
+    assert "3 utterances of 2 speakers, 1.50 h; 1 files rejected, 1 utterances skipped" in text
+
+
+def test_every_number_of_the_table_stands_in_the_report(measured, thresholds, provenance):
+    metrics, _ = measured
+    text = report_markdown(metrics, decide(metrics, thresholds), provenance)
+    table = metrics_table(metrics)
+    assert len(table) == 6
+    for gain in table["gain"]:
+        assert f"{gain:.4f}" in text
+
+
+def test_plots_are_written_as_pictures_and_tables_and_twice_the_same(measured, thresholds, tmp_path):
+    metrics, curves = measured
+    curves = curves | {"speaker_names": [f"s{i}" for i in range(8)]}
+    for name in ("one", "two"):
+        write_plots(metrics, curves, thresholds, tmp_path / name)
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert {
+        "gain.png",
+        "variance_ratio.png",
+        "cluster_sizes.png",
+        "variance_against_size.png",
+        "confidence.png",
+        "cluster_means_pca.png",
+        "speakers.png",
+        "gain.csv",
+        "confidence.csv",
+        "speakers.csv",
+    } <= names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    speakers = pd.read_csv(tmp_path / "one" / "speakers.csv")
+    assert set(speakers["speaker"]) == {"s5", "s6", "s7"} and len(speakers) == 9
