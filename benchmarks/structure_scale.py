@@ -33,7 +33,7 @@ LENGTH, N_SPEAKERS = 157, 251
 def make_latents(path: Path, n_utterances: int, dim: int) -> FileRows:
     """Write float32 rows ``[n_utterances * LENGTH, dim]`` of AR(1) frames mixed over dimensions."""
     generator = np.random.default_rng(0)
-    mix = generator.standard_normal((dim, dim), np.float32) / np.sqrt(dim)
+    mix = generator.standard_normal((dim, dim), np.float32) / np.float32(dim**0.5)
     with open(path, "wb") as file:
         for _ in range(n_utterances):
             noise = generator.standard_normal((LENGTH, dim), np.float32)
@@ -110,8 +110,7 @@ def main(frames: int, dim: int, folder: Path | None) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as work:
         sequences = sequences_of(make_latents(Path(work) / "latents.bin", n_utterances, dim), n_utterances)
         fitted = timed("conditioning", lambda: fit_conditioning(sequences, conditioning, 0), rows)
-        path = Path(work) / "innovations.bin"
-        timed("metrics", lambda: analyse(sequences, fitted, conditioning, metrics, 0, path), rows)
+        timed("metrics", lambda: analyse(sequences, fitted, conditioning, metrics, 0, Path(work)), rows)
     products = 2 * (conditioning.history + 1) * sequences.n_frames * dim**2 * 2
     size = 4096
     a = np.ones((size, size), np.float32)

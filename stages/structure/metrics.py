@@ -1,13 +1,13 @@
 """Measure what the conditions explain."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from soundgate.config import load_section, load_seed
 from soundgate.files import atomic_path, write_json
-from soundgate.scratch import scratch_root
+from soundgate.scratch import open_scratch
 from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.structure.analysis import analyse
+from soundgate.tracks.structure.scoring import INNOVATIONS
 from soundgate.tracks.structure.settings import ConditioningSettings, MetricsSettings
 from soundgate.tracks.structure.store import load_conditioning, load_sequences
 from soundgate.tracks.structure.tables import metrics_table
@@ -28,13 +28,20 @@ def main(latents: Path, frames: Path, conditioning: Path, metrics: Path, tables:
     settings = load_section("structure.metrics", MetricsSettings)
     sequences, speakers = load_sequences(latents, frames, conditions.history)
     fitted = load_conditioning(conditioning, sequences.n_frames)
-    scratch_root().mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="structure-metrics-", dir=scratch_root()) as folder:
-        numbers, lines = analyse(sequences, fitted, conditions, settings, seed, Path(folder) / "innovations.bin")
-    write_json(metrics, numbers)
+    scratch = open_scratch(
+        "structure-metrics",
+        metrics,
+        modules=[__spec__.name],
+        params={"seed": seed, "conditioning": conditions.model_dump(), "metrics": settings.model_dump()},
+        inputs=[latents, frames, conditioning],
+    )
+    numbers, lines = analyse(sequences, fitted, conditions, settings, seed, scratch.folder)
     write_json(curves, lines | {"speaker_names": speakers})
     with atomic_path(tables) as temporary:
         metrics_table(numbers).to_csv(temporary, index=False)
+    write_json(scratch.result, numbers)
+    scratch.publish()
+    (scratch.folder / INNOVATIONS).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from soundgate.tracks.structure.planted import (
     CorpusShape,
     Switching,
     autoregressive,
+    rotation,
     vector_autoregressive,
     volatile,
 )
@@ -119,6 +120,14 @@ def test_white_noise_fools_the_seed_decision_and_not_the_sound_one(small_metrics
     assert entry["seed"]["variance_ratio_train"]["all"] == pytest.approx(0.5, abs=0.03)
     assert entry["sound"]["gain_new"]["innovation"]["value"] < 0.005
     assert not decide(metrics, thresholds)["sound"]["pass"]
+
+
+def test_a_rotation_fools_every_criterion_of_the_seed_and_not_the_sound_decision(small_metrics, thresholds):
+    shape = CorpusShape(n_speakers=20, n_utterances=6, n_frames=100, dim=2)
+    settings = window_one(64, 2).model_copy(update={"lags": (1, 2, 4)})
+    decision = decide(analysed(rotation(shape, 0.97, 2.0, 1), settings, small_metrics), thresholds)
+    assert decision["seed"]["pass"]
+    assert not decision["sound"]["pass"]
 
 
 @pytest.mark.parametrize("coefficient", [-0.5, 0.0, 0.5])

@@ -89,3 +89,28 @@ def test_plots_are_written_as_pictures_and_tables_and_twice_the_same(measured, t
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     speakers = pd.read_csv(tmp_path / "one" / "speakers.csv")
     assert set(speakers["speaker"]) == {"s5", "s6", "s7"} and len(speakers) == 9
+
+
+def test_an_interrupted_analysis_goes_on_and_gives_the_same(
+    measured, small_conditioning, small_metrics, tmp_path, monkeypatch
+):
+    from soundgate.tracks.structure import analysis
+
+    sequences = autoregressive(CorpusShape(8, 4, 50, 4, n_eval=3), 0.5, 0)
+    fitted = fit_conditioning(sequences, small_conditioning, 0)
+    real, calls = analysis.held_out_errors, []
+
+    def dies_at_third(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(analysis, "held_out_errors", dies_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        analyse(sequences, fitted, small_conditioning, small_metrics, 0, tmp_path)
+    finished = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert len(finished) == 2
+    assert analyse(sequences, fitted, small_conditioning, small_metrics, 0, tmp_path) == measured
+    assert len(calls) == 3 + len(fitted.conditions) - 2
+    assert all((tmp_path / name).stat().st_mtime_ns == stamp for name, stamp in finished.items())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from soundgate.console import track
+from soundgate.ledger import Ledger, jsonable
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.structure.ceiling import ceiling_gain
 from soundgate.tracks.structure.cells import CellStatistics
@@ -69,7 +70,7 @@ def analyse(
     conditioning: ConditioningSettings,
     settings: MetricsSettings,
     seed: int,
-    path: Path | None = None,
+    folder: Path | None = None,
 ) -> tuple[dict, dict]:
     """Measure everything.
 
@@ -79,47 +80,88 @@ def analyse(
         conditioning: its settings.
         settings: of the metrics.
         seed: the experiment's.
-        path: file for the innovations; None keeps them in memory.
+        folder: work folder for innovations and finished parts, so that a killed run goes on; None keeps all in memory.
 
     Returns:
         The metrics, and the curves behind the plots; both are JSON values in which a number that does not exist
         (an empty slice, a ratio without denominator) is None.
     """
-    scorer = build_scorer(sequences, fitted, conditioning.history, settings, seed, path)
+    ledger = Ledger(folder)
+    scorer = build_scorer(sequences, fitted, conditioning.history, settings, seed, folder)
     slices = slice_masks(sequences, settings.medial)
     conditions: dict[str, dict] = {name: {"lags": {}, "seeds": []} for name in conditioning.conditions}
     curves: dict[str, dict] = {name: {} for name in conditioning.conditions}
     for column, condition in enumerate(track(fitted.conditions, "scoring conditions")):
-        ids = fitted.ids[column]
-        entry = conditions[condition.name]
         key = f"{condition.name} lag {condition.lag} replicate {condition.replicate}"
+        part = ledger.once(key, lambda c=column, k=key: _score_column(scorer, fitted, conditioning, c, slices, k))
+        entry = conditions[condition.name]
         if condition.replicate:
-            errors = held_out_errors(scorer.targets, ids, scorer.held, ("innovation",))
-            entry["seeds"].append(scorer.gain(errors, "innovation", EVAL, "all", key).value)
+            entry["seeds"].append(part["gain"])
             continue
-        errors = held_out_errors(scorer.targets, ids, scorer.held)
-        numbers, cells = seed_metrics(scorer.targets, ids, slices, settings.min_cluster_frames)
-        entry["lags"][str(condition.lag)] = {"seed": numbers, "sound": scorer.numbers(errors, key)}
-        if condition.lag == conditioning.lags[0]:
-            entry |= _first_lag(scorer, fitted, conditioning, column, slices)
-            curves[condition.name] = _curves(scorer, errors, cells, fitted, column)
-    swapped, surrogates = run_nulls(scorer, fitted, conditioning)
-    _add_p_values(conditions, fitted, swapped, surrogates)
-    curves["nulls"] = {
-        "swap": swapped.largest,
-        "surrogate": surrogates.largest if surrogates else np.array([]),
-    }
+        entry["lags"][str(condition.lag)] = part["lag"]
+        entry |= part["once"]
+        curves[condition.name] |= part["curves"]
+    nulls = ledger.once("nulls", lambda: _nulls(scorer, fitted, conditioning))
+    for sound, p in zip(_sound_entries(conditions, fitted), nulls["p_values"], strict=True):
+        sound |= p
+    rest = ledger.once("rest", lambda: _once_per_corpus(scorer, conditioning))
     metrics = {
         "frames": _frame_counts(sequences, conditioning.history),
         "dim": sequences.dim,
         "linear_order": fitted.linear.order,
         "linear_ridge": fitted.linear.ridge,
-        "linear_floor_r2": linear_floor(scorer).as_dict(),
-        "ceiling_gain": ceiling_gain(scorer.targets, conditioning.window, conditioning.lags[0], settings.ceiling, seed),
-        "speaker_condition_gain": speaker_condition(scorer).as_dict(),
+        **rest,
         "conditions": conditions,
     }
-    return jsonable(metrics), jsonable(curves)
+    return jsonable(metrics), curves | {"nulls": nulls["largest"]}
+
+
+def _score_column(
+    scorer: Scorer,
+    fitted: Conditioning,
+    conditioning: ConditioningSettings,
+    column: int,
+    slices: dict[str, np.ndarray],
+    key: str,
+) -> dict:
+    """Return everything measured of one condition at one lag, or the gain alone of a replicate."""
+    condition, ids = fitted.conditions[column], fitted.ids[column]
+    if condition.replicate:
+        errors = held_out_errors(scorer.targets, ids, scorer.held, ("innovation",))
+        return {"gain": scorer.gain(errors, "innovation", EVAL, "all", key).value}
+    errors = held_out_errors(scorer.targets, ids, scorer.held)
+    numbers, cells = seed_metrics(scorer.targets, ids, slices, scorer.settings.min_cluster_frames)
+    first = condition.lag == conditioning.lags[0]
+    return {
+        "lag": {"seed": numbers, "sound": scorer.numbers(errors, key)},
+        "once": _first_lag(scorer, fitted, conditioning, column, slices) if first else {},
+        "curves": _curves(scorer, errors, cells, fitted, column) if first else {},
+    }
+
+
+def _nulls(scorer: Scorer, fitted: Conditioning, conditioning: ConditioningSettings) -> dict:
+    """Return the corrected p-values of every condition and lag, and the largest gain of each null draw."""
+    swapped, surrogates = run_nulls(scorer, fitted, conditioning)
+    p_surrogate = [None] * len(swapped.observed) if surrogates is None else surrogates.p_values[:, 0]
+    return {
+        "p_values": [{"p_swap": a, "p_surrogate": b} for a, b in zip(swapped.p_values[:, 0], p_surrogate, strict=True)],
+        "largest": {"swap": swapped.largest, "surrogate": [] if surrogates is None else surrogates.largest},
+    }
+
+
+def _sound_entries(conditions: dict[str, dict], fitted: Conditioning) -> list[dict]:
+    columns = [c for c in fitted.conditions if c.replicate == 0]
+    return [conditions[c.name]["lags"][str(c.lag)]["sound"] for c in columns]
+
+
+def _once_per_corpus(scorer: Scorer, conditioning: ConditioningSettings) -> dict:
+    """Return floor, ceiling and the gain of knowing the speaker."""
+    lag, settings = conditioning.lags[0], scorer.settings.ceiling
+    return {
+        "linear_floor_r2": linear_floor(scorer).as_dict(),
+        "ceiling_gain": ceiling_gain(scorer.targets, conditioning.window, lag, settings, scorer.seed),
+        "speaker_condition_gain": speaker_condition(scorer).as_dict(),
+    }
 
 
 def _first_lag(
@@ -186,16 +228,6 @@ def _two_components(means: np.ndarray) -> np.ndarray:
     return (left * scale)[:, :2]
 
 
-def _add_p_values(
-    conditions: dict[str, dict], fitted: Conditioning, swapped: NullResult, surrogates: NullResult | None
-) -> None:
-    columns = [c for c in fitted.conditions if c.replicate == 0]
-    for row, condition in enumerate(columns):
-        sound = conditions[condition.name]["lags"][str(condition.lag)]["sound"]
-        sound["p_swap"] = float(swapped.p_values[row, 0])
-        sound["p_surrogate"] = float(surrogates.p_values[row, 0]) if surrogates else None
-
-
 def _frame_counts(sequences: Sequences, history: int) -> dict[str, int]:
     split, valid = sequences.split[sequences.utterance], sequences.valid(history)
     names = {"train": TRAIN, "holdout": HOLDOUT, "eval": EVAL}
@@ -204,14 +236,3 @@ def _frame_counts(sequences: Sequences, history: int) -> dict[str, int]:
         **{f"{name}_speakers": len(np.unique(sequences.speaker[sequences.split == s])) for name, s in names.items()},
         "utterances": len(sequences.lengths),
     }
-
-
-def jsonable(value):
-    """Return plain JSON values: arrays as lists, NumPy numbers as Python's, what is not finite as None."""
-    if isinstance(value, dict):
-        return {str(k): jsonable(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [jsonable(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value

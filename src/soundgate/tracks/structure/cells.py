@@ -40,8 +40,8 @@ class CellStatistics:
 
     def sse_within(self) -> float:
         """Return the squared error around the cells' own means, summed over cells and dimensions."""
-        filled = self.count > 0
-        return self.energy - float((np.square(self.total[filled]).sum(1) / self.count[filled]).sum())
+        means_energy = np.einsum("kd,kd->k", self.total, self.total) / np.maximum(self.count, 1)
+        return self.energy - float(means_energy.sum())
 
     def sse_total(self) -> float:
         """Return the squared error around the mean of all frames held."""
@@ -79,9 +79,10 @@ def shrunk_means(count: np.ndarray, total: np.ndarray, sse_within: float) -> np.
     if n_filled < 2 or n <= n_filled:
         return means
     within = sse_within / (n - n_filled)
-    between = (count[filled, None] * np.square(deviation)).sum() - (n_filled - 1) * within
+    between = np.einsum("k,kd,kd->", count[filled], deviation, deviation) - (n_filled - 1) * within
     between /= n - np.square(count).sum() / n
     if between > 0:
         weight = count[filled] / (count[filled] + within / between)
-        means[filled] += weight[:, None] * deviation
+        deviation *= weight[:, None]
+        means[filled] += deviation
     return means

@@ -82,10 +82,15 @@ def held_out_errors(targets: Targets, ids: np.ndarray, held: HeldOutFrames, name
         for name in names:
             statistics[name].add(labels[frames], values[name])
     dtype = targets.sequences.dtype
-    means = {name: shrunk_means(s.count, s.total, s.sse_within()).astype(dtype) for name, s in statistics.items()}
-    spreads = [_gaussian_spread(statistics["innovation"], weight, dtype) for weight in SMOOTHING]
-    epsilon_squared = _epsilon_squared(statistics["innovation"])
-    del statistics
+    innovation = statistics["innovation"]
+    means = {}
+    for name in names:
+        # Dropped one by one: with tens of thousands of cells the sums are what fills the memory.
+        s = statistics.pop(name)
+        means[name] = shrunk_means(s.count, s.total, s.sse_within()).astype(dtype)
+    spreads = [_gaussian_spread(innovation, weight, dtype) for weight in SMOOTHING]
+    epsilon_squared = _epsilon_squared(innovation)
+    del innovation, s
     squared, nats = _score(targets, labels, held, means, spreads)
     seen = held.split == HOLDOUT
     chosen = int(np.argmin(nats[:, seen].sum(1))) if seen.any() else len(SMOOTHING) - 1

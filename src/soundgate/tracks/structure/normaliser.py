@@ -20,7 +20,9 @@ class Normaliser:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return z-scores ``[n, D]`` in the precision of ``x``."""
-        return (x - self.mean.astype(x.dtype)) / self.std.astype(x.dtype)
+        z = x - self.mean.astype(x.dtype)
+        z /= self.std.astype(x.dtype)
+        return z
 
 
 def fit_normalisers(sequences: Sequences, history: int) -> tuple[Normaliser, Normaliser]:

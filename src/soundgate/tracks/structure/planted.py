@@ -109,6 +109,22 @@ def vector_autoregressive(shape: CorpusShape, seed: int) -> Sequences:
     return as_sequences(x[:, BURN_IN:] + level, shape, _noise_energy(shape, generator))
 
 
+def rotation(shape: CorpusShape, radius: float, angle: float, seed: int) -> Sequences:
+    """Generate planes in which a linear process turns by ``angle`` a frame: differences large, yet wholly linear.
+
+    Args:
+        shape: what to generate; ``dim`` even.
+        radius: spectral radius in (0, 1).
+        angle: radians.
+        seed: of the draws.
+    """
+    generator = keyed_generator(seed, "planted", f"rotation {radius} {angle}")
+    size = (shape.n_sequences, 4 * BURN_IN + shape.n_frames, shape.dim // 2)
+    noise = generator.standard_normal(size) + 1j * generator.standard_normal(size)
+    z = lfilter([1.0], [1.0, -radius * np.exp(1j * angle)], noise, axis=1)[:, 4 * BURN_IN :]
+    return as_sequences(np.concatenate([z.real, z.imag], -1), shape, _noise_energy(shape, generator))
+
+
 def volatile(shape: CorpusShape, seed: int) -> Sequences:
     """Generate AR(1) noise whose variance follows a slow level that the energy shows: only spreads differ."""
     generator = keyed_generator(seed, "planted", "volatile")

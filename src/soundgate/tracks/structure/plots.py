@@ -29,6 +29,7 @@ def write_plots(metrics: dict, curves: dict, settings: DecisionSettings, folder:
     names = list(metrics["conditions"])
     with_cells = [name for name in names if curves[name]["cell_count"]]
     table = metrics_table(metrics)
+    labelled = table.assign(label=[f"{c}, lag {lag}" for c, lag in zip(table["condition"], table["lag"], strict=True)])
     _save(_gains(table, curves["nulls"], settings), folder / "gain.png")
     _save(_ratios(table, metrics, settings), folder / "variance_ratio.png")
     _save(_grid(with_cells, curves, _cell_sizes), folder / "cluster_sizes.png")
@@ -36,9 +37,9 @@ def write_plots(metrics: dict, curves: dict, settings: DecisionSettings, folder:
     _save(_grid(with_cells, curves, _mean_pca), folder / "cluster_means_pca.png")
     _save(_confidence(names, curves), folder / "confidence.png")
     _save(_speakers(names, curves), folder / "speakers.png")
-    _save_table(table[["condition", "lag", "gain", "gain_ci_low", "gain_ci_high"]], folder / "gain.csv")
+    _save_table(labelled[["label", "condition", "lag", "gain", "gain_ci_low", "gain_ci_high"]], folder / "gain.csv")
     _save_table(
-        table[["condition", "lag", "seed_variance_ratio_train", "seed_variance_ratio_eval"]],
+        labelled[["label", "condition", "lag", "seed_variance_ratio_train", "seed_variance_ratio_eval"]],
         folder / "variance_ratio.csv",
     )
     _save_table(_long(names, curves, "confidence"), folder / "confidence.csv")
@@ -56,7 +57,7 @@ def _gains(table: pd.DataFrame, nulls: dict, settings: DecisionSettings) -> Figu
     axes[0].axhline(settings.sound.min_gain, color="k", ls="--", lw=0.8, label="smallest useful gain")
     axes[0].axhline(0, color="grey", lw=0.6)
     axes[0].set_title("New speakers, 95 % interval over speakers")
-    axes[0].legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=4)
     for name, title in (("swap", "contexts swapped"), ("surrogate", "linear surrogates")):
         if nulls[name]:
             axes[1].hist(nulls[name], bins=15, alpha=0.6, label=title)
@@ -78,7 +79,7 @@ def _ratios(table: pd.DataFrame, metrics: dict, settings: DecisionSettings) -> F
     axis.axhline(settings.seed.variance_ratio, color="k", ls="--", lw=0.8, label="the seed's threshold")
     axis.set(xticks=x, ylabel="variance ratio of the differences")
     axis.set_xticklabels(labels, fontsize=7, rotation=45, ha="right")
-    axis.legend(fontsize=7)
+    figure.legend(fontsize=7, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -121,7 +122,7 @@ def _speakers(names: list[str], curves: dict) -> Figure:
     axes[0].axhline(0, color="grey", lw=0.6)
     axes[0].set(xticks=range(len(speakers)), ylabel="gain on the innovation", title="Eval speakers, first lag")
     axes[0].set_xticklabels(speakers, rotation=60, ha="right", fontsize=7)
-    axes[0].legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=len(names))
     return figure
 
 
@@ -145,9 +146,10 @@ def _long(names: list[str], curves: dict, key: str) -> pd.DataFrame:
 
 
 def _speaker_table(names: list[str], curves: dict) -> pd.DataFrame:
+    speakers = curves["speaker_names"]
     return pd.DataFrame(
         [
-            {"condition": name, "speaker": curves["speaker_names"][i], "gain": gain}
+            {"label": f"{speakers[i]}, {name}", "condition": name, "speaker": speakers[i], "gain": gain}
             for name in names
             for i, gain in zip(curves[name]["speakers"], curves[name]["speaker_gain"], strict=True)
         ]

@@ -16,6 +16,8 @@ from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, Sequences
 from soundgate.tracks.structure.settings import MetricsSettings
 from soundgate.tracks.structure.targets import TARGETS, Targets, compute_innovations, fit_confounds
 
+INNOVATIONS = "innovations.bin"
+
 
 @dataclass(frozen=True)
 class Scorer:
@@ -69,7 +71,7 @@ def build_scorer(
     history: int,
     settings: MetricsSettings,
     seed: int,
-    path: Path | None,
+    folder: Path | None,
 ) -> Scorer:
     """Compute innovations and the confound model, and score the baseline.
 
@@ -79,9 +81,11 @@ def build_scorer(
         history: frames that must precede a valid frame.
         settings: of the metrics.
         seed: the experiment's.
-        path: file for the innovations of long corpora; None keeps them in memory.
+        folder: work folder for the innovations of long corpora; None keeps them in memory.
     """
-    innovations = compute_innovations(sequences, fitted.frames, fitted.linear, path)
+    innovations = compute_innovations(
+        sequences, fitted.frames, fitted.linear, None if folder is None else folder / INNOVATIONS
+    )
     targets = Targets(sequences, fitted.frames, fitted.differences, innovations, history)
     targets = replace(targets, confounds=fit_confounds(targets, settings.n_confound_bins))
     held = HeldOutFrames.of(sequences, history, settings.medial)

@@ -11,6 +11,8 @@ import numpy as np
 
 from soundgate.tracks.structure.split import SPLITS
 
+# Rows between two utterances that are read rather than skipped.
+MAX_GAP = 64
 TRAIN, HOLDOUT, EVAL = (SPLITS.index(name) for name in ("train", "holdout", "eval"))
 
 
@@ -104,7 +106,7 @@ class Sequences:
     def chunks(self, splits: tuple[int, ...] = (TRAIN, HOLDOUT, EVAL)) -> Iterator[Chunk]:
         """Yield the utterances of some splits, whole, about ``chunk_frames`` frames at a time.
 
-        A chunk never holds two splits; inside a split ``rows`` rise, so a chunk reads one span of the latents.
+        A chunk never holds two splits.
         """
         begin = 0
         while begin < len(self.lengths):
@@ -122,13 +124,23 @@ class Sequences:
             begin = end
 
     def _chunk(self, begin: int, end: int) -> Chunk:
-        first, last = int(self.rows[begin]), int(self.rows[end - 1] + self.lengths[end - 1])
-        block = np.asarray(self.latents[first:last])
-        if last - first != self.starts[end] - self.starts[begin]:
-            pieces = [np.arange(r, r + n) for r, n in zip(self.rows[begin:end], self.lengths[begin:end], strict=True)]
-            block = block[np.concatenate(pieces) - first]
         starts = self.starts[begin:end] - self.starts[begin]
-        return Chunk(block, slice(begin, end), int(self.starts[begin]), starts, self.lengths[begin:end])
+        x = np.concatenate([self._read(run) for run in self._runs(begin, end)])
+        return Chunk(x, slice(begin, end), int(self.starts[begin]), starts, self.lengths[begin:end])
+
+    def _runs(self, begin: int, end: int) -> Iterator[range]:
+        """Yield runs of utterances that lie close enough together to be read at once."""
+        gaps = self.rows[begin + 1 : end] - (self.rows[begin : end - 1] + self.lengths[begin : end - 1])
+        edges = [begin, *(begin + 1 + np.flatnonzero((gaps < 0) | (gaps > MAX_GAP))), end]
+        for first, last in zip(edges[:-1], edges[1:], strict=True):
+            yield range(first, last)
+
+    def _read(self, run: range) -> np.ndarray:
+        first, last = int(self.rows[run.start]), int(self.rows[run.stop - 1] + self.lengths[run.stop - 1])
+        block = np.asarray(self.latents[first:last])
+        if last - first == self.starts[run.stop] - self.starts[run.start]:
+            return block
+        return np.concatenate([block[self.rows[u] - first :][: self.lengths[u]] for u in run])
 
     def subset(self, utterances: np.ndarray) -> Sequences:
         """Return the sequences restricted to some utterances, in the order given, over the same latents."""

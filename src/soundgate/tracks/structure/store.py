@@ -19,7 +19,7 @@ from soundgate.tracks.structure.normaliser import Normaliser
 from soundgate.tracks.structure.sequences import Sequences
 from soundgate.tracks.structure.split import SPLITS
 
-CHUNK_FRAMES = 32_768
+CHUNK_FRAMES = 16_384
 
 
 @dataclass(frozen=True)

@@ -71,17 +71,21 @@ class Targets:
         for chunk in self.sequences.chunks(splits):
             rows = np.flatnonzero(valid[chunk.frames()])
             if len(rows):
-                yield TargetChunk(chunk.begin + rows, {name: self._values(name, chunk, rows) for name in names})
+                yield TargetChunk(chunk.begin + rows, self._values(chunk, rows, names))
 
-    def _values(self, name: str, chunk: Chunk, rows: np.ndarray) -> np.ndarray:
-        if name == "difference":
-            return self.differences(chunk.x[rows] - chunk.x[rows - 1])
-        if name == "next":
-            return self.frames(chunk.x[rows])
-        innovation = np.asarray(self.innovations[chunk.frames()])[rows]
-        if name == "innovation":
-            return innovation
-        return self.confounds.remove(innovation, chunk.begin + rows)
+    def _values(self, chunk: Chunk, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        values = {}
+        if "difference" in names:
+            values["difference"] = self.differences(chunk.x[rows] - chunk.x[rows - 1])
+        if "next" in names:
+            values["next"] = self.frames(chunk.x[rows])
+        if "innovation" in names or "deconfounded" in names:
+            innovation = np.asarray(self.innovations[chunk.frames()])[rows]
+            if "innovation" in names:
+                values["innovation"] = innovation
+            if "deconfounded" in names:
+                values["deconfounded"] = self.confounds.remove(innovation, chunk.begin + rows)
+        return values
 
 
 @dataclass(frozen=True)
