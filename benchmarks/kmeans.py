@@ -4,7 +4,7 @@ Contexts are window means of a random linear process (512-D, K = 64) and eight c
 scikit-learn's `KMeans` with ten starts on all rows. Inertia is the mean squared distance of fresh rows to their
 centroid, as a ratio to the reference's.
 
-    python benchmarks/kmeans.py [--rows 50000]
+    python benchmarks/kmeans.py [--rows 20000]
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def inertia(x: np.ndarray, centroids: np.ndarray) -> float:
 
 
 @click.command()
-@click.option("--rows", default=50_000, show_default=True)
+@click.option("--rows", default=20_000, show_default=True)
 @click.option("--repeats", default=3, show_default=True)
 def main(rows: int, repeats: int) -> None:
     """Run and write `benchmarks/results/kmeans.md`."""
