@@ -1,18 +1,23 @@
 """How fast latents are extracted, against the plain loop: read a file, resample, encode, append to a list.
 
 Writes `benchmarks/results/extraction_<device>.md` and `.json`. All ways take turns in every round, and
-ratios are taken inside a round, so that whatever else the machine does falls on all of them. The plain loop
-does not hash, check or store anything; extraction does all three.
+ratios are taken inside a round, so that whatever else the machine does falls on all of them; each way has a
+process of its own, so that none inherits another's threads or memory. The plain loop does not hash, check or
+store anything; extraction does all three.
 
     python benchmarks/extraction.py [--rounds 5] [--codec mimi] [--utterances 6]
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 
 import click
@@ -37,10 +42,16 @@ from soundgate.randomness import keyed_generator
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = {"gain_shape": {}, "mimi": {"weights": "random"}, "encodec": {"weights": "random"}}
-UTTERANCES = {"cpu": {"gain_shape": 48, "mimi": 4, "encodec": 4}, "cuda": dict.fromkeys(SETTINGS, 256)}
+UTTERANCES = {"cpu": {"gain_shape": 480, "mimi": 16, "encodec": 16}, "cuda": dict.fromkeys(SETTINGS, 256)}
 BATCHES = {"cpu": (1, 4), "cuda": (1, 2, 4, 8, 16, 32, 64)}
 SAMPLE_RATE, SHORTEST_S, LONGEST_S = 16_000, 4.0, 16.0
 PLAIN = "plain loop, fp32"
+
+
+@cache
+def codec_here(name: str) -> Codec:
+    """Return the codec, loaded once in each process."""
+    return load_codec(name, SETTINGS[name]).to(torch_device())
 
 
 def make_corpus(folder: Path, count: int) -> pd.DataFrame:
@@ -54,8 +65,9 @@ def make_corpus(folder: Path, count: int) -> pd.DataFrame:
     return build_index(entries, "Benchmark corpus")[0]
 
 
-def plain_loop(index: pd.DataFrame, codec: Codec, device: torch.device) -> int:
+def plain_loop(index: pd.DataFrame, name: str, device: torch.device) -> int:
     """The first implementation's way, with PyTorch's own number of threads."""
+    codec = codec_here(name)
     latents = []
     for path in index["path"]:
         wav, rate = soundfile.read(path, dtype="float32")
@@ -65,32 +77,39 @@ def plain_loop(index: pd.DataFrame, codec: Codec, device: torch.device) -> int:
     return sum(x.shape[1] for x in latents)
 
 
-def read_only(index: pd.DataFrame, codec: Codec) -> int:
+def read_only(index: pd.DataFrame, name: str, device: torch.device) -> int:
     """Hash, decode and resample as extraction does, and encode nothing: its limit for a free codec."""
+    codec = codec_here(name)
     columns = index[["utt_id", "path", "sha256", "samples", "sample_rate"]].itertuples(index=False, name=None)
     utterances = [Utterance(row[0], Path(row[1]), *row[2:]) for row in columns]
     wavs = map_ahead(lambda each: read_utterance(each, codec.sample_rate), utterances, worker_count())
     return sum(codec.n_frames(len(wav)) for wav in wavs)
 
 
-def extraction(index: pd.DataFrame, codec: Codec, device: torch.device, dtype: str, batch: int) -> int:
+def extraction(index: pd.DataFrame, name: str, device: torch.device, dtype: str, batch: int) -> int:
+    logger.setLevel("WARNING")
     seconds = batch * LONGEST_S if batch > 1 else 0.0
     with tempfile.TemporaryDirectory() as folder:
-        latents = extract_latents(index, codec, folder, device=device, dtype=dtype, batch_seconds=seconds)
+        latents = extract_latents(index, codec_here(name), folder, device=device, dtype=dtype, batch_seconds=seconds)
     return int(latents["n_frames"].sum())
 
 
-def ways(index: pd.DataFrame, codec: Codec, device: torch.device) -> dict[str, Callable[[], int]]:
-    """Return every way to be timed; each gives the number of latents it made."""
-    result: dict[str, Callable[[], int]] = {PLAIN: lambda: plain_loop(index, codec, device)}
+def ways(device: torch.device) -> dict[str, Callable[..., int]]:
+    """Return every way to be timed: from the index, the codec's name and the device to the number of latents."""
+    result: dict[str, Callable[..., int]] = {PLAIN: plain_loop}
     for batch in BATCHES[device.type]:
         for dtype, short in (("float32", "fp32"), ("bfloat16", "bf16")):
             if batch == 1 or device.type != "cpu" or dtype == "float32":
-                result[f"extraction, {short}, batch {batch}"] = lambda dtype=dtype, batch=batch: extraction(
-                    index, codec, device, dtype, batch
-                )
-    result["reading alone"] = lambda: read_only(index, codec)
+                result[f"extraction, {short}, batch {batch}"] = partial(extraction, dtype=dtype, batch=batch)
+    result["reading alone"] = read_only
     return result
+
+
+def timed(run: Callable[..., int], index: pd.DataFrame, name: str, device: torch.device) -> tuple[float, int]:
+    codec_here(name)
+    start = time.perf_counter()
+    n_latents = run(index, name, device)
+    return time.perf_counter() - start, n_latents
 
 
 def gemm_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
@@ -119,23 +138,30 @@ def flops_per_latent(codec: Codec, device: torch.device) -> float:
     return counter.get_total_flops() / n_frames + encoder_share * recurrent
 
 
-def measure(name: str, count: int, rounds: int, device: torch.device, folder: Path) -> dict:
-    codec = load_codec(name, SETTINGS[name]).to(device)
-    index = make_corpus(folder / name, count)
-    timed = ways(index, codec, device)
-    seconds: dict[str, list[float]] = {way: [] for way in timed}
+def take_turns(index: pd.DataFrame, name: str, rounds: int, device: torch.device) -> tuple[dict, dict, int]:
+    """Return seconds of each way, FLOP/s of the products, and the number of latents, which all ways agree on."""
+    seconds: dict[str, list[float]] = {way: [] for way in ways(device)}
     peak: dict[str, list[float]] = {"fp32": [], "bf16": []}
-    n_latents = 0
-    for number in track(range(rounds + 1), name):  # The first round warms up and is not counted.
-        for way, run in timed.items():
-            start = time.perf_counter()
-            made = run()
-            if number:
-                seconds[way].append(time.perf_counter() - start)
-            assert n_latents in (0, made)
-            n_latents = made
-        for short, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-            peak[short].append(gemm_flops_per_second(device, dtype))
+    made = set()
+    with ExitStack() as stack:
+        spawn = multiprocessing.get_context("spawn")
+        processes = {way: stack.enter_context(ProcessPoolExecutor(1, spawn)) for way in seconds}
+        for number in track(range(rounds + 1), name):  # The first round warms up and is not counted.
+            for way, run in ways(device).items():
+                spent, n_latents = processes[way].submit(timed, run, index, name, device).result()
+                made.add(n_latents)
+                if number:
+                    seconds[way].append(spent)
+            for short, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+                peak[short].append(gemm_flops_per_second(device, dtype))
+    (n_latents,) = made
+    return seconds, peak, n_latents
+
+
+def measure(name: str, count: int, rounds: int, device: torch.device, folder: Path) -> dict:
+    codec = codec_here(name)
+    index = make_corpus(folder / name, count)
+    seconds, peak, n_latents = take_turns(index, name, rounds, device)
     flops = flops_per_latent(codec, device)
     result = {
         "codec": name, "n_utterances": len(index), "audio_s": float(index["duration_s"].sum()),
@@ -171,7 +197,8 @@ def table(results: list[dict], device: torch.device, rounds: int) -> str:
         "rounds of plain seconds / seconds of the same round, with its range. Synthetic 16 kHz FLAC speech "
         f"of {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; random weights. The plain loop reads, resamples, encodes "
         "and appends to a list; extraction also hashes every file, checks it, and writes a durable store. "
-        "The limit is the encoder's FLOPs over the best measured product (GEMM) of the same type.", "",
+        "Each way runs in a process of its own. The limit is the encoder's FLOPs over the best measured "
+        "product (GEMM) of the same type.", "",
     ]  # fmt: skip
     for result in results:
         peak = {short: value / 1e9 for short, value in result["gemm_flops_per_second"].items()}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import torch
 
 from soundgate.console import logger
 from soundgate.errors import ConfigError
+
+# malloc.h of glibc.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def torch_device() -> torch.device:
@@ -27,3 +31,18 @@ def torch_device() -> torch.device:
     label = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     logger.info("Device: %s (%s)", device, label)
     return device
+
+
+def keep_freed_memory() -> None:
+    """Let glibc's allocator reuse freed memory for the rest of the process instead of giving it back.
+
+    By default the activations of a network, tens of MB each, are mapped afresh from the system at every
+    operation and their pages cleared: a fifth of the time of a codec's encoder on a CPU. Other allocators
+    (musl's, macOS's) are left alone.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -227,12 +227,14 @@ def test_workers_do_not_change_a_byte(tmp_path, batch_seconds, monkeypatch):
     assert content(tmp_path / "1") == content(tmp_path / "2") == content(tmp_path / "3")
 
 
-def test_one_thread_an_operation_while_encoding(constant, tmp_path):
+@pytest.mark.parametrize(("workers", "cpu_threads"), [(1, 1), (2, 1), (1, 2), (2, 2), (5, 2)])
+def test_the_codec_says_how_many_threads_an_operation_has(constant, tmp_path, workers, cpu_threads):
     before = torch.get_num_threads()
     codec = MeanCodec()
-    torch.set_num_threads(2)
-    extract(constant, tmp_path / "out", codec, workers=2)
-    assert codec.threads == {1} and torch.get_num_threads() == 2
+    codec.cpu_threads = cpu_threads
+    torch.set_num_threads(3)
+    extract(constant, tmp_path / "out", codec, workers=workers)
+    assert codec.threads == {cpu_threads} and torch.get_num_threads() == 3
     torch.set_num_threads(before)
 
 

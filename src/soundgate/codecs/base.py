@@ -28,7 +28,13 @@ class Codec(nn.Module, ABC):
         lookahead: samples past its own hop that a frame's latents depend on; 0 for a causal codec.
         warmup_frames: frames at the start whose latents depend on how the start was padded; analysis drops
             them.
+
+    Attributes:
+        cpu_threads: threads of each operation when many utterances are encoded on a CPU. The last digits
+            depend on it, so it belongs to the codec and not to the machine.
     """
+
+    cpu_threads = 2
 
     def __init__(
         self,

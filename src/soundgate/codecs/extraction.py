@@ -1,8 +1,8 @@
 """Codec latents of a corpus: read, resample, encode, store; resumable, and the same bytes however it is run.
 
 What is pinned, so that the bytes depend on the index, the codec and the parameters alone: batches are planned
-before anything is read; utterances are stored in the order of the index; on a CPU one thread encodes a batch
-and others encode other batches, so that the number of workers and of cores cannot change a sum. On a GPU the
+before anything is read; utterances are stored in the order of the index; on a CPU every operation has the
+codec's own number of threads, so that the number of workers and of cores cannot change a sum. On a GPU the
 same batch gives the same values on the same model of GPU; but a batch that runs out of memory is encoded in
 halves, and there the free memory can change the last digits (float32: about 1e-6 relative). The log says so.
 """
@@ -29,6 +29,7 @@ from soundgate.audio.io import read_audio
 from soundgate.codecs.base import Codec
 from soundgate.codecs.latent_store import LatentStore, LatentStoreWriter
 from soundgate.console import logger, track
+from soundgate.device import keep_freed_memory
 from soundgate.errors import ConfigError, CorpusError, FormatError
 from soundgate.execution import worker_count
 from soundgate.files import atomic_path, sha256_of
@@ -241,7 +242,8 @@ def extract_latents(
     first = len(writer.committed)
     todo = [batch for batch in batches if max(batch) >= first]
     started = time.perf_counter()
-    with single_threaded_operations():
+    keep_freed_memory()
+    with operation_threads(codec.cpu_threads):
         latents = _encoded(utterances, todo, codec.to(device), device, dtype, workers or worker_count())
         _store(writer, utterances, first, track(zip(todo, latents, strict=True), "Latents", len(todo)))
     writer.close()
@@ -250,10 +252,10 @@ def extract_latents(
 
 
 @contextmanager
-def single_threaded_operations() -> Iterator[None]:
-    """Give each operation one thread while inside, so that sums do not depend on the number of cores."""
+def operation_threads(count: int) -> Iterator[None]:
+    """Give each operation ``count`` threads while inside, so that sums do not depend on the number of cores."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -297,7 +299,7 @@ def _encoded(
     utterances: list[Utterance], batches: list[list[int]],
     codec: Codec, device: torch.device, dtype: str, workers: int,
 ) -> Iterator[list[np.ndarray]]:  # fmt: skip
-    """Yield the latents of each batch: on a CPU whole batches side by side, else only the reading ahead."""
+    """Yield the latents of each batch, read ahead; on a CPU of many cores, batches are encoded side by side."""
 
     def read(batch: list[int]) -> list[np.ndarray]:
         return [read_utterance(utterances[position], codec.sample_rate) for position in batch]
@@ -305,9 +307,11 @@ def _encoded(
     def encode(wavs: list[np.ndarray]) -> list[np.ndarray]:
         return encode_batch(codec, wavs, device, dtype)
 
-    if device.type == "cpu":
+    encoders = max(1, workers // codec.cpu_threads) if device.type == "cpu" else 1
+    if encoders == workers:
         return map_ahead(lambda batch: encode(read(batch)), batches, workers)
-    return map(encode, map_ahead(read, batches, workers))
+    wavs = map_ahead(read, batches, workers)
+    return map_ahead(encode, wavs, encoders) if encoders > 1 else map(encode, wavs)
 
 
 def _store(

@@ -307,6 +307,8 @@ def _checked(utt_id: str, latents: np.ndarray, dim: int, storage_dtype: np.dtype
         raise FormatError(utt_id, expected=f"latents [L >= 1, {dim}]", found=str(latents.shape))
     if not np.isfinite(latents).all():
         raise FormatError(utt_id, expected="finite latents", found="NaN or infinity", remedy="Look at its audio.")
+    if storage_dtype == latents.dtype:
+        return latents
     with np.errstate(over="ignore"):
         stored = latents.astype(storage_dtype)
     error = np.linalg.norm(stored.astype(np.float32) - latents)

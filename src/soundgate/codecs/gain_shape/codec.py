@@ -34,6 +34,8 @@ class GainShapeCodec(Codec):
         that decoding stays linear in the shapes; residual k-means codebooks instead of entropy coding.
     """
 
+    cpu_threads = 1  # Its operations are short: reading the files takes longer than all of them.
+
     def __init__(self, settings: Settings) -> None:
         layout = make_layout(settings.frame_rate, settings.n_coefficients)
         super().__init__(
