@@ -1,3 +1,5 @@
+import errno
+import os
 import re
 
 import pytest
@@ -33,6 +35,19 @@ def test_an_error_a_user_can_act_on_is_one_line_and_exit_code_1(tmp_path):
     assert failed.exit_code == 1
     lines = [line for line in failed.output.splitlines() if "INFO" not in line]
     assert lines == [f"CorpusError: {tmp_path / 'in.txt'}: expected a text; found nothing. Write one."]
+
+
+@pytest.mark.parametrize(("number", "advice"), [(errno.ENOSPC, "Make room"), (errno.EROFS, "SOUNDGATE_SCRATCH")])
+def test_a_disk_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, number, advice):
+    def full(path, text):
+        raise OSError(number, os.strerror(number), str(path))
+
+    (tmp_path / "in.txt").write_text("some text")
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    failed = CliRunner().invoke(copy, ["--text", str(tmp_path / "in.txt"), "--out", str(tmp_path / "out.txt")])
+    lines = [line for line in failed.output.splitlines() if "INFO" not in line]
+    assert failed.exit_code == 1 and len(lines) == 1
+    assert lines[0].startswith(f"{tmp_path / 'out.txt'}: {os.strerror(number)}") and advice in lines[0]
 
 
 def test_a_defect_of_ours_keeps_its_traceback(tmp_path):

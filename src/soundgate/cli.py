@@ -14,6 +14,7 @@ from soundgate import gates as gating
 from soundgate import pipeline
 from soundgate.console import logger, set_up_logging
 from soundgate.stage import errors_in_one_line
+from soundgate.tracks.rooms import inspecting as rooms
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,6 +54,7 @@ def _environment() -> dict[str, str]:
 main.add_command(composing.main, "compose")
 main.add_command(gating.main, "gates")
 main.add_command(pipeline.deps_command, "deps")
+main.add_command(rooms.main, "rooms")
 
 if __name__ == "__main__":
     main()

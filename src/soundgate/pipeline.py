@@ -38,7 +38,10 @@ class Plugins:
     axis: str
 
 
-PLUGINS = (Plugins("soundgate.codecs.registry", "src/soundgate/codecs", "codec"),)
+PLUGINS = (
+    Plugins("soundgate.codecs.registry", "src/soundgate/codecs", "codec"),
+    Plugins("soundgate.embeddings.registry", "src/soundgate/embeddings", "embedder"),
+)
 
 
 def code_deps(stage: str, entry: Mapping, root: Path, plugins: tuple[Plugins, ...] = PLUGINS) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -14,6 +15,13 @@ import click
 
 from soundgate.console import logger, set_up_logging
 from soundgate.errors import SoundgateError
+
+UNWRITABLE = {
+    errno.ENOSPC: "Make room and run again: what was finished is kept.",
+    errno.EDQUOT: "Make room in the quota and run again: what was finished is kept.",
+    errno.EROFS: "Work in a folder that can be written to; SOUNDGATE_SCRATCH moves the work folders.",
+    errno.EACCES: "Allow reading and writing there; SOUNDGATE_SCRATCH moves the work folders.",
+}
 
 
 def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -42,11 +50,17 @@ def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turn a ``SoundgateError`` into one red line on standard error and exit code 1."""
+    """Turn a ``SoundgateError``, and a disk that cannot be written to, into one red line and exit code 1."""
     try:
         yield
     except SoundgateError as error:
         click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.secho(f"{where}{error.strerror}. {UNWRITABLE[error.errno]}", fg="red", err=True)
         sys.exit(1)
 
 

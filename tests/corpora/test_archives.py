@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import stat
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -108,3 +110,52 @@ def test_corrupt_archives_are_refused(tmp_path):
     leaves_nothing(tmp_path, path, "corrupt: data past its end")
     path.unlink()
     leaves_nothing(tmp_path, path, "No such file")
+
+
+def zipped(path, members, kind=0):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, kind << 16
+            packed.writestr(info, content)
+    return path
+
+
+def test_a_good_zip(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"x/": b"", "x/y/z.bin": NOISE, "e": b""}, stat.S_IFREG)
+    out = unpack(path, tmp_path / "deep" / "out")
+    found = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert found == {"x/y/z.bin": NOISE, "e": b""}
+
+
+@pytest.mark.parametrize(
+    ("members", "kind", "reason"),
+    [
+        ({"ok": b"1", "../escape": b"2"}, 0, "escape"),
+        ({"/tmp/soundgate-absolute": b"2"}, 0, "absolute"),
+        ({"..\\escape": b"2"}, 0, "escape"),
+        ({"link": b"/etc/passwd"}, stat.S_IFLNK, "a link"),
+        ({"pipe": b""}, stat.S_IFIFO, "a device"),
+        ({"file": b"1", "file/below": b"2"}, 0, "corrupt"),
+    ],
+)
+def test_unsafe_members_of_a_zip_are_refused(tmp_path, members, kind, reason):
+    leaves_nothing(tmp_path, zipped(tmp_path / "a", members, kind), reason)
+
+
+def test_zip_bombs_and_corrupt_zips_are_refused(tmp_path):
+    bomb = zipped(tmp_path / "bomb", {"small": b"1", "zeros": bytes(20_000_000)})
+    assert bomb.stat().st_size < 30_000
+    leaves_nothing(tmp_path, bomb, "20000001 bytes at member 2", max_bytes=10_000_000)
+    leaves_nothing(tmp_path, bomb, "at member 2", max_members=1)
+    good = zipped(tmp_path / "good", {"x": NOISE}).read_bytes()
+    flipped = bytearray(good)
+    flipped[150_000] ^= 0xFF
+    liar = good.replace(len(NOISE).to_bytes(4, "little"), (1_000).to_bytes(4, "little"))
+    encrypted = bytearray(good)
+    encrypted[good.rindex(b"PK\x01\x02") + 8] |= 1
+    encrypted[6] |= 1
+    path = tmp_path / "broken"
+    for content in (good[:-5], good[: len(good) // 2], bytes(flipped), liar, bytes(encrypted)):
+        path.write_bytes(content)
+        leaves_nothing(tmp_path, path, "corrupt")

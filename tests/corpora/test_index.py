@@ -97,12 +97,14 @@ def test_a_wrong_index_is_refused(entries, tmp_path):
         "without": index.drop(columns="sha256"),
         "types": index.assign(samples="many"),
         "repeats": pd.concat([index, index]),
-        "no rows": index.iloc[:0],
     }
     for reason, table in wrong.items():
         write_corpus(tmp_path / "out", table, rejected)
         with pytest.raises(FormatError, match=reason):
             read_index(tmp_path / "out")
+    write_corpus(tmp_path / "out", index.iloc[:0], rejected)
+    with pytest.raises(CorpusError, match="no rows"):
+        read_index(tmp_path / "out")
     (tmp_path / "out" / "index.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(FormatError, match="index.parquet"):
         read_index(tmp_path / "out")

@@ -39,7 +39,7 @@ class _Dropped(Exception):
 def download(
     url: str | Iterable[str],
     destination: str | Path,
-    checksum: str,
+    checksum: str | None,
     size: int | None = None,
     attempts: int = 6,
     backoff_s: float = 1.0,
@@ -52,7 +52,8 @@ def download(
     Args:
         url: where the file is, or several mirrors of it, tried in turn.
         destination: the finished file; when it is already there with the right checksum, nothing is fetched.
-        checksum: ``"md5:<hex>"`` or ``"sha256:<hex>"`` of the whole file.
+        checksum: ``"md5:<hex>"`` or ``"sha256:<hex>"`` of the whole file; None where nobody publishes one: then
+            only lengths are held against what the server says.
         size: of the whole file in bytes, when known.
         attempts: connections tried at each mirror without a new byte before it is given up.
         backoff_s: first pause between two attempts, in seconds.
@@ -64,7 +65,7 @@ def download(
         DownloadError: no mirror gave the file; ``found`` tells why each did not.
     """
     destination = Path(destination)
-    if destination.is_file() and checksum_of(destination, checksum) == checksum.lower():
+    if destination.is_file() and (checksum is None or checksum_of(destination, checksum) == checksum.lower()):
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = destination.with_name(destination.name + ".partial")
@@ -83,7 +84,7 @@ def download(
             logger.warning("%s: %s", destination.name, failures[-1])
     raise DownloadError(
         destination.name,
-        expected=f"a file with {checksum}",
+        expected=f"a file with {checksum or 'any checksum'}",
         found="; ".join(failures),
         remedy="Check the network and the source list; what was fetched is kept and taken up again.",
     )
@@ -106,10 +107,9 @@ def checksum_of(path: str | Path, like: str) -> str:
         return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
 
-def _commit(partial: Path, destination: Path, checksum: str) -> str | None:
+def _commit(partial: Path, destination: Path, checksum: str | None) -> str | None:
     """Rename the part into place; where its checksum is wrong, delete it and say so."""
-    found = checksum_of(partial, checksum)
-    if found != checksum.lower():
+    if checksum is not None and (found := checksum_of(partial, checksum)) != checksum.lower():
         length = partial.stat().st_size
         partial.unlink()
         return f"wrong checksum {found} of {length} bytes"

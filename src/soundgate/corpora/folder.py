@@ -38,7 +38,7 @@ def folder_entries(root: str | Path) -> list[Entry]:
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
         raise CorpusError(root, expected="a folder with audio files", found=found)
-    files = sorted(_audio_files(root))
+    files = sorted(audio_files(root))
     if not files:
         raise CorpusError(
             root,
@@ -61,8 +61,13 @@ def folder_entries(root: str | Path) -> list[Entry]:
     raise AssertionError("the plain layout takes any folder")
 
 
-def _audio_files(root: Path) -> Iterator[Path]:
-    """Yield paths under ``root``, relative to it; each folder once, however many links lead to it."""
+def audio_files(root: Path, extensions: frozenset[str] = EXTENSIONS) -> Iterator[Path]:
+    """Yield paths under ``root``, relative to it; each folder once, however many links lead to it.
+
+    Args:
+        root: links in it are followed; hidden files and folders are skipped.
+        extensions: in lower case, with their dots.
+    """
     seen = set()
     for folder, children, names in os.walk(root, followlinks=True):
         identity = os.stat(folder).st_dev, os.stat(folder).st_ino
@@ -72,7 +77,7 @@ def _audio_files(root: Path) -> Iterator[Path]:
         seen.add(identity)
         children[:] = sorted(child for child in children if not child.startswith("."))
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+            if not name.startswith(".") and Path(name).suffix.lower() in extensions:
                 yield Path(folder, name).relative_to(root)
 
 

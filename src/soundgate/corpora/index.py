@@ -153,8 +153,8 @@ def read_index(folder: str | Path) -> pd.DataFrame:
         The index, sorted by ``utt_id``.
 
     Raises:
-        FormatError: the file is missing or unreadable, a column is missing or of another type, ids repeat, or
-            there are no rows.
+        FormatError: the file is missing or unreadable, a column is missing or of another type, or ids repeat.
+        CorpusError: there are no rows, because nothing was acquired.
     """
     path = Path(folder) / INDEX_NAME
     try:
@@ -168,6 +168,9 @@ def read_index(folder: str | Path) -> pd.DataFrame:
         typed = index.astype(COLUMN_TYPES)
     except (TypeError, ValueError) as error:
         raise FormatError(path, expected=f"types {COLUMN_TYPES}", found=str(error)) from error
-    if typed.empty or typed["utt_id"].duplicated().any() or index[list(COLUMN_TYPES)].isna().any(axis=None):
-        raise FormatError(path, expected="rows with unique utt_id", found="repeats, gaps or no rows at all")
+    if typed.empty:
+        remedy = "Name a source other than none, or reuse what an earlier run made."
+        raise CorpusError(path, expected="at least one file", found="no rows: nothing was acquired", remedy=remedy)
+    if typed["utt_id"].duplicated().any() or index[list(COLUMN_TYPES)].isna().any(axis=None):
+        raise FormatError(path, expected="rows with unique utt_id", found="repeats or gaps")
     return typed.sort_values("utt_id", ignore_index=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -48,6 +48,15 @@ class SpeechSettings(BaseModel):
         return self
 
 
+class Caps(Protocol):
+    """The settings of any corpus of speakers that `choose_entries` can cap."""
+
+    origin: str
+    n_speakers: int | None
+    n_utterances: int | None
+    seed: int
+
+
 def build_speech_corpus(settings: SpeechSettings, out_folder: str | Path, work_folder: str | Path) -> dict:
     """Build a speech corpus: its audio where the source makes it, ``index.parquet`` and ``rejected.csv``.
 
@@ -84,7 +93,7 @@ def build_speech_corpus(settings: SpeechSettings, out_folder: str | Path, work_f
     return counts
 
 
-def choose_entries(entries: list[Entry], settings: SpeechSettings) -> list[Entry]:
+def choose_entries(entries: list[Entry], settings: Caps) -> list[Entry]:
     """Cap speakers and utterances by keyed draws, so that the choice is always the same.
 
     Args:

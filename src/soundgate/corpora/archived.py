@@ -1,0 +1,100 @@
+"""A corpus that is one archive on the web: downloaded, checked or pinned, unpacked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from soundgate.console import logger
+from soundgate.corpora.archives import unpack
+from soundgate.corpora.download import download
+from soundgate.corpora.index import Entry
+from soundgate.errors import ConfigError, CorpusError, FormatError
+from soundgate.files import read_json, sha256_of, write_json
+
+PINNED_NAME = "pinned.json"
+
+
+class ArchiveSource(BaseModel):
+    """A source list of one archive.
+
+    Args:
+        urls: mirrors, tried in turn.
+        sha256: of the archive, in hexadecimal; None where nobody publishes one: then the first download's is
+            pinned.
+        size: of the archive in bytes, when known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    urls: list[str] = Field(min_length=1)
+    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int | None = Field(default=None, ge=1)
+
+
+def fetch_archive(source_list: str | Path, work_folder: str | Path) -> Path:
+    """Download and unpack the archive of a source list.
+
+    Killed at any instant, the next call goes on: the archive, a part of it and what was unpacked stay in the
+    work folder. An archive without a published hash is pinned there, in ``pinned.json``, once it was unpacked
+    whole; from then on only that one is taken.
+
+    Args:
+        source_list: see `ArchiveSource`.
+        work_folder: where everything is kept.
+
+    Returns:
+        The folder with the archive's content.
+
+    Raises:
+        ConfigError: the source list is wrong.
+        DownloadError: the archive cannot be had, or is another than the promised or pinned one.
+        CorpusError: the archive is corrupt or unsafe.
+        FormatError: ``pinned.json`` is damaged.
+    """
+    try:
+        text = Path(source_list).read_text(encoding="utf-8")
+        source = ArchiveSource.model_validate(YAML(typ="safe").load(text))
+    except (OSError, YAMLError, ValidationError) as error:
+        raise ConfigError(source_list, expected="a source list of one archive", found=str(error)) from error
+    work_folder, name = Path(work_folder), Path(source_list).stem
+    archive, pins = work_folder / f"{name}.archive", work_folder / PINNED_NAME
+    pinned = _read_pins(pins)
+    known = source.sha256 or pinned.get(name)
+    download(source.urls, archive, f"sha256:{known}" if known else None, source.size)
+    sha256 = known or sha256_of(archive)
+    try:
+        folder = unpack(archive, work_folder / f"{name}-{sha256[:16]}")
+    except CorpusError:
+        if not known:
+            archive.unlink()
+        raise
+    if not known:
+        write_json(pins, pinned | {name: sha256})
+        logger.info("%s: sha256 %s pinned in %s", name, sha256, pins)
+    return folder
+
+
+def keep_files(entries: list[Entry], root: str | Path, folder: str | Path) -> list[Entry]:
+    """Copy the files of entries from an unpacked archive into a corpus, with their paths below ``root``.
+
+    Returns:
+        The entries of the copies.
+    """
+    kept = [entry._replace(path=Path(folder) / Path(entry.path).relative_to(root)) for entry in entries]
+    for entry, copy in zip(entries, kept, strict=True):
+        copy.path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(entry.path, copy.path)
+    return kept
+
+
+def _read_pins(path: Path) -> dict[str, str]:
+    try:
+        return read_json(path) if path.is_file() else {}
+    except json.JSONDecodeError as error:
+        raise FormatError(path, expected="the pinned hashes", found=str(error), remedy="Delete it.") from error

@@ -1,0 +1,1 @@
+"""Embeddings of audio: one contract, several embedders, loaded by name."""

@@ -1,0 +1,6 @@
+"""Embedder ``clap``: the audio side of LAION's CLAP through the ``transformers`` library."""
+
+from soundgate.embeddings.clap.embedder import ClapEmbedder, load
+from soundgate.embeddings.clap.settings import Settings
+
+__all__ = ["ClapEmbedder", "Settings", "load"]

@@ -1,0 +1,1 @@
+"""Reverberation triples: a messy wet voice, the same voice in a target room, the target room's embedding."""

@@ -1,0 +1,126 @@
+"""A batch looked at: its hashes and shapes, and one triple drawn with everything known of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from soundgate.audio.decay import decay_curve_db
+from soundgate.audio.io import write_audio
+from soundgate.errors import FormatError
+from soundgate.files import atomic_path, read_json, sha256_of
+from soundgate.stage import errors_in_one_line
+from soundgate.tracks.rooms.batches import FULL_SCALE, SOURCE, TARGET, open_batch
+from soundgate.tracks.rooms.chain import MANIFEST
+from soundgate.tracks.rooms.irs import Catalogue, load_catalogue
+
+
+@click.group("rooms")
+def main() -> None:
+    """Look at the triples of track `rooms`."""
+
+
+@main.command()
+@click.argument("batch", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--triple", "row", type=click.IntRange(min=0), help="Row of the triple to draw and describe.")
+@click.option("--picture", type=click.Path(path_type=Path), help="PNG to draw the triple into.")
+@click.option("--listen", type=click.Path(path_type=Path), help="Folder for source.wav and target.wav of the triple.")
+def inspect(batch: Path, row: int | None, picture: Path | None, listen: Path | None) -> None:
+    """Verify BATCH (data/<profile>/rooms/batches/batch_NNNN.npz) and show what is in it.
+
+    With --triple, everything known of that triple is printed; --picture draws waveforms, spectrograms and the
+    rooms' decays, --listen writes the audio.
+    """
+    with errors_in_one_line():
+        meta = verified(batch)
+        arrays = open_batch(batch)
+        click.echo(f"{batch}: hash verified; {len(meta['triples'])} triples, {len(meta['rejected'])} rejected")
+        for name, array in arrays.items():
+            click.echo(f"  {name}: {array.dtype} {list(array.shape)}")
+        if row is None and (picture or listen):
+            row = 0
+        if row is None:
+            return
+        triple = chosen(batch, meta, row)
+        click.echo("\n".join(_lines(triple)))
+        rate = read_json(batch.parent.parent / MANIFEST)["sample_rate"]
+        wavs = {name: arrays[name][row] / np.float32(FULL_SCALE) for name in (SOURCE, TARGET)}
+        if listen:
+            for name in wavs:
+                # At the full scale of the file's format, so that its samples are the batch's.
+                wav = arrays[name][row] / np.float32(2**15)
+                write_audio(listen / f"{name.removesuffix('_audio')}.wav", wav, rate)
+        if picture:
+            with atomic_path(picture) as temporary:
+                draw(wavs, triple, load_catalogue(batch.parent.parent / "irs"), rate).savefig(temporary, dpi=110)
+
+
+def verified(batch: Path) -> dict:
+    """Return a batch's metadata, having hashed the batch.
+
+    Raises:
+        FormatError: its bytes are not those its metadata promises.
+    """
+    meta_path = batch.with_name(f"{batch.stem}_meta.json")
+    if not meta_path.is_file():
+        raise FormatError(meta_path, expected="the metadata beside its batch", found="no such file")
+    meta = read_json(meta_path)
+    found = sha256_of(batch)
+    if found != meta["sha256"]:
+        raise FormatError(
+            batch, expected=f"sha256 {meta['sha256']}", found=found,
+            remedy="Run dvc repro: a damaged batch is rendered again.",
+        )  # fmt: skip
+    return meta
+
+
+def chosen(batch: Path, meta: dict, row: int) -> dict:
+    """Return one triple's entry."""
+    if row >= len(meta["triples"]):
+        raise FormatError(batch, expected=f"--triple 0 to {len(meta['triples']) - 1}", found=str(row))
+    return meta["triples"][row]
+
+
+def draw(wavs: dict[str, np.ndarray], triple: dict, catalogue: Catalogue, sample_rate: int) -> Figure:
+    """Draw a triple: waveform and spectrogram of source and target, and the decay of their rooms."""
+    figure = Figure((13, 8), layout="constrained")
+    figure.suptitle(f"item {triple['item']} ({triple['split']}): {triple['segment_id']}, {triple['wet']:.0%} wet")
+    axes = figure.subplots(3, 2)
+    rooms = {SOURCE: triple["bad_ir"], TARGET: triple["target_ir"]}
+    for column, (name, wav) in enumerate(wavs.items()):
+        seconds = np.arange(len(wav)) / sample_rate
+        axes[0, column].plot(seconds, wav, lw=0.4)
+        axes[0, column].set(title=name.replace("_", " "), ylim=(-1.05, 1.05), xlim=(0, seconds[-1]))
+        _draw_spectrogram(axes[1, column], wav, sample_rate)
+        axes[1, column].set(xlabel="seconds", ylabel="Hz")
+        _draw_decay(axes[2, column], catalogue, rooms[name])
+    return figure
+
+
+def _draw_spectrogram(axis: Axes, wav: np.ndarray, sample_rate: int) -> None:
+    with np.errstate(divide="ignore"):
+        *_, image = axis.specgram(wav + 1e-6, NFFT=1024, Fs=sample_rate, noverlap=512, vmin=-140, vmax=-30)
+    # Where digital silence has no level nothing is drawn: what is behind has the colour of the lowest.
+    axis.set_facecolor(image.cmap(0.0))
+
+
+def _draw_decay(axis: Axes, catalogue: Catalogue, name: str) -> None:
+    entry = catalogue.entries[name]
+    decay = decay_curve_db(catalogue.ir(name), catalogue.sample_rate)
+    axis.plot(np.arange(len(decay)) / catalogue.sample_rate, decay)
+    axis.set(
+        title=f"{name}: T60 {entry['rt60_s']:.2f} s, C50 {entry['c50_db']:.1f} dB", ylim=(-90, 2), xlabel="seconds",
+        ylabel="energy decay (dB)",
+    )  # fmt: skip
+
+
+def _lines(triple: dict) -> list[str]:
+    lines = [f"  {key}: {value}" for key, value in triple.items() if key != "effects"]
+    for number, effect in enumerate(triple["effects"], 1):
+        settings = ", ".join(f"{key} {value}" for key, value in effect.items() if key != "name")
+        lines.append(f"  effect {number}: {effect['name']} ({settings})")
+    return lines

@@ -1,0 +1,79 @@
+"""The plots of a run: tables for `dvc plots`, and one picture of them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from soundgate.files import atomic_path
+
+matplotlib.use("Agg")
+
+
+def write_plots(
+    triples: pd.DataFrame, effects: pd.DataFrame, rooms: pd.DataFrame, rejected: dict[str, int], sample_rate: int,
+    folder: Path,
+) -> None:  # fmt: skip
+    """Write `snr.csv`, `rt60.csv`, `effects.csv`, `durations.csv`, `rejects.csv` and `overview.png`.
+
+    Args:
+        triples, effects: from `measures.read_triples`.
+        rooms: from `acoustics.rendered_rooms`.
+        rejected: number of rejections by stage and reason.
+        sample_rate: Hz, of the triples.
+        folder: to write into.
+    """
+    tables = {
+        "snr": _histogram(effects["achieved_snr_db"].dropna(), np.arange(0, 50, 2.5), "snr_db"),
+        "rt60": _rooms(rooms),
+        "effects": _counts(effects["name"], "effect"),
+        "durations": _histogram(triples["valid_samples"] / sample_rate, np.arange(0, 5.25, 0.25), "duration_s"),
+        "rejects": pd.DataFrame(sorted(rejected.items()) or [("none", 0)], columns=["reason", "count"]),
+    }
+    for name, table in tables.items():
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    with atomic_path(folder / "overview.png") as temporary:
+        _overview(tables, effects, rooms).savefig(temporary, dpi=110, metadata={"Software": None})
+
+
+def _histogram(values: pd.Series, edges: np.ndarray, name: str) -> pd.DataFrame:
+    edges = np.append(edges, max(edges[-1], float(values.max()) if len(values) else 0) + 1e-6)
+    counts, _ = np.histogram(values, edges)
+    return pd.DataFrame({name: edges[:-1], "count": counts})
+
+
+def _counts(values: pd.Series, name: str) -> pd.DataFrame:
+    counts = values.value_counts().sort_index()
+    return pd.DataFrame({name: counts.index, "count": counts.to_numpy()})
+
+
+def _rooms(rooms: pd.DataFrame) -> pd.DataFrame:
+    return rooms.sort_values("rt60_s")[["ir", "pool", "rt60_s", "rendered_rt60_s", "c50_db", "rendered_c50_db"]]
+
+
+def _overview(tables: dict[str, pd.DataFrame], effects: pd.DataFrame, rooms: pd.DataFrame) -> Figure:
+    figure = Figure((12, 7), layout="constrained")
+    axes = figure.subplots(2, 3).ravel()
+    noise = effects[effects["name"] == "noise"]
+    axes[0].plot(noise["requested_snr_db"], noise["achieved_snr_db"], ".", ms=4)
+    axes[0].set(title="Noise over active frames", xlabel="requested SNR (dB)", ylabel="achieved SNR (dB)")
+    axes[1].bar(tables["snr"]["snr_db"], tables["snr"]["count"], width=2.5, align="edge")
+    axes[1].set(title="Levels of the noise", xlabel="achieved SNR (dB)", ylabel="triples")
+    for pool, rows in rooms.groupby("pool"):
+        axes[2].plot(rows["rt60_s"], rows["rendered_rt60_s"], "o", ms=4, label=f"{pool} pool")
+    limit = float(np.nanmax(rooms["rt60_s"])) * 1.05
+    axes[2].plot([0, limit], [0, limit], color="grey", lw=0.8)
+    axes[2].set(title="Rooms", xlabel="T60 in the catalogue (s)", ylabel="T60 of a rendered impulse (s)")
+    axes[2].legend()
+    axes[3].barh(tables["effects"]["effect"], tables["effects"]["count"])
+    axes[3].set(title="Degradations used", xlabel="triples")
+    axes[4].bar(tables["durations"]["duration_s"], tables["durations"]["count"], width=0.25, align="edge")
+    axes[4].set(title="Voice in a clip", xlabel="seconds before padding", ylabel="triples")
+    axes[5].barh(tables["rejects"]["reason"], tables["rejects"]["count"])
+    axes[5].set(title="Rejected", xlabel="count")
+    return figure
