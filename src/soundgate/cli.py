@@ -14,7 +14,7 @@ from soundgate import gates as gating
 from soundgate import pipeline
 from soundgate.console import logger, set_up_logging
 from soundgate.stage import errors_in_one_line
-from soundgate.tracks.rooms import inspecting as rooms
+from soundgate.tracks.rooms import commands as rooms
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from soundgate.audio.io import read_audio
 from soundgate.files import read_json
 from soundgate.tracks.rooms.batches import open_batch
-from soundgate.tracks.rooms.inspecting import draw, main
+from soundgate.tracks.rooms.commands import main
+from soundgate.tracks.rooms.inspecting import draw
 from soundgate.tracks.rooms.irs import load_catalogue
 from soundgate.tracks.rooms.manifest import build_manifest
 from soundgate.tracks.rooms.quality import QualitySettings

@@ -13,50 +13,43 @@ from soundgate.audio.decay import decay_curve_db
 from soundgate.audio.io import write_audio
 from soundgate.errors import FormatError
 from soundgate.files import atomic_path, read_json, sha256_of
-from soundgate.stage import errors_in_one_line
 from soundgate.tracks.rooms.batches import FULL_SCALE, SOURCE, TARGET, open_batch
 from soundgate.tracks.rooms.chain import MANIFEST
 from soundgate.tracks.rooms.irs import Catalogue, load_catalogue
 
 
-@click.group("rooms")
-def main() -> None:
-    """Look at the triples of track `rooms`."""
+def inspect_batch(batch: Path, row: int | None, picture: Path | None, listen: Path | None) -> None:
+    """Verify a batch, print what is in it, and show one of its triples.
 
+    Args:
+        batch: ``data/<profile>/rooms/batches/batch_NNNN.npz``, inside its run folder.
+        row: of the triple to show; None shows the first where a picture or audio is asked for, else none.
+        picture: PNG to draw the triple into.
+        listen: folder for ``source.wav`` and ``target.wav``.
 
-@main.command()
-@click.argument("batch", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--triple", "row", type=click.IntRange(min=0), help="Row of the triple to draw and describe.")
-@click.option("--picture", type=click.Path(path_type=Path), help="PNG to draw the triple into.")
-@click.option("--listen", type=click.Path(path_type=Path), help="Folder for source.wav and target.wav of the triple.")
-def inspect(batch: Path, row: int | None, picture: Path | None, listen: Path | None) -> None:
-    """Verify BATCH (data/<profile>/rooms/batches/batch_NNNN.npz) and show what is in it.
-
-    With --triple, everything known of that triple is printed; --picture draws waveforms, spectrograms and the
-    rooms' decays, --listen writes the audio.
+    Raises:
+        FormatError: the batch is damaged, or has no such triple.
     """
-    with errors_in_one_line():
-        meta = verified(batch)
-        arrays = open_batch(batch)
-        click.echo(f"{batch}: hash verified; {len(meta['triples'])} triples, {len(meta['rejected'])} rejected")
-        for name, array in arrays.items():
-            click.echo(f"  {name}: {array.dtype} {list(array.shape)}")
-        if row is None and (picture or listen):
-            row = 0
-        if row is None:
-            return
-        triple = chosen(batch, meta, row)
-        click.echo("\n".join(_lines(triple)))
-        rate = read_json(batch.parent.parent / MANIFEST)["sample_rate"]
+    meta = verified(batch)
+    arrays = open_batch(batch)
+    click.echo(f"{batch}: hash verified; {len(meta['triples'])} triples, {len(meta['rejected'])} rejected")
+    for name, array in arrays.items():
+        click.echo(f"  {name}: {array.dtype} {list(array.shape)}")
+    if row is None and (picture or listen):
+        row = 0
+    if row is None:
+        return
+    triple = chosen(batch, meta, row)
+    click.echo("\n".join(_lines(triple)))
+    rate = read_json(batch.parent.parent / MANIFEST)["sample_rate"]
+    if listen:
+        for name in (SOURCE, TARGET):
+            # At the full scale of the file's format, so that its samples are the batch's.
+            write_audio(listen / f"{name.removesuffix('_audio')}.wav", arrays[name][row] / np.float32(2**15), rate)
+    if picture:
         wavs = {name: arrays[name][row] / np.float32(FULL_SCALE) for name in (SOURCE, TARGET)}
-        if listen:
-            for name in wavs:
-                # At the full scale of the file's format, so that its samples are the batch's.
-                wav = arrays[name][row] / np.float32(2**15)
-                write_audio(listen / f"{name.removesuffix('_audio')}.wav", wav, rate)
-        if picture:
-            with atomic_path(picture) as temporary:
-                draw(wavs, triple, load_catalogue(batch.parent.parent / "irs"), rate).savefig(temporary, dpi=110)
+        with atomic_path(picture) as temporary:
+            draw(wavs, triple, load_catalogue(batch.parent.parent / "irs"), rate).savefig(temporary, dpi=110)
 
 
 def verified(batch: Path) -> dict:
