@@ -11,6 +11,7 @@ import numpy as np
 
 from soundgate.errors import FormatError
 from soundgate.files import sha256_of
+from soundgate.npz import write_npz
 
 SOURCE, TARGET, EMBEDDING = "source_audio", "target_audio", "target_clap"
 FULL_SCALE = 32767
@@ -54,7 +55,7 @@ def write_batch(path: Path, source: np.ndarray, target: np.ndarray, embedding: n
         The file's SHA-256.
     """
     with open(path, "wb") as file:
-        np.savez(file, **{SOURCE: source, TARGET: target, EMBEDDING: embedding})
+        write_npz(file, {SOURCE: source, TARGET: target, EMBEDDING: embedding})
         file.flush()
         os.fsync(file.fileno())
     return sha256_of(path)

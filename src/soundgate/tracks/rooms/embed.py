@@ -16,6 +16,7 @@ from soundgate.embeddings.base import DIM, AudioEmbedder
 from soundgate.errors import ConfigError, FormatError
 from soundgate.files import atomic_path, read_json
 from soundgate.ledger import Ledger
+from soundgate.npz import write_npz
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.rooms.irs import Catalogue
 
@@ -121,13 +122,10 @@ def save_embeddings(folder: str | Path, embeddings: Mapping[str, np.ndarray]) ->
 
     Args:
         folder: where to.
-        embeddings: float32 [512] by id; any id may be a name, which ``numpy.savez`` does not allow.
+        embeddings: float32 [512] by id; any id may be a name.
     """
-    with atomic_path(Path(folder) / CACHE_NAME) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for ir_id, vector in embeddings.items():
-            # Without a date of its own an entry is dated 1980.
-            with archive.open(zipfile.ZipInfo(f"{ir_id}.npy"), "w") as file:
-                np.lib.format.write_array(file, vector, allow_pickle=False)
+    with atomic_path(Path(folder) / CACHE_NAME) as temporary:
+        write_npz(temporary, embeddings)
 
 
 def load_embeddings(folder: str | Path) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import pandas as pd
 from soundgate.codecs.latent_store import LatentStore
 from soundgate.errors import CorpusError, FormatError
 from soundgate.files import atomic_path, read_json, write_json
+from soundgate.npz import write_npz
 from soundgate.tracks.structure.conditions import FittedCondition
 from soundgate.tracks.structure.contexts import WindowPca
 from soundgate.tracks.structure.fitting import Conditioning
@@ -100,7 +101,7 @@ def save_conditioning(folder: Path, fitted: Conditioning) -> None:
         "conditions": [{k: getattr(c, k) for k in keys} for c in fitted.conditions],
     }
     for name, write in (
-        ("models.npz", lambda path: np.savez(path, **arrays)),
+        ("models.npz", lambda path: write_npz(path, arrays)),
         ("ids.npy", lambda path: np.save(path, fitted.ids)),
         ("confidence.npy", lambda path: np.save(path, fitted.confidence)),
     ):
