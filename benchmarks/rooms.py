@@ -31,6 +31,19 @@ import pandas as pd
 import rooms_reference
 from extraction import hardware
 from joblib.externals.loky import get_reusable_executor
+from rooms_report import (
+    LONGEST_IR_S,
+    MEMORY_BATCH,
+    N_RESPONSES,
+    OURS,
+    REFERENCE,
+    SCALING_TRIPLES,
+    SHORTEST_IR_S,
+    TRIPLES_PER_BATCH,
+    Made,
+    report,
+    summary,
+)
 from scipy.fft import irfft, rfft
 
 from soundgate.audio.effects import Effect, apply_effects
@@ -42,10 +55,10 @@ from soundgate.corpora.noisy_voices import AUDIO_FOLDER, CLEAN_FOLDER, generate_
 from soundgate.device import torch_device
 from soundgate.files import sha256_of, write_json, write_text
 from soundgate.randomness import keyed_generator
-from soundgate.tracks.rooms.batches import to_int16, write_batch
+from soundgate.tracks.rooms.batches import own_batches, to_int16, write_batch
 from soundgate.tracks.rooms.embed import load_embeddings, save_embeddings
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue
-from soundgate.tracks.rooms.manifest import build_manifest
+from soundgate.tracks.rooms.manifest import build_manifest, mismatches
 from soundgate.tracks.rooms.plan import PlanSettings, build_plan
 from soundgate.tracks.rooms.quality import reject_reason
 from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
@@ -56,14 +69,10 @@ from soundgate.tracks.rooms.triple import Renderer
 RESULTS = Path(__file__).parent / "results"
 SAMPLE_RATE, CLIP_SAMPLES = 48_000, 240_000
 VOICE_LIST = "sources/generated_voices.yaml"
-N_SPEAKERS, N_RESPONSES = 12, 8
-SHORTEST_IR_S, LONGEST_IR_S = 0.3, 2.0
-TRIPLES_PER_BATCH = 60
-SCALING_TRIPLES, SCALING_WORKERS = 480, (1, 2)
-MEMORY_TRIPLES, MEMORY_BATCH = (1_000, 10_000), 500
-SPEC_FLOOR_S = 0.013
+N_SPEAKERS = 12
+SCALING_WORKERS = 1, 2
+MEMORY_TRIPLES = 1_000, 10_000
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-REFERENCE, OURS = "reference", "ours"
 WAYS = {f"{who}, noise reduction {state}": (who, state == "on") for state in ("off", "on") for who in (REFERENCE, OURS)}
 
 
@@ -87,16 +96,6 @@ class Corpus:
 
     def pool(self, name: str) -> Path:
         return self.root / "responses" / name
-
-
-@dataclass(frozen=True)
-class Made:
-    """Triples and what they took: wall-clock and processor seconds, and the wall-clock of each stage."""
-
-    n_triples: int
-    seconds: float
-    cpu_seconds: float
-    stages: dict[str, float]
 
 
 def make_corpus(root: Path, n_utterances: int) -> Corpus:
@@ -176,7 +175,10 @@ def ours(corpus: Corpus, folder: Path, reduce_noise: bool) -> tuple[int, dict[st
     marks.append(time.perf_counter())
     checkpoint = render(run, batches, settings_here().render)
     marks.append(time.perf_counter())
-    write_json(folder / "manifest.json", build_manifest(run, batches, SAMPLE_RATE))
+    manifest = build_manifest(run, batches, SAMPLE_RATE)
+    if damaged := mismatches(batches, own_batches(manifest)):
+        raise click.ClickException(f"{damaged[0]} is not the file that was rendered")
+    write_json(folder / "manifest.json", manifest)
     marks.append(time.perf_counter())
     stages = dict(zip(("sterilise", "plan", "render", "manifest"), np.diff(marks).tolist(), strict=True))
     return checkpoint["triples_completed"], stages
@@ -278,11 +280,6 @@ def triple_parts(corpus: Corpus, folder: Path, rounds: int) -> dict[str, float]:
     return {name: float(np.median(values[1:])) for name, values in seconds.items()}
 
 
-FLOOR_PARTS = (
-    "spectrum of the dry clip", "products with two responses", "two inverse transforms", "write and hash",
-)  # fmt: skip
-
-
 def peak_memory_bytes() -> int:
     """Return this process's peak resident memory; `getrusage` would count that of the process it was forked from."""
     status = Path("/proc/self/status").read_text()
@@ -332,88 +329,6 @@ def memory(corpus: Corpus, folder: Path, scratch: Path) -> list[dict[str, float]
         with own_process() as process:
             rows.append(process.submit(rendered, run, scratch, 1).result())
     return rows
-
-
-def summary(turns: dict[str, list[Made]]) -> dict:
-    rates = {way: np.array([one.n_triples / one.seconds for one in made]) for way, made in turns.items()}
-    cpu_rates = {way: np.array([one.n_triples / one.cpu_seconds for one in made]) for way, made in turns.items()}
-    result: dict = {"ways": {}, "ratios": {}}
-    for way, made in turns.items():
-        stages = {
-            name: float(np.median([1e3 * one.stages[name] / one.n_triples for one in made])) for name in made[0].stages
-        }
-        result["ways"][way] = {
-            "n_triples": made[0].n_triples, "seconds": [one.seconds for one in made],
-            "cpu_seconds": [one.cpu_seconds for one in made], "triples_per_second": float(np.median(rates[way])),
-            "stages_ms_per_triple": stages,
-        }  # fmt: skip
-    for state in ("off", "on"):
-        mine, other = (f"{who}, noise reduction {state}" for who in (OURS, REFERENCE))
-        for name, table in (("wall", rates), ("cpu", cpu_rates)):
-            ratios = table[mine] / table[other]
-            result["ratios"].setdefault(state, {})[name] = {
-                "median": float(np.median(ratios)), "range": [float(ratios.min()), float(ratios.max())],
-            }  # fmt: skip
-    return result
-
-
-def report(result: dict) -> str:
-    parts = result["parts"]
-    floor = sum(parts[name] for name in FLOOR_PARTS)
-    render_ms = result["ways"][f"{OURS}, noise reduction off"]["stages_ms_per_triple"]["render"]
-    reference_ms = 1e3 / result["ways"][f"{REFERENCE}, noise reduction off"]["triples_per_second"]
-    lines = [
-        f"# Reverberation triples on {result['hardware']}", "",
-        f"Medians of {result['rounds']} interleaved rounds, each way in a process of its own with one thread; "
-        f"{result['n_utterances']} generated voices at 22.05 kHz (a quarter of them clean), {2 * N_RESPONSES} "
-        f"synthetic impulse responses of {SHORTEST_IR_S:g} to {LONGEST_IR_S:g} s, clips of 5 s at 48 kHz, "
-        f"batches of {TRIPLES_PER_BATCH}. Catalogue and embeddings are ready in both. The reference is "
-        "`benchmarks/rooms_reference.py`. Ratios are medians over rounds.", "",
-        "| way | triples/s/core | ms a triple |", "| --- | ---: | ---: |",
-    ]  # fmt: skip
-    for way, row in result["ways"].items():
-        lines.append(f"| {way} | {row['triples_per_second']:.2f} | {1e3 / row['triples_per_second']:.1f} |")
-    lines += [
-        "",
-        "| noise reduction | times the reference | range | in processor time |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for state, ratio in result["ratios"].items():
-        low, high = ratio["wall"]["range"]
-        lines.append(
-            f"| {state} | {ratio['wall']['median']:.2f} | {low:.2f} to {high:.2f} | {ratio['cpu']['median']:.2f} |"
-        )
-    lines += [
-        "",
-        "| ms a triple of ours | sterilise | plan | render | manifest |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for state in ("off", "on"):
-        stages = result["ways"][f"{OURS}, noise reduction {state}"]["stages_ms_per_triple"]
-        lines.append(f"| noise reduction {state} | " + " | ".join(f"{value:.2f}" for value in stages.values()) + " |")
-    lines += ["", "## The floor", "", "| part of rendering, alone | ms a triple |", "| --- | ---: |"]
-    lines += [f"| {name} | {1e3 * seconds:.2f} |" for name, seconds in parts.items()]
-    lines += [
-        "", f"Transforms, products, write and hash: {1e3 * floor:.1f} ms here ({1e3 * SPEC_FLOOR_S:.0f} ms by the "
-        f"specification). Rendering takes {render_ms:.1f} ms, {render_ms / (1e3 * floor):.1f} times that; the "
-        f"effects alone take {1e3 * parts['effects']:.1f} ms. Were all but the floor free, sterilising and effects "
-        f"included, the ratio without noise reduction would be {reference_ms / (1e3 * floor):.1f}.", "",
-        "## Two workers", "",
-        f"Rendering alone, {SCALING_TRIPLES} triples in batches of {TRIPLES_PER_BATCH}, workers already started: "
-        + ", ".join(f"{np.median(rates):.1f} triples/s with {workers}" for workers, rates in result["scaling"].items())
-        + f"; {result['speed_up']['median']:.2f} times (range {result['speed_up']['range'][0]:.2f} to "
-        f"{result['speed_up']['range'][1]:.2f}).",
-    ]  # fmt: skip
-    if result.get("memory"):
-        lines += [
-            "", "## Memory", "", f"Rendering alone, one worker, batches of {MEMORY_BATCH}, clips of 5 s.", "",
-            "| triples | seconds | peak resident memory, GB |", "| ---: | ---: | ---: |",
-        ]  # fmt: skip
-        lines += [
-            f"| {row['n_triples']:,} | {row['seconds']:.0f} | {row['peak_bytes'] / 1e9:.3f} |"
-            for row in result["memory"]
-        ]
-    return "\n".join(lines) + "\n"
 
 
 @click.command(help=__doc__)

@@ -1,3 +1,4 @@
+import importlib
 import os
 
 import pytest
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 from soundgate import compose as composing
 from soundgate.codecs.registry import CODEC_NAMES
 from soundgate.config import load_section
+from soundgate.embeddings.registry import EMBEDDER_NAMES
 from soundgate.errors import ConfigError
 from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries
 
@@ -42,15 +44,26 @@ def test_every_section_of_every_choice_is_valid(overrides, tmp_path):
         load_section(section, model, path)
 
 
-def test_every_codec_has_a_valid_section(tmp_path):
-    path = tmp_path / "params.yaml"
+def check_sections(kind, package, names, path):
+    """Hold the section ``<kind>.<name>`` of every implementation in a package against its settings' model."""
     path.write_text(composing.compose_text((), ROOT / "conf"))
-    assert set(composed()["codec"]) == set(CODEC_NAMES)
-    for name in CODEC_NAMES:
-        package = __import__(f"soundgate.codecs.{name}", fromlist=["Settings"])
-        section = load_section(f"codec.{name}", package.Settings, path)
+    sections = YAML(typ="safe").load(path)[kind]
+    assert set(sections) == set(names)
+    for name in names:
+        model = importlib.import_module(f"soundgate.{package}.{name}").Settings
+        load_section(f"{kind}.{name}", model, path)
         # A setting that is not in conf/ cannot be overridden from the command line.
-        assert set(composed()["codec"][name]) == set(type(section).model_fields)
+        assert set(sections[name]) == set(model.model_fields)
+
+
+def test_every_codec_has_a_valid_section(tmp_path):
+    check_sections("codec", "codecs", CODEC_NAMES, tmp_path / "params.yaml")
+
+
+def test_every_embedder_has_a_valid_section(tmp_path):
+    check_sections("embedder", "embeddings", EMBEDDER_NAMES, tmp_path / "params.yaml")
+    package = importlib.import_module("soundgate.embeddings.clap")
+    assert composed()["embedder"]["clap"] == package.Settings().model_dump()
 
 
 @pytest.mark.parametrize("name", PROFILES)

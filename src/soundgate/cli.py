@@ -15,6 +15,7 @@ from soundgate import pipeline
 from soundgate.console import logger, set_up_logging
 from soundgate.stage import errors_in_one_line
 from soundgate.tracks.rooms import commands as rooms
+from soundgate.tracks.transfer import commands as transfer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,6 +56,8 @@ main.add_command(composing.main, "compose")
 main.add_command(gating.main, "gates")
 main.add_command(pipeline.deps_command, "deps")
 main.add_command(rooms.main, "rooms")
+main.add_command(transfer.triage, "triage")
+main.add_command(transfer.runs, "runs")
 
 if __name__ == "__main__":
     main()

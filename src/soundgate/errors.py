@@ -56,3 +56,7 @@ class WeightsError(SoundgateError):
 
 class GateError(SoundgateError):
     """A gate that cannot be computed from the metrics given."""
+
+
+class TrainingError(SoundgateError):
+    """Training that cannot begin or go on."""

@@ -53,6 +53,8 @@ def main(
     write_json(gates, judge(measured, run_gates(settings, measured)))
     write_json(manifest, described)
     logger.info("%s", closing_message(described, manifest.parent))
+    if damaged := measured["hashes"]["mismatched"]:
+        logger.warning("damaged: %s. Run dvc repro: what is damaged is rendered again.", ", ".join(damaged))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from noisereduce import reduce_noise
 from scipy.signal import butter, sosfilt
 
-from soundgate.audio.denoise import LIMIT_DB, denoise, estimate_snr_db, gate_noise, measure_levels, remove_hum, sdr_db
+from soundgate.audio.denoise import (
+    LIMIT_DB,
+    default_gating,
+    denoise,
+    estimate_snr_db,
+    gate_noise,
+    measure_levels,
+    remove_hum,
+    sdr_db,
+)
 from soundgate.audio.io import resample
 from soundgate.corpora.espeak import SAMPLE_RATE as RATE
 from soundgate.corpora.generated_speech import read_source, utterance
@@ -119,6 +129,26 @@ def test_the_estimated_snr_follows_the_true_one(voices, snr_db):
     truth = voices[0]
     estimates = [estimate_snr_db(at_snr(truth, hiss(len(truth), seed), snr_db), RATE) for seed in range(3)]
     assert np.mean(estimates) == pytest.approx(snr_db, abs=3)
+
+
+@pytest.mark.parametrize("snr_db", [15, 25])
+def test_the_default_gating_loses_what_ours_keeps(voices, snr_db):
+    for seed, truth in enumerate(voices):
+        noisy = at_snr(truth, hiss(len(truth), seed), snr_db)
+        gated = default_gating(noisy, RATE)
+        np.testing.assert_array_equal(gated, reduce_noise(noisy, RATE))
+        assert gated.dtype == np.float32 and gated.shape == noisy.shape
+        assert sdr_db(gated, truth) < sdr_db(noisy, truth) - 5
+        assert sdr_db(denoise(noisy, RATE, CLEAN_SNR_DB).wav, truth) >= sdr_db(noisy, truth)
+
+
+def test_the_default_gating_lowers_steady_noise_between_bursts():
+    steady = 0.01 * hiss(4 * RATE, 0)
+    steady[RATE : RATE + 2_000] += hiss(2_000, 1)
+    gated = default_gating(steady.astype(np.float32), RATE)
+    quiet, burst = slice(2 * RATE, 3 * RATE), slice(RATE, RATE + 2_000)
+    assert np.std(gated[quiet]) < 0.5 * np.std(steady[quiet])
+    assert np.std(gated[burst]) > 0.8 * np.std(steady[burst])
 
 
 def test_sdr_has_its_known_values():

@@ -8,7 +8,17 @@ import pandas as pd
 import pytest
 
 from soundgate.audio.io import write_audio
-from soundgate.corpora.index import Entry, build_index, read_index, safe_id, unique_ids, write_corpus
+from soundgate.console import logger
+from soundgate.corpora.index import (
+    Entry,
+    build_index,
+    nothing_acquired,
+    read_index,
+    record_corpus,
+    safe_id,
+    unique_ids,
+    write_corpus,
+)
 from soundgate.errors import CorpusError, FormatError
 
 
@@ -62,6 +72,27 @@ def test_what_is_written_is_read_back(entries, tmp_path):
 def test_rejected_keeps_its_header_when_empty(entries, tmp_path):
     write_corpus(tmp_path / "out", *build_index(entries[:2], "test"))
     assert (tmp_path / "out" / "rejected.csv").read_text() == "path,reason\n"
+
+
+def test_what_is_recorded_is_counted_and_said(entries, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(logger, "info", lambda text, *values: said.append(text % values))
+    index, rejected = build_index([*entries[:3], entries[1]._replace(speaker_id="s2", path=entries[3].path)], "test")
+    counts = record_corpus(tmp_path / "out", index, rejected, "some rooms", files="n_irs", groups="n_rooms")
+    assert counts == {"n_irs": 2, "n_rooms": 1, "n_rejected": 2, "duration_s": 1.0}
+    assert list(record_corpus(tmp_path / "out", index, rejected, "voices"))[:2] == ["n_utterances", "n_speakers"]
+    assert said[0] == f"some rooms: {counts}"
+    pd.testing.assert_frame_equal(read_index(tmp_path / "out"), index)
+    assert len(pd.read_csv(tmp_path / "out" / "rejected.csv")) == 2
+
+
+def test_nothing_acquired_is_recorded_but_never_read(entries, tmp_path):
+    index, rejected = nothing_acquired("rooms", {"rt60_true_s": "float64"})
+    assert list(index) == [*build_index(entries, "test")[0], "rt60_true_s"] and index["rt60_true_s"].dtype == "float64"
+    counts = record_corpus(tmp_path / "out", index, rejected, "rooms")
+    assert counts == {"n_utterances": 0, "n_speakers": 0, "n_rejected": 0, "duration_s": 0.0}
+    with pytest.raises(CorpusError, match="nothing was acquired"):
+        read_index(tmp_path / "out")
 
 
 def test_nothing_usable_is_an_error(entries):

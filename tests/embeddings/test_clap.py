@@ -9,14 +9,19 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from soundgate.embeddings.clap import model as clap_model
+from soundgate.embeddings.clap import text as clap_text
 from soundgate.embeddings.clap.embedder import pooled
 from soundgate.embeddings.registry import load_embedder
 from soundgate.errors import WeightsError
 from soundgate.files import sha256_of
+from tests.embeddings.talking_clap import save_talking_clap
 
 CONFIGS = ("config.json", "preprocessor_config.json")
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+PROMPTS = ["a lofi music track", "a jazz music track", "rock"]
 
 
 class Harmless:
@@ -27,6 +32,17 @@ class Harmless:
 @pytest.fixture
 def copied(clap_folder, tmp_path):
     return shutil.copytree(clap_folder, tmp_path / "copied")
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("talking")
+    return save_talking_clap(folder), folder
+
+
+@pytest.fixture
+def talking_copy(talking, tmp_path):
+    return shutil.copytree(talking[1], tmp_path / "talking")
 
 
 def load(folder):
@@ -126,6 +142,74 @@ def test_other_dimensions_are_refused(small_clap, tmp_path):
         load(tmp_path)
 
 
+def test_audio_against_text_is_the_librarys_own_logits(talking, noise):
+    model, folder = talking
+    embedder = load(folder)
+    tokens = AutoTokenizer.from_pretrained(folder)(PROMPTS, padding=True, return_tensors="pt")
+    mel = embedder.extractor(noise("a"), sampling_rate=48_000, return_tensors="pt")["input_features"]
+    with torch.no_grad():
+        expected = model(input_features=mel, is_longer=torch.zeros(1, 1, dtype=torch.bool), **tokens)
+    text = embedder.embed_text(PROMPTS)
+    assert text.dtype == np.float32 and np.linalg.norm(text, axis=1) == pytest.approx(1, abs=1e-5)
+    assert embedder.logit_scale == pytest.approx(20)
+    found = embedder.logit_scale * embedder.embed([noise("a")]) @ text.T
+    np.testing.assert_allclose(found, expected.logits_per_audio.numpy(), atol=1e-4)
+
+
+def test_a_texts_vector_depends_on_that_text_alone(talking):
+    embedder = load(talking[1])
+    together = embedder.embed_text(PROMPTS)
+    np.testing.assert_allclose(together, [embedder.embed_text([prompt])[0] for prompt in PROMPTS], atol=1e-6)
+    assert np.abs(together[0] - together[1]).max() > 1e-3
+
+
+def test_text_features_may_be_a_tensor_too(talking, monkeypatch):
+    embedder = load(talking[1])
+    before = embedder.embed_text(PROMPTS)
+    original = embedder.model.get_text_features
+    monkeypatch.setattr(embedder.model, "get_text_features", lambda **tokens: 3 * original(**tokens).pooler_output)
+    np.testing.assert_allclose(embedder.embed_text(PROMPTS), before, atol=1e-6)
+
+
+def test_audio_needs_no_text_side_and_text_says_what_it_lacks(talking_copy, noise):
+    weights = talking_copy / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: value for name, value in tensors.items() if name.startswith("audio_")}, weights)
+    embedder = load(talking_copy)
+    assert embedder.embed([noise("a")]).shape == (1, 512)
+    for ask in (lambda: embedder.embed_text(["a"]), lambda: embedder.logit_scale):
+        with pytest.raises(WeightsError, match="text side and logit_scale_a; found .* missing"):
+            ask()
+    save_file({name: value for name, value in tensors.items() if name != "logit_scale_a"}, weights)
+    with pytest.raises(WeightsError, match="1 tensors missing, among them logit_scale_a"):
+        assert load(talking_copy).logit_scale
+
+
+@pytest.mark.parametrize("name", TOKENIZER)
+def test_a_missing_or_damaged_tokenizer_is_refused(talking_copy, name):
+    (talking_copy / name).write_text("{")
+    with pytest.raises(WeightsError, match="expected a tokenizer"):
+        load(talking_copy).embed_text(["a"])
+    (talking_copy / name).unlink()
+    with pytest.raises(WeightsError, match=f"without {name}.*holding all the files"):
+        load(talking_copy).embed_text(["a"])
+
+
+def test_a_cached_tokenizer_is_read_from_the_models_own_commit(monkeypatch, talking_copy):
+    snapshot = talking_copy.rename(talking_copy.with_name("0123abcd"))
+    expected = load(snapshot).embed_text(PROMPTS)
+    names = [*CONFIGS, "model.safetensors"]
+    asked = fake_hub(monkeypatch, snapshot, names)
+    monkeypatch.setattr(clap_text, "hf_hub_download", clap_model.hf_hub_download)
+    embedder = load_embedder("clap", {"revision": "0123abcd"})
+    assert not set(TOKENIZER) & {name for _, name, _, _ in asked}
+    with pytest.raises(WeightsError, match="larger_clap_music_and_speech@0123abcd.*hf download"):
+        embedder.embed_text(PROMPTS)
+    names += TOKENIZER
+    np.testing.assert_array_equal(embedder.embed_text(PROMPTS), expected)
+    assert {revision for _, _, revision, _ in asked} == {"0123abcd"}
+
+
 def fake_hub(monkeypatch, folder, names):
     """Stand in for a cache that holds some files of a folder, with no network behind it."""
     asked = []
@@ -169,4 +253,6 @@ def test_the_real_architecture_untrained(noise):
     vectors = embedder.embed([noise("a"), noise("b", 40_000)])
     assert vectors.shape == (2, 512) and np.isfinite(vectors).all()
     assert embedder.card()["model"] == embedder.card()["revision"] == "random"
+    with pytest.raises(WeightsError, match="random weights, which have none"):
+        embedder.embed_text(["a"])
     assert json.loads(embedder.model.config.to_json_string())["projection_dim"] == 512

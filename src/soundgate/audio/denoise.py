@@ -218,6 +218,22 @@ def gate_noise(wav: np.ndarray, levels: Levels, sample_rate: int) -> tuple[np.nd
     return (wav - _per_sample(share, len(wav), sample_rate) * taken).astype(np.float32), taken
 
 
+def default_gating(wav: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Reduce noise by noisereduce as it comes, with its default settings: what `denoise` is held against.
+
+    Args:
+        wav: mono float32 samples [T].
+        sample_rate: Hz.
+
+    Returns:
+        float32 [T]; NaN where it divides by digital silence of many seconds.
+
+    Source: noisereduce 3 (Sainburg et al. 2020), non-stationary mode.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return reduce_noise(y=wav, sr=sample_rate).astype(np.float32)
+
+
 def _excess_db(taken: np.ndarray, levels: Levels, sample_rate: int) -> float:
     """Return the level of what was taken out of active frames, over the noise floor."""
     return _ratio_db(_frame_powers(taken, sample_rate)[levels.active].mean(), levels.noise_power)

@@ -6,15 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field
 
 from soundgate.console import logger
 from soundgate.corpora.archives import unpack
 from soundgate.corpora.download import download
 from soundgate.corpora.index import Entry
-from soundgate.errors import ConfigError, CorpusError, FormatError
+from soundgate.corpora.source_list import read_source_list
+from soundgate.errors import CorpusError, FormatError
 from soundgate.files import read_json, sha256_of, write_json
 
 PINNED_NAME = "pinned.json"
@@ -57,11 +56,7 @@ def fetch_archive(source_list: str | Path, work_folder: str | Path) -> Path:
         CorpusError: the archive is corrupt or unsafe.
         FormatError: ``pinned.json`` is damaged.
     """
-    try:
-        text = Path(source_list).read_text(encoding="utf-8")
-        source = ArchiveSource.model_validate(YAML(typ="safe").load(text))
-    except (OSError, YAMLError, ValidationError) as error:
-        raise ConfigError(source_list, expected="a source list of one archive", found=str(error)) from error
+    source = read_source_list(source_list, ArchiveSource, "one archive")
     work_folder, name = Path(work_folder), Path(source_list).stem
     archive, pins = work_folder / f"{name}.archive", work_folder / PINNED_NAME
     pinned = _read_pins(pins)

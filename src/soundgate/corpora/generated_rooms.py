@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from soundgate.audio.io import write_audio
 from soundgate.corpora.colouring import Colour
 from soundgate.corpora.index import Entry
 from soundgate.corpora.room_response import BANDS_HZ, SAMPLE_RATE, Room, room_response
+from soundgate.corpora.source_list import read_source_list
 from soundgate.errors import ConfigError
 from soundgate.execution import map_items
 from soundgate.files import write_text
@@ -96,10 +95,7 @@ def read_room_source(path: str | Path) -> RoomSource:
     Raises:
         ConfigError: the file is missing, or a key is missing, unknown or out of range.
     """
-    try:
-        return RoomSource.model_validate(YAML(typ="safe").load(Path(path).read_text(encoding="utf-8")))
-    except (OSError, YAMLError, ValidationError) as error:
-        raise ConfigError(path, expected="a source list of generated rooms", found=str(error)) from error
+    return read_source_list(path, RoomSource, "generated rooms")
 
 
 def generate_rooms(

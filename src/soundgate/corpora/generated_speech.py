@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from soundgate.audio.io import write_audio
 from soundgate.corpora.espeak import SAMPLE_RATE, Voice, synthesise
 from soundgate.corpora.index import Entry
 from soundgate.corpora.sentences import Grammar, transcript
+from soundgate.corpora.source_list import read_source_list
 from soundgate.errors import ConfigError
 from soundgate.execution import map_items
 from soundgate.files import write_text
@@ -98,10 +97,7 @@ def read_source(path: str | Path) -> SpeechSource:
     Raises:
         ConfigError: the file is missing, or a key is missing, unknown or out of range.
     """
-    try:
-        return SpeechSource.model_validate(YAML(typ="safe").load(Path(path).read_text(encoding="utf-8")))
-    except (OSError, YAMLError, ValidationError) as error:
-        raise ConfigError(path, expected="a source list of generated speech", found=str(error)) from error
+    return read_source_list(path, SpeechSource, "generated speech")
 
 
 def generate_speech(

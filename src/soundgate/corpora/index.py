@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,6 +141,46 @@ def write_corpus(folder: str | Path, index: pd.DataFrame, rejected: pd.DataFrame
         index.to_parquet(temporary, index=False, compression="zstd")
     with atomic_path(folder / REJECTED_NAME) as temporary:
         rejected.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def record_corpus(
+    folder: str | Path, index: pd.DataFrame, rejected: pd.DataFrame, description: str,
+    files: str = "n_utterances", groups: str = "n_speakers",
+) -> dict[str, int | float]:  # fmt: skip
+    """Write a corpus's index and rejected files, count both and say so.
+
+    Args:
+        folder: of the corpus.
+        index: from `build_index` or `nothing_acquired`.
+        rejected: likewise.
+        description: what the corpus is called in the log.
+        files: what the count of files is called.
+        groups: what the count of different speakers is called.
+
+    Returns:
+        Counts: ``files``, ``groups``, ``n_rejected``, ``duration_s`` (total).
+    """
+    write_corpus(folder, index, rejected)
+    counts = {
+        files: len(index),
+        groups: int(index["speaker_id"].nunique()),
+        "n_rejected": len(rejected),
+        "duration_s": float(index["duration_s"].sum()),
+    }
+    logger.info("%s: %s", description, counts)
+    return counts
+
+
+def nothing_acquired(description: str, further_types: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the index and the rejected files of a corpus of source ``none``, which `read_index` then refuses.
+
+    Args:
+        description: what the corpus is called in the log.
+        further_types: columns beside ``COLUMN_TYPES`` that the corpus has, with their types.
+    """
+    logger.info("%s: nothing is acquired", description)
+    types = COLUMN_TYPES | further_types
+    return pd.DataFrame(columns=list(types)).astype(types), pd.DataFrame(columns=REJECTED_COLUMNS)
 
 
 def read_index(folder: str | Path) -> pd.DataFrame:

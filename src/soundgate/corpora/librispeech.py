@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field
 
 from soundgate.corpora.archives import unpack
 from soundgate.corpora.download import download
 from soundgate.corpora.folder import folder_entries
 from soundgate.corpora.index import Entry
+from soundgate.corpora.source_list import read_source_list
 from soundgate.errors import ConfigError
 
 
@@ -64,11 +63,7 @@ def librispeech_entries(
         DownloadError: an archive cannot be had as promised.
         CorpusError: an archive is corrupt, unsafe or without audio.
     """
-    try:
-        text = Path(source_list).read_text(encoding="utf-8")
-        archives = LibriSpeechSource.model_validate(YAML(typ="safe").load(text)).archives
-    except (OSError, YAMLError, ValidationError) as error:
-        raise ConfigError(source_list, expected="a source list of LibriSpeech", found=str(error)) from error
+    archives = read_source_list(source_list, LibriSpeechSource, "LibriSpeech").archives
     unknown = [subset for subset in subsets if subset not in archives]
     if unknown:
         raise ConfigError("subsets", expected=f"some of {sorted(archives)}", found=str(unknown))

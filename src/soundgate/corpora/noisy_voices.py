@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from soundgate.audio.io import write_audio
 from soundgate.audio.noise import coloured_noise, mains_hum
@@ -20,6 +18,7 @@ from soundgate.audio.snr import mix_at_snr
 from soundgate.corpora.espeak import SAMPLE_RATE
 from soundgate.corpora.generated_speech import SpeakerVoice, SpeechSource, read_source, utterance
 from soundgate.corpora.index import Entry
+from soundgate.corpora.source_list import read_source_list
 from soundgate.errors import ConfigError
 from soundgate.execution import map_items
 from soundgate.files import write_text
@@ -98,10 +97,7 @@ def read_voice_source(path: str | Path) -> tuple[VoiceSource, SpeechSource]:
     Raises:
         ConfigError: a file is missing, or a key is missing, unknown or out of range.
     """
-    try:
-        source = VoiceSource.model_validate(YAML(typ="safe").load(Path(path).read_text(encoding="utf-8")))
-    except (OSError, YAMLError, ValidationError) as error:
-        raise ConfigError(path, expected="a source list of generated voices", found=str(error)) from error
+    source = read_source_list(path, VoiceSource, "generated voices")
     return source, read_source(Path(path).parent / source.speech)
 
 

@@ -10,24 +10,16 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from soundgate.console import logger
 from soundgate.corpora.archived import fetch_archive, keep_files
 from soundgate.corpora.folder import EXTENSIONS, audio_files
 from soundgate.corpora.generated_rooms import STAGE, generate_rooms
-from soundgate.corpora.index import (
-    COLUMN_TYPES,
-    REJECTED_COLUMNS,
-    Entry,
-    build_index,
-    relative_path,
-    unique_ids,
-    write_corpus,
-)
+from soundgate.corpora.index import Entry, build_index, nothing_acquired, record_corpus, relative_path, unique_ids
 from soundgate.errors import CorpusError
 from soundgate.randomness import keyed_generator
 
 AUDIO_FOLDER = "audio"
 ROOM_EXTENSIONS = EXTENSIONS | {".irs"}
+TRUTH_TYPES = {"rt60_true_s": "float64"}
 
 
 class RoomsSettings(BaseModel):
@@ -86,19 +78,10 @@ def build_room_corpus(settings: RoomsSettings, out_folder: str | Path, work_fold
     """
     description = f"{settings.name} rooms ({settings.source})"
     if settings.source == "none":
-        index, rejected = _nothing()
-        logger.info("%s: nothing is acquired", description)
+        index, rejected = nothing_acquired(description, TRUTH_TYPES)
     else:
         index, rejected = _acquired(settings, Path(out_folder) / AUDIO_FOLDER, work_folder, description)
-    write_corpus(out_folder, index, rejected)
-    counts = {
-        "n_irs": len(index),
-        "n_rooms": int(index["speaker_id"].nunique()),
-        "n_rejected": len(rejected),
-        "duration_s": float(index["duration_s"].sum()),
-    }
-    logger.info("%s: %s", description, counts)
-    return counts
+    return record_corpus(out_folder, index, rejected, description, files="n_irs", groups="n_rooms")
 
 
 def _acquired(
@@ -114,13 +97,8 @@ def _acquired(
         entries = keep_files(_chosen(room_entries(root, settings.patterns, settings.room_of), settings), root, audio)
     index, rejected = build_index(entries, description)
     known = {relative_path(path): value for path, value in rt60_s.items()}
-    index["rt60_true_s"] = index["path"].map(known).astype("float64")
-    return index, rejected
-
-
-def _nothing() -> tuple[pd.DataFrame, pd.DataFrame]:
-    types = COLUMN_TYPES | {"rt60_true_s": "float64"}
-    return pd.DataFrame(columns=list(types)).astype(types), pd.DataFrame(columns=REJECTED_COLUMNS)
+    index["rt60_true_s"] = index["path"].map(known)
+    return index.astype(TRUTH_TYPES), rejected
 
 
 def room_entries(root: str | Path, patterns: list[str], room_of: Literal["file", "folder"]) -> list[Entry]:

@@ -7,10 +7,9 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from soundgate.console import logger
 from soundgate.corpora.folder import folder_entries
 from soundgate.corpora.generated_speech import generate_speech
-from soundgate.corpora.index import Entry, build_index, write_corpus
+from soundgate.corpora.index import Entry, build_index, record_corpus
 from soundgate.corpora.librispeech import librispeech_entries
 from soundgate.errors import CorpusError
 from soundgate.randomness import keyed_generator
@@ -81,16 +80,8 @@ def build_speech_corpus(settings: SpeechSettings, out_folder: str | Path, work_f
         entries = choose_entries(folder_entries(settings.origin), settings)
     else:
         entries = choose_entries(librispeech_entries(settings.origin, settings.subsets, audio, work_folder), settings)
-    index, rejected = build_index(entries, f"speech ({settings.source})")
-    write_corpus(out_folder, index, rejected)
-    counts = {
-        "n_utterances": len(index),
-        "n_speakers": int(index["speaker_id"].nunique()),
-        "n_rejected": len(rejected),
-        "duration_s": float(index["duration_s"].sum()),
-    }
-    logger.info("speech (%s): %s", settings.source, counts)
-    return counts
+    description = f"speech ({settings.source})"
+    return record_corpus(out_folder, *build_index(entries, description), description)
 
 
 def choose_entries(entries: list[Entry], settings: Caps) -> list[Entry]:

@@ -9,10 +9,9 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from soundgate.console import logger
 from soundgate.corpora.archived import fetch_archive, keep_files
 from soundgate.corpora.folder import folder_entries
-from soundgate.corpora.index import COLUMN_TYPES, REJECTED_COLUMNS, build_index, relative_path, write_corpus
+from soundgate.corpora.index import build_index, nothing_acquired, record_corpus, relative_path
 from soundgate.corpora.noisy_voices import AUDIO_FOLDER, VoiceTruth, generate_voices
 from soundgate.corpora.speech import choose_entries
 
@@ -71,19 +70,10 @@ def build_voice_corpus(settings: VoicesSettings, out_folder: str | Path, work_fo
     """
     description = f"voices {settings.name} ({settings.source})"
     if settings.source == "none":
-        index, rejected = _nothing()
-        logger.info("%s: nothing is acquired", description)
+        index, rejected = nothing_acquired(description, TRUTH_TYPES)
     else:
         index, rejected = _acquired(settings, Path(out_folder), work_folder, description)
-    write_corpus(out_folder, index, rejected)
-    counts = {
-        "n_utterances": len(index),
-        "n_speakers": int(index["speaker_id"].nunique()),
-        "n_rejected": len(rejected),
-        "duration_s": float(index["duration_s"].sum()),
-    }
-    logger.info("%s: %s", description, counts)
-    return counts
+    return record_corpus(out_folder, index, rejected, description)
 
 
 def _acquired(
@@ -105,8 +95,3 @@ def _acquired(
     index["clean_path"] = [relative_path(value.clean_path) if value.clean_path else "" for value in found]
     index["noise_snr_db"] = [value.noise_snr_db for value in found]
     return index.astype(TRUTH_TYPES), rejected
-
-
-def _nothing() -> tuple[pd.DataFrame, pd.DataFrame]:
-    types = COLUMN_TYPES | TRUTH_TYPES
-    return pd.DataFrame(columns=list(types)).astype(types), pd.DataFrame(columns=REJECTED_COLUMNS)

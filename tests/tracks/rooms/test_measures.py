@@ -12,8 +12,9 @@ from soundgate.evaluation.gates import judge
 from soundgate.files import read_json, sha256_of, write_json
 from soundgate.tracks.rooms import rendering
 from soundgate.tracks.rooms.acoustics import rendered_rooms
+from soundgate.tracks.rooms.batches import own_batches, own_metas
 from soundgate.tracks.rooms.irs import load_catalogue
-from soundgate.tracks.rooms.manifest import build_manifest, closing_message
+from soundgate.tracks.rooms.manifest import build_manifest, closing_message, mismatches
 from soundgate.tracks.rooms.measures import (
     GateSettings,
     all_rejections,
@@ -58,9 +59,10 @@ def tables(small_run, batches, manifest, rooms):
     triples, effects = read_triples(batches, manifest)
     voices = pd.read_parquet(small_run / "vocals/files.parquet")
     after = 12.0 + np.arange(len(voices))
+    plain = np.where(np.arange(len(voices)) % 5 == 0, 7.0 + np.arange(len(voices)) / 10, np.nan)
     return {
         "triples": triples, "effects": effects, "rooms": rooms.copy(),
-        "voices": voices.assign(sdr_before_db=10.0, sdr_after_db=after),
+        "voices": voices.assign(sdr_before_db=10.0, sdr_after_db=after, control_sdr_db=plain),
     }  # fmt: skip
 
 
@@ -129,7 +131,7 @@ def test_a_sound_run_passes_every_gate(batches, manifest, tables):
         "n_triples": 20, "n_batches": 5, "n_rejected": 0, "n_speakers": 6, "n_rooms": 7,
         "size_bytes": manifest["size_bytes"], "complete": 1,
     }  # fmt: skip
-    assert metrics["hashes"] == {"n_files": 10, "n_mismatched": 0}
+    assert metrics["hashes"] == {"n_files": 10, "n_mismatched": 0, "mismatched": [], "control_mismatched": 5}
     assert sum(metrics["splits"]["n_triples"].values()) == 20 and len(metrics["splits"]["n_triples"]) == 3
     noises = (tables["effects"]["name"] == "noise").sum()
     assert verdicts["snr_error_db"]["n"] == noises > 0 and verdicts["rt60_error"]["n"] == 7
@@ -167,8 +169,18 @@ def flip_batch(tables, batches):
     (batches / "batch_0002.npz").write_bytes(data)
 
 
+def lose_batch(tables, batches):
+    (batches / "batch_0002.npz").unlink()
+
+
 def lose_meta(tables, batches):
     (batches / "batch_0002_meta.json").unlink()
+
+
+def flip_meta(tables, batches):
+    data = bytearray((batches / "batch_0002_meta.json").read_bytes())
+    data[-3] ^= 1
+    (batches / "batch_0002_meta.json").write_bytes(data)
 
 
 def slow_room(tables, batches):
@@ -186,8 +198,8 @@ def damage_voice(tables, batches):
 FAULTS = {
     share_speaker: ("shared_speakers", 1), share_bad_room: ("shared_rooms", 1),
     share_room_between_pools: ("shared_rooms", 1), one_db_in_a_tenth: ("snr_error_db", 1),
-    flip_batch: ("hashes", 1), lose_meta: ("hashes", 1), slow_room: ("rt60_error", 0.06),
-    late_room: ("alignment_error", 1), damage_voice: ("sdr_gain_db", -0.1),
+    flip_batch: ("hashes", 1), lose_batch: ("hashes", 1), lose_meta: ("hashes", 1), flip_meta: ("hashes", 1),
+    slow_room: ("rt60_error", 0.06), late_room: ("alignment_error", 1), damage_voice: ("sdr_gain_db", -0.1),
 }  # fmt: skip
 
 
@@ -213,6 +225,7 @@ def test_voices_without_a_truth_have_no_gate(batches, manifest, tables):
     metrics = measured(batches, manifest, tables)
     assert set(judge(metrics, run_gates(LIMITS, metrics))) == GATES
     assert metrics["sterilise"]["n_known"] == 0 and metrics["sterilise"]["sdr_gain_db"] is None
+    assert metrics["sterilise"]["n_control"] == 0 and metrics["sterilise"]["control_sdr_gain_db"] is None
     tables["voices"].loc[0, ["sdr_before_db", "sdr_after_db"]] = 10.0, 11.0
     assert measured(batches, manifest, tables)["sterilise"]["n_known"] == 1
 
@@ -230,6 +243,7 @@ def test_controls_are_not_what_is_measured(batches, manifest, tables):
     assert metrics["rooms"]["control_rt60_error"] > 100 * metrics["rooms"]["rt60_error"]
     assert metrics["rooms"]["control_alignment_error"] == 121
     assert metrics["sterilise"]["control_sdr_before_db"] == 10
+    assert metrics["sterilise"]["control_sdr_gain_db"] == -3 and metrics["sterilise"]["n_control"] == 3
 
 
 def test_estimates_lie_in_their_intervals_and_follow_the_seed(batches, manifest, tables):
@@ -267,12 +281,50 @@ def test_the_manifest_hashes_every_file_of_every_part(small_run, batches, manife
     assert manifest["size_bytes"] == sum(path.stat().st_size for folder in folders for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("fault", [flip_batch, lose_meta])
-def test_another_batch_than_the_checkpoint_lists_is_refused(small_run, batches, tmp_path, fault):
+@pytest.mark.parametrize("fault", [flip_batch, lose_batch])
+def test_a_damaged_batch_reaches_its_gate_by_name(small_run, batches, manifest, tables, tmp_path, fault):
     folder = shutil.copytree(batches, tmp_path / "batches")
     fault(None, folder)
-    with pytest.raises(FormatError, match=r"batch_0002.*the file the checkpoint lists"):
+    described = build_manifest(parts(small_run), folder, RATE)
+    assert described | {"size_bytes": 0} == manifest | {"size_bytes": 0}
+    metrics = measured(folder, described, tables)
+    assert metrics["hashes"]["mismatched"] == ["batch_0002.npz"] and metrics["hashes"]["control_mismatched"] == 5
+    verdicts = judge(metrics, run_gates(LIMITS, metrics))
+    assert failing(metrics) == {"hashes"} and verdicts["hashes"]["value"] == 1
+    assert mismatches(folder, described["batches"]) == [folder / "batch_0002.npz"]
+
+
+@pytest.mark.parametrize("fault", [flip_meta, lose_meta])
+def test_a_run_without_its_metadata_is_refused(small_run, batches, tmp_path, fault):
+    folder = shutil.copytree(batches, tmp_path / "batches")
+    fault(None, folder)
+    with pytest.raises(FormatError, match=r"batch_0002_meta\.json.*as the checkpoint lists"):
         build_manifest(parts(small_run), folder, RATE)
+
+
+def test_shapes_are_those_of_a_sound_batch(small_run, batches, manifest, tmp_path):
+    folder = shutil.copytree(batches, tmp_path / "batches")
+    (folder / "batch_0000.npz").write_bytes(b"damaged")
+    assert build_manifest(parts(small_run), folder, RATE)["shapes"] == manifest["shapes"]
+    for path in folder.glob("*.npz"):
+        path.write_bytes(b"damaged")
+    assert build_manifest(parts(small_run), folder, RATE)["shapes"] == {}
+
+
+def test_batches_of_one_are_their_own_neighbours_and_have_no_control(batches, manifest, tables):
+    one = manifest | {"batches": manifest["batches"][:1]}
+    hashes = measured(batches, one, tables)["hashes"]
+    assert hashes == {"n_files": 2, "n_mismatched": 0, "mismatched": [], "control_mismatched": None}
+    swapped = [manifest["batches"][i] | {"sha256": manifest["batches"][1 - i]["sha256"]} for i in (0, 1)]
+    hashes = measured(batches, manifest | {"batches": swapped}, tables)["hashes"]
+    assert (hashes["n_mismatched"], hashes["control_mismatched"]) == (2, 0)
+
+
+def test_batches_of_earlier_runs_are_not_looked_for(batches, manifest, tables):
+    chained = manifest | {"run_number": 2, "batches": [*manifest["batches"][:3], manifest["batches"][3] | {"run": 2}]}
+    assert own_batches(chained) == [manifest["batches"][3] | {"run": 2}]
+    assert [meta["batch"] for meta in own_metas(batches, chained)] == [3]
+    assert measured(batches, chained, tables)["hashes"]["n_files"] == 2
 
 
 def test_the_closing_message_says_what_is_there_and_how_to_go_on(manifest, tmp_path):

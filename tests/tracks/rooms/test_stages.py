@@ -182,6 +182,22 @@ def test_only_the_damaged_batch_is_rendered_again(place):
     assert (result / "batch_0001.npz").stat().st_mtime_ns == untouched
 
 
+def test_a_damaged_batch_fails_the_gate_of_the_hashes(place):
+    path = RUN / "batches/batch_0001.npz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+    before = read_json(RUN / "manifest.json")
+    assert "damaged: batch_0001.npz." in run("rooms-manifest")
+    gates, metrics = (read_json(f"metrics/tiny/rooms/{name}.json") for name in ("gates", "metrics"))
+    assert {name for name, gate in gates.items() if not gate["pass"]} == {"hashes"} and gates["hashes"]["value"] == 1
+    assert metrics["hashes"] == {
+        "n_files": 8, "n_mismatched": 1, "mismatched": ["batch_0001.npz"], "control_mismatched": 4,
+    }  # fmt: skip
+    assert read_json(RUN / "manifest.json") == before
+
+
 def test_a_second_run_in_the_same_scratch_ends_in_one_line(place, monkeypatch):
     stage, others = importlib.import_module("stages.rooms.render"), []
     render = stage.render

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from soundgate.audio.denoise import default_gating, sdr_db
 from soundgate.audio.io import read_audio, write_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.codecs.gain_shape.synthetic import speech_like
@@ -88,6 +89,35 @@ def test_every_recording_is_kept_or_explained(voices):
     clean = files[(files["source"] == "a") & (files["outcome"] == "kept")]
     assert not clean["denoised"].any() and clean["sdr_after_db"].isna().all()
     assert (clean["trimmed_s"] > 0.4).all()
+
+
+def test_each_shard_has_one_noisy_voice_with_a_control(voices):
+    folder = run(voices, "x", files_per_shard=4)
+    files = pd.read_parquet(folder / "files.parquet").set_index(["source", "utt_id"])
+    found, _ = read_voices(voices)
+    firsts = [
+        next((voice.source, voice.utt_id) for voice in shard.voices if voice.source == "b")
+        for shard in plan_shards(found, settings(files_per_shard=4), 1)
+    ]
+    controls = files["control_sdr_db"].dropna()
+    assert list(controls.index) == firsts and len(firsts) == 2
+    assert (controls < files.loc[firsts, "sdr_before_db"]).all()
+    name = firsts[0][1]
+    noisy, truth = (read_audio(path).wav[0] for path in (voices / f"b/{name}.wav", voices.parent / f"truth/{name}.wav"))
+    assert controls.iloc[0] == pytest.approx(sdr_db(default_gating(noisy, RATE), truth))
+
+
+def test_a_voice_that_is_its_own_truth_is_no_control(voices):
+    index, rejected = pd.read_parquet(voices / "b/index.parquet"), pd.DataFrame(columns=["path", "reason"])
+    write_corpus(voices / "b", index.assign(clean_path=index["path"]), rejected)
+    files = pd.read_parquet(run(voices, "x") / "files.parquet")
+    assert files["sdr_before_db"].dropna().tolist() == [100.0] * 3 and files["control_sdr_db"].isna().all()
+
+
+def test_a_control_that_is_no_number_is_left_out(voices, monkeypatch):
+    monkeypatch.setattr(module, "default_gating", lambda wav, sample_rate: np.full_like(wav, np.nan))
+    files = pd.read_parquet(run(voices, "x") / "files.parquet")
+    assert files["control_sdr_db"].isna().all() and files["sdr_after_db"].notna().sum() == 3
 
 
 def test_clips_have_the_loudness_and_the_length_asked_for(voices):

@@ -1,4 +1,4 @@
-"""Embedder ``clap``: the audio side of LAION's CLAP through the ``transformers`` library."""
+"""Embedder ``clap``: LAION's CLAP, audio and text, through the ``transformers`` library."""
 
 from soundgate.embeddings.clap.embedder import ClapEmbedder, load
 from soundgate.embeddings.clap.settings import Settings

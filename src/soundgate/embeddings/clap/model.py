@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,12 +33,14 @@ class Clap(NamedTuple):
         extractor: makes log-mel spectrograms.
         source: the repository, the folder as given, or ``"random"``.
         revision: the commit, the SHA-256 of the weights file, or ``"random"``.
+        lacking: names of the tensors the weights file did not hold, none of them of the audio side.
     """
 
     model: ClapModel
     extractor: ClapFeatureExtractor
     source: str
     revision: str
+    lacking: tuple[str, ...] = ()
 
 
 def build_clap(settings: Settings) -> Clap:
@@ -56,13 +59,15 @@ def build_clap(settings: Settings) -> Clap:
     if settings.weights == "random":
         clap = Clap(_random_model(), _random_extractor(), "random", "random")
     elif settings.weights == "hub":
-        folder = _hub_folder(settings.revision)
+        folder = cached_or_asked(settings.revision, _snapshot)
+        model, lacking = _read_model(folder)
         # The cache names a snapshot's folder by its commit.
-        clap = Clap(_read_model(folder), _read_extractor(folder), REPOSITORY, folder.name)
+        clap = Clap(model, _read_extractor(folder), REPOSITORY, folder.name, lacking)
     else:
         folder = Path(settings.weights)
         revision = sha256_of(_weights_file(folder))
-        clap = Clap(_read_model(folder), _read_extractor(folder), settings.weights, revision)
+        model, lacking = _read_model(folder)
+        clap = Clap(model, _read_extractor(folder), settings.weights, revision, lacking)
     found = clap.model.config.projection_dim
     if found != DIM:
         raise WeightsError(clap.source, expected=f"embeddings of {DIM} dimensions", found=f"projection_dim {found}")
@@ -70,13 +75,18 @@ def build_clap(settings: Settings) -> Clap:
     return clap
 
 
-def _hub_folder(revision: str) -> Path:
+def cached_or_asked(revision: str, fetch: Callable[[str, bool], Path]) -> Path:
+    """Return what ``fetch(revision, local_files_only)`` finds in the hub's cache, else what it downloads.
+
+    Raises:
+        WeightsError: it is not in the cache and the hub cannot be reached.
+    """
     try:
-        return _snapshot(revision, local_files_only=True)
+        return fetch(revision, True)
     except EntryNotFoundError:
         logger.info("%s is not in the cache: asking the hub", REPOSITORY)
     try:
-        return _snapshot(revision, local_files_only=False)
+        return fetch(revision, False)
     except (EntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         subject = f"{REPOSITORY}@{revision}"
         remedy = (
@@ -84,7 +94,7 @@ def _hub_folder(revision: str) -> Path:
             f"--revision {revision}; then bring its cache (HF_HOME) here, or set embedder.clap.weights to a folder "
             "with its files. Embedder acoustic needs none."
         )
-        found = f"{type(error).__name__}: {_first_line(error)}"
+        found = f"{type(error).__name__}: {first_line(error)}"
         raise WeightsError(subject, expected="a download or a cached copy", found=found, remedy=remedy) from error
 
 
@@ -110,7 +120,7 @@ def _weights_file(folder: Path) -> Path:
     return weights[0]
 
 
-def _read_model(folder: Path) -> ClapModel:
+def _read_model(folder: Path) -> tuple[ClapModel, tuple[str, ...]]:
     path = _weights_file(folder)
     try:
         model, report = ClapModel.from_pretrained(
@@ -123,18 +133,23 @@ def _read_model(folder: Path) -> ClapModel:
         )
     except pickle.UnpicklingError as error:
         remedy = "Convert it to model.safetensors; nothing is ever unpickled here."
-        found = f"a pickle that would run code, or no pickle ({_first_line(error)})"
+        found = f"a pickle that would run code, or no pickle ({first_line(error)})"
         raise WeightsError(path, expected="tensors only", found=found, remedy=remedy) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        found = f"unusable weights ({_first_line(error)})"
+        found = f"unusable weights ({first_line(error)})"
         raise WeightsError(
             path, expected="the weights of a ClapModel", found=found, remedy="Fetch them again."
         ) from error
-    missing = sorted(name for name in report["missing_keys"] if name.startswith("audio_"))
+    lacking = tuple(sorted(report["missing_keys"]))
+    missing = [name for name in lacking if name.startswith("audio_")]
     if missing:
-        found = f"{len(missing)} tensors missing, among them {', '.join(missing[:3])}"
-        raise WeightsError(path, expected="the weights of a ClapModel", found=found)
-    return model
+        raise WeightsError(path, expected="the weights of a ClapModel", found=named_missing(missing))
+    return model, lacking
+
+
+def named_missing(names: Sequence[str]) -> str:
+    """Return what is wrong with weights that lack tensors of these names."""
+    return f"{len(names)} tensors missing, among them {', '.join(names[:3])}"
 
 
 def _read_extractor(folder: Path) -> ClapFeatureExtractor:
@@ -142,11 +157,11 @@ def _read_extractor(folder: Path) -> ClapFeatureExtractor:
         return ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError) as error:
         path = folder / CONFIG_FILES[1]
-        raise WeightsError(path, expected="settings of a feature extractor", found=_first_line(error)) from error
+        raise WeightsError(path, expected="settings of a feature extractor", found=first_line(error)) from error
 
 
 def _random_model() -> ClapModel:
-    """Return the hub's model as to audio, untrained; its text side, never used here, is as small as can be."""
+    """Return the hub's model as to audio, untrained; its text side, which has no tokenizer, is as small as can be."""
     audio = ClapAudioConfig(patch_embeds_hidden_size=128, hidden_size=1024, depths=[2, 2, 12, 2])
     text = {"vocab_size": 8, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
     config = ClapConfig(text_config=text | {"num_attention_heads": 2}, audio_config=audio.to_dict())
@@ -159,5 +174,6 @@ def _random_extractor() -> ClapFeatureExtractor:
     return ClapFeatureExtractor(truncation="rand_trunc", frequency_min=50)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, cut to 160 characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

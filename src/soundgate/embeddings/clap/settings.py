@@ -13,7 +13,7 @@ class Settings(Section):
     Args:
         weights: ``"hub"`` (laion/larger_clap_music_and_speech), ``"random"`` (tests: that architecture untrained,
             the same every time), or the path of a folder holding config.json, preprocessor_config.json and
-            model.safetensors (or pytorch_model.bin).
+            model.safetensors (or pytorch_model.bin); for text also tokenizer.json and tokenizer_config.json.
         revision: commit on the hub; a branch's name works too, but is a moving target. Ignored where weights are
             not from the hub.
     """

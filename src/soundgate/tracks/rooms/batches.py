@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from soundgate.errors import FormatError
-from soundgate.files import sha256_of
+from soundgate.files import read_json, sha256_of
 from soundgate.npz import write_npz
 
 SOURCE, TARGET, EMBEDDING = "source_audio", "target_audio", "target_clap"
@@ -28,6 +28,28 @@ def batch_name(batch: int) -> str:
 def meta_name(batch: int) -> str:
     """Return the file name of what is known of each triple of a batch."""
     return f"batch_{batch:04d}_meta.json"
+
+
+def own_batches(run: Mapping) -> list[dict]:
+    """Return the entries of the batches that a run made itself, of all that its checkpoint or manifest lists."""
+    return [entry for entry in run["batches"] if entry["run"] == run["run_number"]]
+
+
+def own_metas(folder: Path, run: Mapping) -> Iterator[dict]:
+    """Read what is known of each batch that a run made itself: its ``triples`` and what was ``rejected``.
+
+    Args:
+        folder: of the batches.
+        run: its checkpoint or manifest.
+    """
+    return (read_json(folder / meta_name(entry["batch"])) for entry in own_batches(run))
+
+
+def listed_hashes(entries: list[dict]) -> dict[str, str]:
+    """Return the SHA-256 listed for every file of some batches, by file name: the batches, then their metadata."""
+    return {entry["file"]: entry["sha256"] for entry in entries} | {
+        meta_name(entry["batch"]): entry["meta_sha256"] for entry in entries
+    }
 
 
 def batch_bytes(n_triples: int, samples: int, dim: int) -> int:

@@ -10,6 +10,7 @@ from soundgate.console import logger
 from soundgate.errors import FormatError
 from soundgate.files import read_json, sha256_of
 from soundgate.scratch import publish
+from soundgate.tracks.rooms.batches import own_batches
 
 MANIFEST = "manifest.json"
 Part = Literal["catalogue", "embeddings", "vocals", "triples"]
@@ -72,7 +73,7 @@ def earlier_batches(chain: ChainSettings, plan_sha256: str) -> tuple[list[dict],
             chain.previous_run, expected=f"batches of the plan {plan_sha256}", found=previous["plan_sha256"],
             remedy="Reuse catalogue, embeddings and vocals too, with the same rooms.plan and seed; or not triples.",
         )  # fmt: skip
-    own = {entry["file"]: entry["sha256"] for entry in previous["batches"] if entry["run"] == previous["run_number"]}
+    own = {entry["file"]: entry["sha256"] for entry in own_batches(previous)}
     folder = Path(chain.previous_run) / "batches"
     for name, sha256 in own.items():
         found = sha256_of(folder / name) if (folder / name).exists() else "no such file"

@@ -6,14 +6,26 @@ from collections import Counter
 from pathlib import Path
 
 from soundgate.errors import FormatError
-from soundgate.files import read_json, sha256_of
-from soundgate.tracks.rooms.batches import EMBEDDING, SOURCE, TARGET, batch_name, meta_name, open_batch
+from soundgate.files import read_json
+from soundgate.tracks.rooms.batches import (
+    EMBEDDING,
+    SOURCE,
+    TARGET,
+    listed_hashes,
+    meta_name,
+    open_batch,
+    own_batches,
+    own_metas,
+)
 from soundgate.tracks.rooms.chain import file_hashes
 from soundgate.tracks.rooms.rendering import CHECKPOINT, RunFolder, folder_bytes
+from soundgate.tracks.rooms.segments import hash_or_reason
 
 
 def build_manifest(run: RunFolder, batches: Path, sample_rate: int) -> dict:
-    """Describe a run and hash every file of it.
+    """Describe a run; every file of its parts is hashed.
+
+    Batches are listed with the hashes they were written with: `measures.measure_run` says which have others now.
 
     Args:
         run: its parts.
@@ -22,19 +34,21 @@ def build_manifest(run: RunFolder, batches: Path, sample_rate: int) -> dict:
 
     Returns:
         run_number, status, plan_sha256, n_batches, triples_completed, n_rejected (of this run and those it
-        continues), splits (triples of each, this run's), sample_rate, shapes of a batch's arrays, size_bytes,
-        batches (as in the checkpoint), parts (SHA-256 of every file of irs, embeddings, vocals and plan).
+        continues), splits (triples of each, this run's), sample_rate, shapes of a batch's arrays (of the first
+        sound batch; none without one), size_bytes, batches (as in the checkpoint), parts (SHA-256 of every file of
+        irs, embeddings, vocals and plan).
 
     Raises:
-        FormatError: a batch of this run is not the one its checkpoint lists.
+        FormatError: the metadata of a batch of this run is not what its checkpoint lists.
     """
     checkpoint = read_json(batches / CHECKPOINT)
-    own = [entry for entry in checkpoint["batches"] if entry["run"] == checkpoint["run_number"]]
-    for problem in mismatches(batches, own):
-        raise FormatError(problem, expected="the file the checkpoint lists", found="another, or none")
-    splits: Counter[str] = Counter()
+    own = own_batches(checkpoint)
     for entry in own:
-        splits.update(triple["split"] for triple in read_json(batches / meta_name(entry["batch"]))["triples"])
+        path = batches / meta_name(entry["batch"])
+        if (found := hash_or_reason(path)) != entry["meta_sha256"]:
+            raise FormatError(path, expected=f"sha256 {entry['meta_sha256']}, as the checkpoint lists", found=found,
+                              remedy="Run dvc repro: what is damaged is rendered again.")  # fmt: skip
+    splits = Counter(triple["split"] for meta in own_metas(batches, checkpoint) for triple in meta["triples"])
     parts = {path.name: file_hashes(path) for path in (run.irs, run.embeddings, run.vocals, run.plan)}
     return {
         "run_number": checkpoint["run_number"], "status": checkpoint["status"],
@@ -53,16 +67,16 @@ def mismatches(folder: Path, entries: list[dict]) -> list[Path]:
         folder: of batches.
         entries: batches as a checkpoint or a manifest lists them, all of them in this folder.
     """
-    files = [(folder / entry["file"], entry["sha256"]) for entry in entries]
-    files += [(folder / meta_name(entry["batch"]), entry["meta_sha256"]) for entry in entries]
-    return [path for path, sha256 in files if not path.is_file() or sha256_of(path) != sha256]
+    return [folder / name for name, sha256 in listed_hashes(entries).items() if hash_or_reason(folder / name) != sha256]
 
 
 def _shapes(folder: Path, entries: list[dict]) -> dict:
-    """Return dtype and shape of a triple's arrays, which all batches share."""
-    if not entries:
+    """Return dtype and shape of a triple's arrays, which all batches share; nothing without a sound batch."""
+    paths = ((folder / entry["file"], entry["sha256"]) for entry in entries)
+    sound = next((path for path, sha256 in paths if hash_or_reason(path) == sha256), None)
+    if sound is None:
         return {}
-    arrays = open_batch(folder / batch_name(entries[0]["batch"]))
+    arrays = open_batch(sound)
     return {name: {"dtype": str(arrays[name].dtype), "shape": list(arrays[name].shape[1:])}
             for name in (SOURCE, TARGET, EMBEDDING)}  # fmt: skip
 

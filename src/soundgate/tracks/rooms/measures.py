@@ -13,10 +13,9 @@ from pydantic import Field
 
 from soundgate.config import Section
 from soundgate.evaluation.gates import Gate
-from soundgate.files import read_json
 from soundgate.randomness import keyed_generator
-from soundgate.tracks.rooms.batches import meta_name
-from soundgate.tracks.rooms.manifest import mismatches
+from soundgate.tracks.rooms.batches import listed_hashes, own_batches, own_metas
+from soundgate.tracks.rooms.segments import hash_or_reason
 
 N_BOOTSTRAP = 2000
 # What is measured of triples; a run that adds none to those before it (or whose budget holds none) has them too.
@@ -45,8 +44,7 @@ def read_triples(batches: Path, manifest: dict) -> tuple[pd.DataFrame, pd.DataFr
     Returns:
         One row a triple, and one row a degradation of one (name, item, requested_snr_db, achieved_snr_db, ...).
     """
-    own = [entry for entry in manifest["batches"] if entry["run"] == manifest["run_number"]]
-    triples = [triple for entry in own for triple in read_json(batches / meta_name(entry["batch"]))["triples"]]
+    triples = [triple for meta in own_metas(batches, manifest) for triple in meta["triples"]]
     effects = [{"item": triple["item"]} | effect for triple in triples for effect in triple["effects"]]
     columns = ["item", "name", "requested_snr_db", "achieved_snr_db"]
     table, whole = pd.DataFrame(effects), pd.DataFrame(triples, columns=None if triples else TRIPLE_COLUMNS)
@@ -57,10 +55,7 @@ def read_triples(batches: Path, manifest: dict) -> tuple[pd.DataFrame, pd.DataFr
 
 def rejections(batches: Path, manifest: dict) -> dict[str, int]:
     """Count rejected triples of this run by reason."""
-    own = [entry for entry in manifest["batches"] if entry["run"] == manifest["run_number"]]
-    reasons = Counter(
-        item["reason"] for entry in own for item in read_json(batches / meta_name(entry["batch"]))["rejected"]
-    )
+    reasons = Counter(item["reason"] for meta in own_metas(batches, manifest) for item in meta["rejected"])
     return dict(sorted(reasons.items()))
 
 
@@ -101,18 +96,31 @@ def measure_run(
         Nested numbers; every estimate with its 95 % interval and n, every check with its control beside it. The
         worst room and the worst voice are of this run, not estimates of others.
     """
-    own = [entry for entry in manifest["batches"] if entry["run"] == manifest["run_number"]]
+    own = own_batches(manifest)
     return {
         "counts": {
             "n_triples": len(triples), "n_batches": len(own), "n_rejected": int(sum(e["n_rejected"] for e in own)),
             "n_speakers": int(triples["speaker_id"].nunique()), "n_rooms": int(rooms["room_id"].nunique()),
             "size_bytes": manifest["size_bytes"], "complete": int(manifest["status"] == "complete"),
         },
-        "hashes": {"n_files": 2 * len(own), "n_mismatched": len(mismatches(batches, own))},
+        "hashes": _hashes(batches, own),
         "splits": _shared(triples),
         "snr": _snr(effects, seed),
         "rooms": _rooms(rooms, seed),
         "sterilise": _voices(voices, seed),
+    }  # fmt: skip
+
+
+def _hashes(folder: Path, entries: list[dict]) -> dict:
+    """Hold every file against the hash listed; the control holds each batch against the next one's."""
+    listed = listed_hashes(entries)
+    found = {name: hash_or_reason(folder / name) for name in listed}
+    wrong = [name for name in listed if found[name] != listed[name]]
+    batches = [entry["file"] for entry in entries]
+    neighbours = zip(batches, batches[1:] + batches[:1], strict=True)
+    return {
+        "n_files": len(listed), "n_mismatched": len(wrong), "mismatched": wrong,
+        "control_mismatched": sum(found[one] != listed[other] for one, other in neighbours) if batches[1:] else None,
     }  # fmt: skip
 
 
@@ -167,12 +175,14 @@ def _rooms(rooms: pd.DataFrame, seed: int) -> dict:
 
 
 def _voices(voices: pd.DataFrame, seed: int) -> dict:
-    """Hold sterilised voices against their truth; the control is what went in."""
+    """Hold sterilised voices against their truth; controls: what went in, and plain noise reduction."""
     known = voices.dropna(subset=["sdr_before_db", "sdr_after_db"])
     before, after = (known[f"sdr_{when}_db"].to_numpy(float) for when in ("before", "after"))
     gain = after - before
+    control = (known["control_sdr_db"] - known["sdr_before_db"]).dropna().to_numpy(float)
     return {
         "sdr_gain_db": float(gain.min()) if len(gain) else None, "n_known": len(gain),
+        "control_sdr_gain_db": float(control.min()) if len(control) else None, "n_control": len(control),
         "sdr_gain_median_db": _estimate(gain, np.median, seed, "sdr"),
         "share_not_lower": float(np.mean(gain >= 0)) if len(gain) else None,
         "control_sdr_before_db": float(np.median(before)) if len(before) else None,

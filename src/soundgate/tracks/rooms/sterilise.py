@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from soundgate.audio.denoise import Denoised, denoise, estimate_snr_db, sdr_db
+from soundgate.audio.denoise import Denoised, default_gating, denoise, estimate_snr_db, sdr_db
 from soundgate.audio.io import read_audio, resample
 from soundgate.audio.loudness import normalise_loudness
 from soundgate.audio.segments import cut, trim
@@ -41,8 +41,8 @@ SEGMENT_TYPES = {
 FILE_TYPES = {
     "utt_id": "str", "source": "str", "speaker_id": "str", "path": "str", "outcome": "str", "reason": "str",
     "denoised": "bool", "snr_before_db": "float64", "snr_after_db": "float64", "sdr_before_db": "float64",
-    "sdr_after_db": "float64", "loudness_before_lufs": "float64", "gain_db": "float64", "trimmed_s": "float64",
-    "duration_s": "float64", "segments": "int64",
+    "sdr_after_db": "float64", "control_sdr_db": "float64", "loudness_before_lufs": "float64", "gain_db": "float64",
+    "trimmed_s": "float64", "duration_s": "float64", "segments": "int64",
 }  # fmt: skip
 _NOTHING = {column: None for column, kind in FILE_TYPES.items() if kind == "float64"}
 _NOTHING |= {"denoised": False, "segments": 0}
@@ -133,13 +133,16 @@ def plan_shards(voices: Sequence[Voice], settings: SteriliseSettings, seed: int)
     return [Shard(f"shard_{number:04d}.npy", group) for number, group in enumerate(groups)]
 
 
-def sterilise_voice(voice: Voice, settings: SteriliseSettings, root: Path) -> tuple[dict, np.ndarray, np.ndarray]:
+def sterilise_voice(
+    voice: Voice, settings: SteriliseSettings, root: Path, control: bool = False
+) -> tuple[dict, np.ndarray, np.ndarray]:
     """Turn one recording into dry clips.
 
     Args:
         voice: the recording.
         settings: of the stage.
         root: what its paths are relative to.
+        control: whether the report also says how near plain noise reduction comes to the truth.
 
     Returns:
         Its row of the report, the clips float32 ``[n, clip_samples]`` and how many samples of each are speech,
@@ -158,7 +161,7 @@ def sterilise_voice(voice: Voice, settings: SteriliseSettings, root: Path) -> tu
     report = _identity(voice) | _NOTHING | {
         "denoised": bool(result.steps), "snr_before_db": result.snr_before_db, "snr_after_db": result.snr_after_db,
         "duration_s": voice.duration_s,
-    } | _against_truth(voice, wav, result.wav, rate, root)  # fmt: skip
+    } | _against_truth(voice, wav, result.wav, rate, root, control)  # fmt: skip
     full = resample(result.wav[None], rate, settings.sample_rate)[0]
     speech, _ = trim(full, settings.sample_rate, settings.trim_top_db)
     seconds = len(speech) / settings.sample_rate
@@ -204,8 +207,10 @@ def make_shard(shard: Shard, settings: SteriliseSettings, folder: Path, parts: P
     if part_path.is_file() and (part := read_json(part_path))["sha256"] == hash_or_reason(path):
         return part
     reports, segments, blocks = [], [], [np.zeros((0, settings.clip_samples), np.int16)]
+    # One noisy voice stands for its shard: the control takes time and goes into no clip.
+    control = next((voice for voice in shard.voices if voice.clean_path not in ("", voice.path)), None)
     for voice in shard.voices:
-        report, clips, valid_samples = sterilise_voice(voice, settings, root)
+        report, clips, valid_samples = sterilise_voice(voice, settings, root, voice is control)
         stored, gains = quantise(clips)
         reports.append(report)
         blocks.append(stored)
@@ -282,14 +287,17 @@ def _denoised(wav: np.ndarray, rate: int, settings: SteriliseSettings) -> Denois
     return Denoised(wav, (), "noise reduction is off", snr_db, snr_db)
 
 
-def _against_truth(voice: Voice, before: np.ndarray, after: np.ndarray, rate: int, root: Path) -> dict:
+def _against_truth(voice: Voice, before: np.ndarray, after: np.ndarray, rate: int, root: Path, control: bool) -> dict:
     if not voice.clean_path:
         return {}
     truth = np.asarray(read_audio(root / voice.clean_path, sample_rate=rate, mono=True).wav)[0]
     if truth.shape != before.shape:
         expected, found = f"{len(before)} samples at {rate} Hz, as {voice.path}", str(len(truth))
         raise FormatError(voice.clean_path, expected=expected, found=found)
-    return {"sdr_before_db": sdr_db(before, truth), "sdr_after_db": sdr_db(after, truth)}
+    facts = {"sdr_before_db": sdr_db(before, truth), "sdr_after_db": sdr_db(after, truth)}
+    if control and math.isfinite(plain_db := sdr_db(default_gating(before, rate), truth)):
+        facts["control_sdr_db"] = plain_db
+    return facts
 
 
 def _write_state(folder: Path, shards: list[Shard], done: list[dict], settings: SteriliseSettings, state: str) -> None:

@@ -1,0 +1,1 @@
+"""What a finished transfer is worth, and what it stands on."""

@@ -1,0 +1,121 @@
+"""The exit gates of the track: those of Labs 1 and 2, of the style bank, and of every path of Lab 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from pydantic import Field
+
+from soundgate.config import Section
+from soundgate.evaluation.gates import verdict
+
+
+class Thresholds(Section):
+    """What Lab 3 has to reach, as the held-out judges score it.
+
+    Args:
+        mps: content kept: cosine between source's and output's content, at least.
+        mps_mismatched: the same between outputs and other music, at most.
+        sf: probability of the target genre, at least.
+        copied: share of outputs that copy a training item, at most.
+        gap: how much better sources are told from features than genres are, both less their majority rates, at most.
+    """
+
+    mps: float = Field(ge=-1, le=1)
+    mps_mismatched: float = Field(ge=-1, le=1)
+    sf: float = Field(ge=0, le=1)
+    copied: float = Field(ge=0, le=1)
+    gap: float
+
+
+def stage_gates(measured: Mapping[str, dict]) -> dict[str, dict]:
+    """Judge what the stages before have measured.
+
+    Args:
+        measured: prefix (``lab1``) to a metrics file's content, whose ``gates`` hold values and thresholds.
+
+    Returns:
+        Verdicts by ``prefix_name``.
+    """
+    verdicts = {}
+    for prefix, metrics in measured.items():
+        for name, gate in metrics["gates"].items():
+            interval = (gate["ci_low"], gate["ci_high"]) if "ci_low" in gate else None
+            verdicts[f"{prefix}_{name}"] = verdict(
+                gate["value"], gate["side"], gate["threshold"], interval, gate.get("n")
+            )
+    return verdicts
+
+
+def path_gates(path: str, kinds: dict, pairs: pd.DataFrame, copied: float, thresholds: Thresholds) -> dict[str, dict]:
+    """Judge one path of Lab 3 by the held-out judges.
+
+    Args:
+        path: its name.
+        kinds: kind → score → estimate of that path, see `soundgate.tracks.transfer.audit.summary.by_kind`.
+        pairs: the path's rows of `soundgate.tracks.transfer.audit.summary.by_pair`.
+        copied: share of outputs that copy.
+        thresholds: see `Thresholds`.
+
+    Returns:
+        Verdicts. ``truth_closer`` counts pairs of genres for which it is not shown that transfers are nearer to the
+        truth than their sources are; there is none where no truth is known.
+    """
+    transfer = kinds["transfer"]
+
+    def estimated(name: str, side: str, threshold: float) -> dict:
+        value = transfer[name]
+        return verdict(value["value"], side, threshold, (value["ci_low"], value["ci_high"]), value["n"])
+
+    verdicts = {
+        f"{path}_mps": estimated("mps_held_out", "above", thresholds.mps),
+        f"{path}_mps_mismatched": estimated("mps_mismatched_held_out", "below", thresholds.mps_mismatched),
+        f"{path}_sf": estimated("sf_held_out", "above", thresholds.sf),
+        f"{path}_copied": verdict(copied, "below", thresholds.copied),
+    }
+    known = pairs[pairs["closer_db"].notna()]
+    if len(known):
+        shown = known["closer_low_db"] > 0
+        verdicts[f"{path}_truth_closer"] = verdict(int((~shown).sum()), "below", 0.0)
+    return verdicts
+
+
+def leakage_gates(audit: dict, thresholds: Thresholds) -> dict[str, dict]:
+    """Judge the leakage audit: one gate for each feature set that a style is steered by and whose gap is known."""
+    verdicts = {}
+    for name, features in audit["features"].items():
+        gap = features["gap"]
+        if gap["answerable"]:
+            interval = (gap["ci_low"], gap["ci_high"])
+            verdicts[f"leakage_{name}"] = verdict(gap["value"], "below", thresholds.gap, interval, gap["n"])
+    return verdicts
+
+
+def exit_report(gates: dict[str, dict], kinds: dict, paths: list[str]) -> dict:
+    """Return the seed's ``lab3_exit_audit.json``: each path's numbers by both scorers, thresholds and passes."""
+    result: dict = {"paths": {}, "all_pass": int(all(gate["pass"] for gate in gates.values()))}
+    for path in paths:
+        transfer = kinds[path]["transfer"]
+        scores = {
+            name: {
+                "value": transfer[f"{name.lower()}_held_out"]["value"],
+                "by_training_judge": transfer[f"{name.lower()}_lab"]["value"],
+                "threshold": gates[f"{path}_{name.lower()}"]["threshold"],
+                "pass": gates[f"{path}_{name.lower()}"]["pass"],
+            }
+            for name in ("MPS", "SF")
+        }
+        for score in scores.values():
+            score["overfit_gap"] = _difference(score["by_training_judge"], score["value"])
+        own = {name: gate for name, gate in gates.items() if name.startswith(f"{path}_")}
+        result["paths"][path] = scores | {
+            "spectral_continuity": transfer["continuity"]["value"],
+            "gates": own,
+            "pass": int(all(gate["pass"] for gate in own.values())),
+        }
+    return result
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second

@@ -1,0 +1,127 @@
+"""The audit for people: verdicts first, then what bounds them, then what may be concluded."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from soundgate.tracks.transfer.audit.run import Audit
+
+SHOWN = [
+    "mps_held_out", "mps_lab", "mps_mismatched_held_out", "retrieved_held_out", "sf_held_out", "sf_lab",
+    "to_truth_db", "closer_db", "chroma", "onset_f1", "continuity",
+]  # fmt: skip
+KINDS = {
+    "transfer": "transferred",
+    "identity": "own style through the model (copy-synthesis)",
+    "shuffled": "transferred with the condition of another genre",
+    "no_transfer": "the source itself",
+    "true_target": "the true rendering in the target genre",
+    "real_target": "a real chunk of the target genre, other music",
+}
+
+
+def report_markdown(audit: Audit, gates: dict[str, dict], labels: dict, index: pd.DataFrame) -> str:
+    """Return the report.
+
+    Args:
+        audit: what was found.
+        gates: verdicts by name.
+        labels: the labels' metrics.
+        index: of the chunk cache.
+    """
+    failed = [name for name, gate in gates.items() if not gate["pass"]]
+    parts = ["# Style transfer: exit audit", "", f"{len(gates) - len(failed)} of {len(gates)} gates pass."]
+    if failed:
+        parts += ["", "Failed:", "", *(f"- `{name}`: {_gate(gates[name])}" for name in failed)]
+    parts += ["", "## Gates", "", _table(_gate_rows(gates)), "", "## Transfers and what bounds them", ""]
+    parts += ["Held-out judges gave no losses and heard other tracks; `lab` is Lab 1, which did.", ""]
+    parts += [_table(_kind_rows(audit.kinds)), "", "## By pair of genres", "", _table(_rounded(audit.pairs)), ""]
+    parts += ["`closer_db`: how much nearer to the true rendering than the source is, with its interval.", ""]
+    parts += ["## Leakage", "", *_leakage(audit.leakage), "", "## What this allows to conclude", ""]
+    parts += [*(f"- {line}" for line in conclusions(audit, labels, index)), ""]
+    return "\n".join(parts)
+
+
+def conclusions(audit: Audit, labels: dict, index: pd.DataFrame) -> list[str]:
+    """Return in words what the corpus can and cannot show."""
+    music = index[index["is_music"]]
+    test = music[music["split"] == "test"]
+    n_sources = music.groupby("genre")["source"].nunique()
+    lines = [
+        f"{music['track_id'].nunique()} tracks of {len(n_sources)} genres and {music['source'].nunique()} sources; "
+        f"{test['group'].nunique()} groups were held out for testing, {test['track_id'].nunique()} tracks."
+    ]
+    few = sorted(n_sources.index[n_sources < 2])
+    if few:
+        lines.append(
+            f"Genres of one source ({', '.join(few)}): what is called their style may be that source's recording "
+            "chain. Nothing here tells the two apart; more sources would."
+        )
+    if set(music["genre"]) - set(test["genre"]):
+        lines.append(f"No test track of {', '.join(sorted(set(music['genre']) - set(test['genre'])))}: not measured.")
+    if test["group"].nunique() < 10:
+        lines.append("Fewer than ten held-out groups: intervals are wide, and a passed gate is weak evidence.")
+    if audit.pairs["closer_db"].isna().all():
+        lines.append("No true target is known, so nothing shows that transfers sound as the target would.")
+    if labels.get("dropped"):
+        lines.append(f"Tracks left out: {labels['dropped']}.")
+    return lines
+
+
+def _gate_rows(gates: dict[str, dict]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"gate": f"`{name}`", "measured": _gate(gate), "": "pass" if gate["pass"] else "**FAIL**"}
+            for name, gate in gates.items()
+        ]
+    )
+
+
+def _gate(gate: dict) -> str:
+    sign = "≤" if gate["side"] == "below" else "≥"
+    interval = ""
+    if gate.get("ci_low") is not None:
+        interval = f" [{_number(gate['ci_low'])}, {_number(gate['ci_high'])}], n = {gate['n']}"
+    return f"{_number(gate['value'])}{interval}, needs {sign} {gate['threshold']:g}"
+
+
+def _kind_rows(kinds: dict) -> pd.DataFrame:
+    rows = [
+        {"path": path, "what": KINDS[kind]} | {name: _number(scores[name]["value"]) for name in SHOWN}
+        for path, own in kinds.items()
+        for kind, scores in own.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _leakage(leakage: dict) -> list[str]:
+    lines = [f"Verdict: **{leakage['verdict']}**.", *(f"- {reason}" for reason in leakage["reasons"]), ""]
+    rows = []
+    for name, audit in leakage["features"].items():
+        row = {"features": name}
+        for what in ("genre", "source"):
+            probe = audit[what]
+            row[what] = (
+                f"{_number(probe['accuracy']['value'])} (majority {_number(probe['majority'])})"
+                if probe["answerable"]
+                else probe["reason"]
+            )
+        gap = audit["gap"]
+        row["gap"] = _number(gap["value"]) if gap["answerable"] else gap["reason"]
+        rows.append(row)
+    return [*lines, _table(pd.DataFrame(rows))]
+
+
+def _rounded(table: pd.DataFrame) -> pd.DataFrame:
+    return table.apply(
+        lambda column: column.map(lambda value: value if isinstance(value, str | int) else _number(value))
+    )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None or pd.isna(value) else f"{value:.3f}"
+
+
+def _table(table: pd.DataFrame) -> str:
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)

@@ -1,0 +1,104 @@
+"""The audit: transfers and controls scored, summarised, judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from soundgate.audio.mel import MelSettings
+from soundgate.config import Section
+from soundgate.tracks.transfer.audit.copying import copied
+from soundgate.tracks.transfer.audit.exits import Thresholds
+from soundgate.tracks.transfer.audit.leakage import leakage_audit
+from soundgate.tracks.transfer.audit.score_truth import score_agreement
+from soundgate.tracks.transfer.audit.scores import Scorer, mels_of
+from soundgate.tracks.transfer.audit.summary import by_kind, by_pair, by_target, control_outputs, diversity
+
+
+class AuditSettings(Section):
+    """Section ``transfer.audit``.
+
+    Args:
+        thresholds: of the gates.
+        n_bootstrap: draws of the intervals.
+    """
+
+    thresholds: Thresholds
+    n_bootstrap: int = Field(ge=1)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the audit found.
+
+    Args:
+        kinds: path → kind → score → estimate.
+        pairs: one row for each path and ordered pair of genres.
+        targets: one row for each path and target genre.
+        copied: share of transfers that copy a training item, by path.
+        diversity: similarity of the transfers to one target, by path.
+        leakage: see `soundgate.tracks.transfer.audit.leakage.leakage_audit`.
+    """
+
+    kinds: dict
+    pairs: pd.DataFrame
+    targets: pd.DataFrame
+    copied: dict[str, float]
+    diversity: dict[str, float]
+    leakage: dict
+
+
+def run_audit(
+    settings: AuditSettings, scorer: Scorer, transfers: pd.DataFrame, mels: np.ndarray, notes: pd.DataFrame,
+    features: dict[str, np.ndarray], mel: MelSettings, seed: int,
+) -> Audit:  # fmt: skip
+    """Audit transfers.
+
+    Args:
+        settings: see `AuditSettings`.
+        scorer: both judges.
+        transfers: the table of what was made, in the order of ``mels``.
+        mels: [R, n_mels, 256] dB.
+        notes: of the scores; empty where they are unknown.
+        features: name → float [N, D] of every chunk, for the leakage audit.
+        mel: settings of the spectrograms.
+        seed: of the draws.
+    """
+    wanted = transfers[(transfers["kind"] == "transfer") & (transfers["path"] == transfers["path"].iloc[0])]
+    controls, control_mels = control_outputs(scorer, wanted, seed)
+    columns = ["path", "kind", "row", "source_genre", "target_genre"]
+    table = pd.concat([transfers[columns], controls[columns]], ignore_index=True)
+    every = np.concatenate([mels.astype(np.float32), control_mels])
+    scored = scorer.score(table, every)
+    scored = pd.concat([scored, score_agreement(table, every, scorer.cache.index, notes, mel)], axis=1)
+    made = scored[scored["kind"] == "transfer"]
+    test = scorer.test_rows
+    index = scorer.cache.index.iloc[test]
+    return Audit(
+        by_kind(scored, seed, settings.n_bootstrap),
+        by_pair(made, seed, settings.n_bootstrap),
+        by_target(made),
+        _copied(scorer, made, every),
+        diversity(made, every),
+        leakage_audit(
+            {name: values[test] for name, values in features.items()},
+            index["genre"].to_numpy(), index["source"].to_numpy(), index["group"].to_numpy(),
+            seed, settings.n_bootstrap,
+        ),
+    )  # fmt: skip
+
+
+def _copied(scorer: Scorer, made: pd.DataFrame, mels: np.ndarray) -> dict[str, float]:
+    """Return the share of copies by path, among training items of the target genre."""
+    cache, hear = scorer.cache, scorer.judges.content
+    train = cache.rows("train")
+    genre, training = cache.index["genre"].to_numpy()[train], hear(mels_of(cache, train))
+    shares = {}
+    for path, own in made.groupby("path", sort=False):
+        same = own["target_genre"].to_numpy()[:, None] == genre[None, :]
+        sources = hear(mels_of(cache, own["row"].to_numpy()))
+        shares[path] = float(copied(hear(mels[own.index]), sources, training, same).mean())
+    return shares

@@ -1,0 +1,76 @@
+"""The track's own commands: `soundgate triage` and `soundgate runs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from soundgate.console import set_up_logging
+from soundgate.stage import errors_in_one_line
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command("triage", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--input-csv", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV of the clips."
+)
+@click.option("--path-col", required=True, help="Its column with the audio files' paths.")
+@click.option("--base-dir", required=True, type=_FOLDER, help="Folder the paths are relative to; none may leave it.")
+@click.option("--session-name", required=True, help="Names the session; the same name goes on where it stood.")
+@click.option("--max-clips", type=click.IntRange(min=1), help="Go through this many clips; by default all.")
+@click.option("--out", default=Path("triage"), type=_FOLDER, show_default=True, help="Folder of the sessions.")
+@click.option("--terminal", is_flag=True, help="Stay in the terminal, with the same keys.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; by default a free one.")
+@click.option("--auto-open", is_flag=True, help="Open the page in the browser.")
+def triage(
+    input_csv: Path,
+    path_col: str,
+    base_dir: Path,
+    session_name: str,
+    max_clips: int | None,
+    out: Path,
+    terminal: bool,
+    port: int,
+    auto_open: bool,
+) -> None:
+    """Listen to clips in random order; accept or reject them.
+
+    Keys, in the page and in the terminal: a accept, r reject, s skip (it comes back at the end), o replay, q quit.
+
+    Every decision is on the disk before the next clip is shown: OUT/SESSION/decisions.csv. Quitting writes
+    accepted.csv and rejected.csv beside it, with all columns of the CSV.
+    """
+    # Imported here and below: `soundgate --help` should not wait for a web server.
+    from soundgate.tracks.transfer.triage.commands import TriageOptions, run_triage
+
+    set_up_logging()
+    with errors_in_one_line():
+        run_triage(
+            TriageOptions(input_csv, path_col, base_dir, session_name, out, max_clips, terminal, port, auto_open)
+        )
+
+
+@click.group("runs", context_settings={"help_option_names": ["-h", "--help"]})
+def runs() -> None:
+    """Keep finished runs of track `transfer` as numbered folders."""
+
+
+@runs.command()
+@click.option("--profile", help="Profile of the run; by default the one params.yaml was composed for.")
+@click.option("--to", "destination", default=Path("runs"), type=_FOLDER, show_default=True, help="Folder of the runs.")
+def export(profile: str | None, destination: Path) -> None:
+    """Copy the finished run to TO/lab3_synthesis/runN, N the first free number from 1.
+
+    What was exported before is not copied again.
+    """
+    from soundgate.gates import default_profile
+    from soundgate.tracks.transfer.runs import export_run
+
+    set_up_logging()
+    with errors_in_one_line():
+        profile = profile or default_profile()
+        data = Path("data", profile, "transfer")
+        exported = export_run(data, Path("metrics", profile, "transfer"), data / "samples", destination)
+        click.echo(f"{exported.folder}" + ("" if exported.new else ": exported before, nothing copied"))

@@ -1,0 +1,1 @@
+"""Lab 1: what is played, apart from how it sounds."""

@@ -1,0 +1,1 @@
+"""The held-out judges: other tracks, other features, other architectures than what gives losses."""

@@ -1,0 +1,182 @@
+"""The two stages of the mel path: the sample itself, then its music in other styles."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundgate.tracks.transfer.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
+from soundgate.tracks.transfer.augment import rerecord
+from soundgate.tracks.transfer.content.model import Analysis
+from soundgate.tracks.transfer.continuity import mel_continuity
+from soundgate.tracks.transfer.mel.losses import band_loss, band_statistics, content_loss, flatness_loss, style_loss
+from soundgate.tracks.transfer.mel.settings import MelTransferSettings
+from soundgate.tracks.transfer.mel.task import STAGE, Frozen, MelTask, Networks
+
+_STATISTICS_BATCH = 128
+
+
+class IdentityTask(MelTask):
+    """Stage 1: reconstruct each sample from its content and its own target vector."""
+
+    name = f"{STAGE} stage1"
+
+    def __init__(
+        self, frozen: Frozen, networks: Networks, settings: MelTransferSettings, seed: int, n_steps: int
+    ) -> None:
+        super().__init__(frozen, networks, settings, settings.stage1, seed, n_steps)
+
+    def evaluation_targets(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows' own targets."""
+        return self.frozen.targets.targets[rows]
+
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Take one step of the critic and one of the generator."""
+        self.set_rates(step)
+        rows = self.rows[items]
+        mels, targets = self.crops(rows, self.draws(step)), self.own_targets(rows)
+        source = self._source(mels)
+        made = self.networks.generator(source.content, source.sequence, targets)
+        judged = self.update_critic(mels, targets, made.detach(), targets, step)
+        return judged | self.update_generator(self._losses(mels, made, source, targets, step))
+
+    def _source(self, mels: Tensor) -> Analysis:
+        """Analyse the samples, some of them as another chain would have recorded them."""
+        n_changed = round(self.settings.stage1.rerecorded_share * len(mels))
+        with torch.no_grad():
+            heard = torch.cat([rerecord(mels[:n_changed]), mels[n_changed:]]) if n_changed else mels
+            return self.frozen.content(heard)
+
+    def _losses(self, mels: Tensor, made: Tensor, source: Analysis, targets: Tensor, step: int) -> dict[str, Tensor]:
+        weights, settings = self.weights, self.settings.stage1
+        losses = {"l1": (made - mels).abs().mean()} if weights["l1"] else {}
+        # From the end: the first of the batch were heard re-recorded.
+        looked = slice(-max(1, round(settings.analysis_share * len(mels))), None)
+        if weights["content"] or weights["style"]:
+            analysis = self.frozen.content(made[looked])
+            if weights["content"]:
+                losses["content"] = content_loss(analysis, Analysis(*(values[looked] for values in source)))
+            if weights["style"]:
+                losses["style"] = style_loss(self.project(analysis, made[looked]), targets[looked])
+        if weights["continuity"]:
+            watched = slice(max(1, round(settings.continuity_share * len(mels))))
+            losses["continuity"] = mel_continuity(made[watched], mels[watched]).mean()
+        if self.plays(step):
+            set_trainable(self.networks.critic, False)
+            verdict = self.networks.critic(made, targets)
+            losses["adversarial"] = hinge_generator(verdict.logits)
+            if weights["feature_matching"]:
+                with torch.no_grad():
+                    real = self.networks.critic(mels, targets)
+                losses["feature_matching"] = feature_matching(real.features, verdict.features)
+        return losses
+
+
+class _Shift(NamedTuple):
+    """One batch of stage 2: sources, the genres they are to take on, and real items of these genres."""
+
+    mels: Tensor
+    source: Analysis
+    genres: Tensor
+    condition: Tensor
+    real: Tensor
+
+
+class TransferTask(MelTask):
+    """Stage 2: the music of each sample in the style of another genre, for which there is no pair to compare with."""
+
+    name = f"{STAGE} stage2"
+
+    def __init__(
+        self, frozen: Frozen, networks: Networks, settings: MelTransferSettings, seed: int, n_steps: int
+    ) -> None:
+        super().__init__(frozen, networks, settings, settings.stage2, seed, n_steps)
+        parts = [np.array_split(rows, -(-len(rows) // _STATISTICS_BATCH)) for rows in frozen.targets.train_rows]
+        self.statistics = torch.stack([
+            torch.cat([band_statistics(frozen.cache.batch(part)) for part in own]).mean(dim=0) for own in parts
+        ]).to(frozen.device)  # fmt: skip
+
+    def evaluation_targets(self, rows: np.ndarray) -> np.ndarray:
+        """Return centroids of genres that the rows do not have, in turn."""
+        return self.frozen.targets.centroids[self._other_genres(rows, 0)]
+
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Take one step of the critic, where it is its turn, and one of the generator."""
+        self.set_rates(step)
+        rows = self.rows[items]
+        shift = self._draw(rows, step)
+        made = self.networks.generator(shift.source.content, shift.source.sequence, shift.condition)
+        judged = self.update_critic(shift.real, shift.condition, made.detach(), shift.condition, step)
+        heard = self.frozen.content(made)
+        losses = self._transfer_losses(shift, made, heard, step) | self._reconstruction_losses(rows, shift, heard)
+        return judged | self.update_generator(losses)
+
+    def _draw(self, rows: np.ndarray, step: int) -> _Shift:
+        generator, targets, settings = self.draws(step), self.frozen.targets, self.settings.stage2
+        mels, genres = self.crops(rows, generator), self._other_genres(rows, step)
+        alpha = mixing(settings.alpha, step, self.n_steps)
+        condition = self.on_device(targets.condition(settings.mode, genres, alpha, generator))
+        real = self.crops(np.array([generator.choice(targets.train_rows[code]) for code in genres]), generator)
+        with torch.no_grad():
+            source = self.frozen.content(mels)
+        return _Shift(mels, source, self.on_device(genres), condition, real)
+
+    def _transfer_losses(self, shift: _Shift, made: Tensor, heard: Analysis, step: int) -> dict[str, Tensor]:
+        weights, losses = self.weights, {}
+        if weights["content"]:
+            losses["content"] = content_loss(heard, shift.source)
+        if weights["style"]:
+            losses["style"] = style_loss(self.project(heard, made), shift.condition)
+        if weights["flatness"]:
+            losses["flatness"] = flatness_loss(made, shift.real)
+        if weights["bands"]:
+            losses["bands"] = band_loss(made, self.statistics, shift.genres)
+        if weights["continuity"]:
+            watched = slice(max(1, round(self.settings.stage2.continuity_share * len(made))))
+            losses["continuity"] = mel_continuity(made[watched], shift.mels[watched]).mean()
+        if self.plays(step):
+            set_trainable(self.networks.critic, False)
+            verdict = self.networks.critic(made, shift.condition)
+            losses["adversarial"] = hinge_generator(verdict.logits)
+            if weights["feature_matching"]:
+                with torch.no_grad():
+                    real = self.networks.critic(shift.real, shift.condition)
+                losses["feature_matching"] = moment_matching(real.features, verdict.features, shift.genres)
+        return losses
+
+    def _reconstruction_losses(self, rows: np.ndarray, shift: _Shift, heard: Analysis) -> dict[str, Tensor]:
+        """Write some of the samples at their own style: from their own content, and from their transfers'."""
+        n = max(1, round(self.settings.stage2.reconstruction_share * len(rows)))
+        sources = {"l1": shift.source, "back_translation": heard}
+        sources = {name: analysis for name, analysis in sources.items() if self.weights[name]}
+        if not sources:
+            return {}
+        content, sequence = (
+            torch.cat([getattr(analysis, part)[:n].detach() for analysis in sources.values()])
+            for part in ("content", "sequence")
+        )
+        again = self.networks.generator(content, sequence, self.own_targets(rows[:n]).repeat(len(sources), 1))
+        return {name: (part - shift.mels[:n]).abs().mean() for name, part in zip(sources, again.split(n), strict=True)}
+
+    def _other_genres(self, rows: np.ndarray, step: int) -> np.ndarray:
+        return other_genres(self.genre[rows], len(self.frozen.targets.genres), step)
+
+
+def other_genres(codes: np.ndarray, n_genres: int, step: int) -> np.ndarray:
+    """Return a genre for each item that is not its own; over ``n_genres - 1`` steps, each of the others once.
+
+    Args:
+        codes: int [B], the items' own genres.
+        n_genres: at least 2.
+        step: of the training.
+    """
+    turn = (step + np.arange(len(codes))) % (n_genres - 1)
+    return (codes + 1 + turn) % n_genres
+
+
+def mixing(alpha: tuple[float, float], step: int, n_steps: int) -> float:
+    """Return the centroid's share in a mix: the first of ``alpha`` at step 0, the second at the last step."""
+    return float(np.interp(step, (0, max(1, n_steps - 1)), alpha))

@@ -1,0 +1,1 @@
+"""Lab 2: what a style is, as a target vector."""

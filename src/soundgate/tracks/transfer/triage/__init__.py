@@ -1,0 +1,1 @@
+"""Clips listened to one after another and accepted, rejected or skipped, in a browser or a terminal."""

@@ -1,0 +1,360 @@
+"use strict";
+
+const ROW_HEIGHT = 38;
+const PAGE = 100;
+const KEYS = { a: "accept", r: "reject", s: "skip", o: "replay", q: "quit" };
+const MARKS = { accept: "✓", reject: "✕", skip: "↷", undecided: "·", unusable: "!" };
+const WORDS = { accept: "accepted", reject: "rejected", skip: "skipped", undecided: "undecided", unusable: "unusable" };
+const COLOURS = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]]; // magma
+const byId = (id) => document.getElementById(id);
+const audio = byId("audio");
+
+let current = null; // the clip on show
+let total = 0;
+let waveform = [];
+let busy = false; // while a decision is on its way, no other is taken
+let over = false;
+
+// Talking to the server
+
+async function call(url, body) {
+  const options = body === undefined ? {} : {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  };
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch {
+    throw new Error("The server does not answer. Start the same command again and reload this page: "
+      + "every decision shown as taken is kept.");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error || `the server answered ${response.status}`);
+  return answer;
+}
+
+function say(text, bad = false) {
+  const message = byId("message");
+  message.hidden = !text;
+  message.textContent = text;
+  message.classList.toggle("bad", bad);
+}
+
+// The clip on show
+
+async function advance(state) {
+  showCounts(state.counts);
+  list.refresh();
+  const [clip, next] = state.coming;
+  if (!clip) return finish("Every clip is accepted or rejected", "Quit to write the lists, or choose a clip to decide anew.");
+  await show(clip);
+  if (next) fetch(`/api/clip?id=${encodeURIComponent(next.clip_id)}`).catch(() => {}); // decoded ahead of time
+}
+
+function showCounts(counts) {
+  total = counts.total;
+  const done = counts.accept + counts.reject;
+  const parts = [`${done} of ${counts.total} done`, `${counts.accept} accepted`, `${counts.reject} rejected`,
+    `${counts.skip} skipped`, `${counts.undecided} undecided`];
+  if (counts.unusable) parts.push(`${counts.unusable} unusable rows`);
+  byId("counts").textContent = parts.join(" · ");
+  const bar = byId("bar");
+  bar.setAttribute("aria-valuemax", counts.total);
+  bar.setAttribute("aria-valuenow", done);
+  for (const state of ["accept", "reject"]) {
+    bar.querySelector(`.${state}`).style.width = `${100 * counts[state] / Math.max(1, counts.total)}%`;
+  }
+}
+
+async function show(clip) {
+  current = clip;
+  byId("finished").hidden = true;
+  byId("clip").hidden = false;
+  byId("clip").dataset.id = clip.clip_id;
+  byId("clip").dataset.ready = "";
+  byId("path").textContent = clip.path;
+  byId("place").textContent = `Clip ${clip.number} of ${total}${clip.state === "undecided" ? "" : `, ${WORDS[clip.state]} before`}`;
+  showFacts(clip.facts || {});
+  audio.pause();
+  byId("broken").hidden = true;
+  const query = `id=${encodeURIComponent(clip.clip_id)}`;
+  try {
+    const seen = await call(`/api/clip?${query}`);
+    if (current !== clip) return;
+    showSound(seen, query);
+    showFacts({ ...clip.facts, duration: `${seen.duration_s.toFixed(2)} s`, "sample rate": `${seen.sample_rate} Hz`, channels: seen.channels });
+  } catch (error) {
+    if (current !== clip) return;
+    showBroken(error.message);
+  }
+  byId("clip").dataset.ready = clip.clip_id;
+  list.mark();
+}
+
+function showFacts(facts) {
+  byId("facts").replaceChildren(...Object.entries(facts).map(([name, value]) => {
+    const pair = document.createElement("div");
+    const term = document.createElement("dt");
+    const text = document.createElement("dd");
+    term.textContent = name;
+    text.textContent = value;
+    pair.append(term, text);
+    return pair;
+  }));
+}
+
+function showSound(seen, query) {
+  byId("sound").hidden = false;
+  for (const key of ["a", "o"]) button(key).disabled = false;
+  waveform = seen.waveform;
+  drawSpectrogram(query, seen.bands);
+  byId("ticks").replaceChildren(...seen.ticks.map(([label, at]) => {
+    const tick = document.createElement("span");
+    tick.textContent = label;
+    tick.style.bottom = `${100 * at}%`;
+    return tick;
+  }));
+  audio.src = `/api/audio?${query}`;
+  replay(true);
+  draw();
+}
+
+function showBroken(reason) {
+  byId("sound").hidden = true;
+  for (const key of ["a", "o"]) button(key).disabled = true;
+  waveform = [];
+  audio.removeAttribute("src");
+  audio.load();
+  const broken = byId("broken");
+  broken.hidden = false;
+  broken.textContent = `This clip cannot be heard: ${reason}. Reject it (r) or skip it (s).`;
+}
+
+function replay(unasked = false) {
+  if (!audio.hasAttribute("src")) return;
+  audio.currentTime = 0;
+  audio.play().catch((error) => {
+    if (error.name === "NotAllowedError" && unasked) say("The browser plays no sound before a first key or click: press o.");
+    else if (error.name !== "AbortError") say(`It does not play: ${error.message}`, true);
+  });
+}
+
+function draw() {
+  const canvas = byId("waveform");
+  const scale = window.devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  canvas.width = width * scale;
+  canvas.height = height * scale;
+  const context = canvas.getContext("2d");
+  context.scale(scale, scale);
+  context.fillStyle = "#d5dce4";
+  context.fillRect(0, height / 2 - 0.5, width, 1);
+  context.fillStyle = "#1f5f99";
+  const step = width / waveform.length;
+  waveform.forEach(([low, high], column) => {
+    const top = (1 - high) * height / 2;
+    context.fillRect(column * step, top, Math.max(step, 1), Math.max((high - low) * height / 2, 1));
+  });
+}
+
+async function drawSpectrogram(query, bands) {
+  const shown = current;
+  const canvas = byId("spectrogram");
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  const response = await fetch(`/api/spectrogram?${query}`).catch(() => null);
+  if (!response?.ok) return;
+  const levels = new Uint8Array(await response.arrayBuffer());
+  if (current !== shown) return;
+  canvas.width = levels.length / bands;
+  canvas.height = bands;
+  const image = context.createImageData(canvas.width, bands);
+  levels.forEach((level, at) => {
+    const row = bands - 1 - Math.floor(at / canvas.width); // the lowest band at the bottom
+    image.data.set(colour(level / 255), 4 * (row * canvas.width + at % canvas.width));
+  });
+  context.putImageData(image, 0, 0);
+}
+
+function colour(level) {
+  const place = level * (COLOURS.length - 1);
+  const [from, to] = [COLOURS[Math.floor(place)], COLOURS[Math.ceil(place)]];
+  return [...from.map((value, channel) => value + (to[channel] - value) * (place % 1)), 255];
+}
+
+function follow() {
+  const share = audio.duration ? audio.currentTime / audio.duration : 0;
+  byId("playhead").style.left = `calc(${100 * share}% - 1px)`;
+  requestAnimationFrame(follow);
+}
+
+function finish(title, text, written = []) {
+  current = null;
+  audio.pause();
+  byId("clip").hidden = true;
+  byId("finished").hidden = false;
+  byId("finished-quit").hidden = over;
+  byId("finished-title").textContent = title;
+  byId("finished-text").textContent = text;
+  byId("written").replaceChildren(...written.map((path) => {
+    const item = document.createElement("li");
+    item.textContent = path;
+    return item;
+  }));
+  list.mark();
+}
+
+// Keys and buttons
+
+const button = (key) => document.querySelector(`#clip [data-key="${key}"]`);
+
+async function act(key) {
+  if (busy || over) return;
+  if (key === "o") return replay();
+  if (key !== "q" && (!current || button(key).disabled)) return;
+  busy = true;
+  try {
+    if (key === "q") await quit();
+    else {
+      const state = await call("/api/decisions", { clip_id: current.clip_id, decision: KEYS[key] });
+      say("");
+      busy = false;
+      await advance(state);
+    }
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    busy = false;
+  }
+}
+
+async function quit() {
+  const { written } = await call("/api/quit", {});
+  over = true;
+  say("");
+  for (const element of document.querySelectorAll("aside button, aside input, aside select, #lists")) element.disabled = true;
+  finish("Session ended", "You can close this page. The same command goes on from here. Lists written:", written);
+}
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, textarea");
+  const key = event.key.toLowerCase();
+  if (typing || event.repeat || event.ctrlKey || event.altKey || event.metaKey || !(key in KEYS)) return;
+  event.preventDefault();
+  act(key);
+});
+for (const element of document.querySelectorAll("[data-key]")) {
+  element.addEventListener("click", () => act(element.dataset.key));
+}
+byId("lists").addEventListener("click", async () => {
+  try {
+    const { written } = await call("/api/lists", {});
+    say(`Written: ${written.join(", ")}`);
+  } catch (error) {
+    say(error.message, true);
+  }
+});
+byId("pictures").addEventListener("click", (event) => {
+  const box = byId("pictures").getBoundingClientRect();
+  if (!audio.duration) return;
+  audio.currentTime = audio.duration * (event.clientX - box.left) / box.width;
+  audio.play().catch(() => {});
+});
+window.addEventListener("resize", draw);
+
+// All clips: only the rows in sight are in the page, only the pages in sight are fetched
+
+const list = {
+  total: 0,
+  pages: new Map(),
+  version: 0,
+  box: byId("list"),
+  rows: byId("rows"),
+
+  refresh() {
+    this.version += 1;
+    this.pages.clear();
+    this.fill();
+  },
+
+  async fetchPage(number) {
+    const version = this.version;
+    const query = new URLSearchParams({
+      offset: number * PAGE, limit: PAGE, state: byId("filter").value, search: byId("search").value,
+    });
+    this.pages.set(number, null);
+    try {
+      const answer = await call(`/api/clips?${query}`);
+      if (version !== this.version) return;
+      this.total = answer.total;
+      this.pages.set(number, answer.clips);
+      byId("listed").textContent = `${answer.total.toLocaleString("en")} ${answer.total === 1 ? "row" : "rows"}`;
+      this.fill();
+    } catch (error) {
+      this.pages.delete(number);
+      if (!over) say(error.message, true);
+    }
+  },
+
+  fill() {
+    if (over) return;
+    const first = Math.max(0, Math.floor(this.box.scrollTop / ROW_HEIGHT) - 5);
+    const last = first + Math.ceil(this.box.clientHeight / ROW_HEIGHT) + 10;
+    const wanted = this.version && !this.pages.size ? [Math.floor(first / PAGE)] : [];
+    for (let page = Math.floor(first / PAGE); page <= Math.floor(Math.min(last, this.total - 1) / PAGE); page += 1) wanted.push(page);
+    for (const page of new Set(wanted)) if (!this.pages.has(page)) this.fetchPage(page);
+    const there = [];
+    for (let row = first; row < Math.min(last, this.total); row += 1) {
+      const clip = this.pages.get(Math.floor(row / PAGE))?.[row % PAGE];
+      if (clip) there.push(this.row(row, clip));
+    }
+    if ([...this.pages.values()].some((page) => page === null) && !there.length && this.total) return; // keep what is seen until the answer
+    this.rows.style.height = `${this.total * ROW_HEIGHT}px`;
+    this.rows.replaceChildren(...there);
+    this.mark();
+  },
+
+  row(place, clip) {
+    const item = document.createElement("li");
+    item.style.top = `${place * ROW_HEIGHT}px`;
+    const choice = document.createElement("button");
+    choice.type = "button";
+    choice.dataset.id = clip.clip_id;
+    choice.title = `${clip.path} (${clip.problem || WORDS[clip.state]})`;
+    const [number, mark, name] = ["number", "mark", "name"].map((kind) => {
+      const part = document.createElement("span");
+      part.className = kind;
+      return part;
+    });
+    number.textContent = clip.number ?? "";
+    mark.textContent = MARKS[clip.state];
+    mark.classList.add(clip.state);
+    mark.setAttribute("aria-label", WORDS[clip.state]);
+    mark.setAttribute("role", "img");
+    const text = document.createElement("bdi");
+    text.textContent = clip.problem ? `${clip.path || "(empty)"}: ${clip.problem}` : clip.path;
+    name.append(text);
+    choice.append(number, mark, name);
+    choice.disabled = Boolean(clip.problem);
+    choice.addEventListener("click", () => { say(""); show(clip); });
+    item.append(choice);
+    return item;
+  },
+
+  mark() {
+    for (const choice of this.rows.querySelectorAll("button")) {
+      choice.setAttribute("aria-current", String(Boolean(current) && choice.dataset.id === current.clip_id));
+    }
+  },
+};
+
+list.box.addEventListener("scroll", () => list.fill(), { passive: true });
+byId("filter").addEventListener("change", () => { list.box.scrollTop = 0; list.refresh(); });
+let typed = 0;
+byId("search").addEventListener("input", () => {
+  clearTimeout(typed);
+  typed = setTimeout(() => { list.box.scrollTop = 0; list.refresh(); }, 150);
+});
+
+call("/api/state").then(advance).catch((error) => say(error.message, true));
+follow();

@@ -1,0 +1,26 @@
+"""Build the music corpus."""
+
+import shutil
+from pathlib import Path
+
+from soundgate.config import load_section
+from soundgate.corpora.music import MusicSettings, build_music_corpus
+from soundgate.errors import ConfigError
+from soundgate.stage import input_option, output_option, stage_command
+
+
+@stage_command("corpus-music")
+@input_option("origin", "The source list, or the folder of audio; the same as corpus.music.origin.")
+@output_option("out", "Folder for the audio, the index, rejected.csv, the tracks and the truth of scores.")
+def main(origin: Path, out: Path) -> None:
+    """Build the music corpus: audio, an index of tracks, and what is known of their scores, styles and sources."""
+    settings = load_section("corpus.music", MusicSettings)
+    if Path(settings.origin) != origin:
+        raise ConfigError("--origin", expected=f"corpus.music.origin, {settings.origin}", found=str(origin))
+    # The index names the audio by its final path, so it is made there.
+    shutil.rmtree(out, ignore_errors=True)
+    build_music_corpus(settings, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Stages of track `transfer`: content, style, style transfer."""

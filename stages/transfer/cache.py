@@ -1,0 +1,40 @@
+"""Cache log-mel spectrograms of chunks of every labelled track."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from soundgate.config import load_section, load_seed
+from soundgate.corpora.index import read_index
+from soundgate.files import write_json
+from soundgate.scratch import open_scratch
+from soundgate.stage import input_option, output_option, stage_command
+from soundgate.tracks.transfer.caching import CacheSettings, build_cache
+
+
+@stage_command("transfer-cache")
+@input_option("music", "Folder of the music corpus.")
+@input_option("speech", "Folder of the speech corpus, which is what music is told from.")
+@input_option("labels", "The labels table.")
+@output_option("out", "Folder for mels.npy and index.parquet.")
+@output_option("metrics", "JSON file for the counts.")
+def main(music: Path, speech: Path, labels: Path, out: Path, metrics: Path) -> None:
+    """Cut tracks into chunks, split them by track, and write their log-mel spectrograms."""
+    settings = load_section("transfer.cache", CacheSettings)
+    seed = load_seed()
+    tracks = pd.read_parquet(music / "tracks.parquet").set_index("track_id")["duration_s"].to_dict()
+    scratch = open_scratch(
+        "transfer-cache",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "cache": settings.model_dump()},
+        inputs=[music / "index.parquet", speech / "index.parquet", labels],
+    )
+    table = pd.read_csv(labels, keep_default_na=False)
+    counts = build_cache(settings, table, tracks, read_index(speech), seed, scratch.folder, scratch.result)
+    write_json(metrics, counts)
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Lab 1: train the analysis of content and style, and measure it."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory, torch_device
+from soundgate.files import atomic_path, write_json
+from soundgate.ledger import jsonable
+from soundgate.npz import write_npz
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.transfer.cache import ChunkCache
+from soundgate.tracks.transfer.content.measures import embed, measure_content
+from soundgate.tracks.transfer.content.model import save_content
+from soundgate.tracks.transfer.content.settings import ContentSettings
+from soundgate.tracks.transfer.content.train import train_content
+
+
+@stage_command("transfer-content")
+@input_option("cache", "Folder of the chunk cache.")
+@output_option("out", "Folder for the model and the embeddings of every chunk.")
+@output_option("metrics", "JSON file for what Lab 1 is judged by.")
+@output_option("history", "CSV file for the training curves.")
+def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
+    """Train the analysis network on the train tracks; measure it on tracks it never saw."""
+    settings, seed = load_section("transfer.content", ContentSettings), load_seed()
+    deterministic_torch(seed)
+    keep_freed_memory()
+    device = torch_device()
+    chunks = ChunkCache.open(cache)
+    scratch = open_scratch(
+        "transfer-content",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "content": settings.model_dump(mode="json")},
+        inputs=[cache],
+    )
+    model, rows = train_content(chunks, settings, seed, device, scratch.folder / "checkpoint.pt")
+    embeddings = embed(model, chunks, device)
+    measured = measure_content(model, chunks, embeddings, device, seed, settings.n_bootstrap)
+    save_content(scratch.result, model)
+    write_npz(scratch.result / "embeddings.npz", embeddings)
+    write_json(metrics, jsonable(measured))
+    with atomic_path(history) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

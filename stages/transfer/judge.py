@@ -1,0 +1,52 @@
+"""Train the held-out judges of content and style."""
+
+from pathlib import Path
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory
+from soundgate.errors import CorpusError
+from soundgate.files import write_json
+from soundgate.ledger import jsonable
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.transfer.cache import ChunkCache
+from soundgate.tracks.transfer.judge.measures import measure_judges
+from soundgate.tracks.transfer.judge.scoring import Judges
+from soundgate.tracks.transfer.judge.style_fit import fit_style_judge
+from soundgate.tracks.transfer.judge.task import STAGE, JudgeSettings, JudgeTask
+from soundgate.training.loop import fit
+
+
+@stage_command("transfer-judge")
+@input_option("cache", "Folder of the chunk cache.")
+@output_option("out", "Folder for the judges.")
+@output_option("metrics", "JSON file for how good they are.")
+def main(cache: Path, out: Path, metrics: Path) -> None:
+    """Train judges on tracks that nothing else is trained on; they score transfers and never give a loss."""
+    settings, seed = load_section("transfer.judge", JudgeSettings), load_seed()
+    deterministic_torch(seed)
+    keep_freed_memory()
+    chunks = ChunkCache.open(cache)
+    scratch = open_scratch(
+        "transfer-judge",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "judge": settings.model_dump(mode="json")},
+        inputs=[cache],
+    )
+    rows = chunks.rows("judge")
+    n_items, n_genres = len(rows), chunks.index["genre"].iloc[rows].nunique()
+    if n_genres < 2:
+        found = f"{n_items} chunks of {n_genres} genres"
+        raise CorpusError("transfer-cache", expected="tracks of two genres set apart for the judges", found=found)
+    n_steps = settings.loop.epochs * (settings.loop.steps_per_epoch or max(1, n_items // settings.loop.batch_size))
+    task = JudgeTask(chunks, settings, seed, n_steps)
+    fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=scratch.folder / "checkpoint.pt")
+    judges = Judges(task.judge.requires_grad_(False).eval(), fit_style_judge(chunks, settings.n_copies, seed))
+    judges.save(scratch.result)
+    write_json(metrics, jsonable(measure_judges(chunks, judges, seed, settings.n_bootstrap)))
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

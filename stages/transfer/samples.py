@@ -1,0 +1,52 @@
+"""Transfer unseen music, for the audit and for listening."""
+
+from pathlib import Path
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory, torch_device
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.transfer.cache import ChunkCache
+from soundgate.tracks.transfer.caching import CacheSettings
+from soundgate.tracks.transfer.content.model import load_content
+from soundgate.tracks.transfer.judge.scoring import Judges
+from soundgate.tracks.transfer.mel.model import load_mel_model
+from soundgate.tracks.transfer.samples.pack import PACK, PackWriter
+from soundgate.tracks.transfer.samples.settings import SamplesSettings
+from soundgate.tracks.transfer.samples.transfers import MelPath, make_transfers, plan_transfers, write_transfers
+from soundgate.tracks.transfer.style.targets import StyleTargets
+
+
+@stage_command("transfer-samples")
+@input_option("cache", "Folder of the chunk cache.")
+@input_option("content", "Folder of Lab 1's model.")
+@input_option("style", "Folder of Lab 2's target vectors.")
+@input_option("judge", "Folder of the held-out judges.")
+@input_option("mel", "Folder of the mel path's run.")
+@output_option("out", "Folder for transfers.parquet, mels.npy and the sample pack.")
+def main(cache: Path, content: Path, style: Path, judge: Path, mel: Path, out: Path) -> None:
+    """Transfer test chunks to every other genre, and write a pack of waves, pictures and scores with its page."""
+    settings, seed = load_section("transfer.samples", SamplesSettings), load_seed()
+    spectrogram = load_section("transfer.cache", CacheSettings).mel
+    deterministic_torch(seed)
+    keep_freed_memory()
+    device = torch_device()
+    chunks, analysis = ChunkCache.open(cache), load_content(content).to(device)
+    model = load_mel_model(mel).to(device)
+    paths = {"mel": MelPath(chunks, analysis, StyleTargets.open(style), model, settings.mode, device)}
+    scratch = open_scratch(
+        "transfer-samples",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "samples": settings.model_dump(mode="json")},
+        inputs=[cache, content, style, judge, mel],
+    )
+    plan = plan_transfers(chunks, list(paths), settings.max_sources, seed)
+    write_transfers(scratch.result, plan, make_transfers(plan, paths, chunks.genres, seed))
+    folder = scratch.result / PACK
+    PackWriter(folder, chunks, spectrogram, paths, Judges.open(judge), settings, seed).write(plan)
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+import csv
+import json
+import signal
+
+import pytest
+
+from .browser import browser_page, needs_chromium
+from .triage_clips import Here, Served, read_rows, write_clips
+
+pytestmark = needs_chromium
+READY = "#clip:not([data-ready=''])"
+
+
+@pytest.fixture(scope="module")
+def page():
+    with browser_page() as page:
+        yield page
+        assert not page.thrown
+
+
+def shown(page, other_than=None):
+    """Wait until a clip is on show, drawn and playing or found broken; return its id."""
+    suffix = f":not([data-ready='{other_than}'])" if other_than else ""
+    return page.wait_for_selector(READY + suffix).get_attribute("data-ready")
+
+
+def opened(page, served):
+    page.goto(served.url)
+    return shown(page)
+
+
+def press(page, key):
+    before = shown(page)
+    page.keyboard.press(key)
+    return shown(page, other_than=before)
+
+
+def decided(folder):
+    return [(row["clip_id"], row["decision"]) for row in read_rows(folder / "triage/first/decisions.csv")]
+
+
+def playing(page):
+    return page.eval_on_selector("#audio", "audio => [audio.currentTime, audio.paused, audio.duration]")
+
+
+def wait_for(page, selector, condition):
+    for _ in range(200):
+        if page.eval_on_selector(selector, condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{condition} never held")
+
+
+def test_each_key_does_what_it_says(page, tmp_path):
+    write_clips(tmp_path, n=4)
+    with Served(tmp_path) as served:
+        first = opened(page, served)
+        second = press(page, "a")
+        third = press(page, "s")
+        fourth = press(page, "R")
+        assert len({first, second, third, fourth}) == 4
+        assert decided(tmp_path) == [(first, "accept"), (second, "skip"), (third, "reject")]
+        assert press(page, "a") == second, "what was skipped comes back at the end"
+        assert page.inner_text("#counts").startswith("3 of 4 done · 2 accepted · 1 rejected · 1 skipped")
+        page.keyboard.press("q")
+        page.wait_for_selector("#finished-title:has-text('Session ended')")
+        assert served.process.wait(60) == 0
+    assert {row["clip_id"] for row in read_rows(tmp_path / "triage/first/accepted.csv")} == {first, fourth}
+    assert {row["clip_id"] for row in read_rows(tmp_path / "triage/first/rejected.csv")} == {third}
+
+
+def test_a_clip_plays_by_itself_and_o_plays_it_again(page, tmp_path):
+    write_clips(tmp_path, n=1, duration_s=30)
+    with Here(tmp_path) as served:
+        opened(page, served)
+        wait_for(page, "#audio", "audio => audio.currentTime > 1")
+        assert playing(page)[1:] == [False, pytest.approx(30, abs=0.01)]
+        assert page.eval_on_selector("#playhead", "line => parseFloat(line.style.left.slice(5)) > 2")
+        page.keyboard.press("o")
+        assert playing(page)[0] < 0.9
+        page.eval_on_selector("#audio", "audio => audio.pause()")
+        page.keyboard.press("o")
+        wait_for(page, "#audio", "audio => !audio.paused && audio.currentTime > 0.2")
+        assert decided(tmp_path) == []
+
+
+def test_a_click_into_the_waveform_plays_from_there(page, tmp_path):
+    write_clips(tmp_path, n=1, duration_s=30)
+    with Here(tmp_path) as served:
+        opened(page, served)
+        wait_for(page, "#audio", "audio => audio.duration > 0")
+        box = page.locator("#waveform").bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
+        wait_for(page, "#audio", "audio => audio.currentTime > 15")
+        assert playing(page)[0] < 18
+
+
+def test_waveform_and_spectrogram_are_drawn(page, tmp_path):
+    write_clips(tmp_path, n=1)
+    colours = """canvas => new Set(new Uint32Array(
+        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+    with Here(tmp_path) as served:
+        opened(page, served)
+        wait_for(page, "#spectrogram", f"canvas => ({colours})(canvas) > 50")
+        assert page.eval_on_selector("#waveform", colours) >= 3
+        # A tone of 300 Hz: the loudest row is low in the picture, and at its label.
+        row = page.eval_on_selector("#spectrogram", """canvas => {
+            const { data } = canvas.getContext("2d").getImageData(canvas.width / 2, 0, 1, canvas.height);
+            const light = Array.from({ length: canvas.height }, (_, y) => data[4 * y] + data[4 * y + 1]);
+            return light.indexOf(Math.max(...light)) / canvas.height;
+        }""")  # fmt: skip
+        label = page.eval_on_selector("#ticks span:nth-child(2)", "tick => [tick.textContent, tick.style.bottom]")
+        assert label[0] == "300 Hz" and 1 - row == pytest.approx(float(label[1][:-1]) / 100, abs=0.02)
+
+
+def test_buttons_do_the_same_and_show_their_keys(page, tmp_path):
+    write_clips(tmp_path, n=3)
+    with Here(tmp_path) as served:
+        first = opened(page, served)
+        for key, word in zip("arsoq", ("Accept", "Reject", "Skip", "Replay", "Quit"), strict=True):
+            button = page.get_by_role("button", name=f"{word} {key}")
+            assert button.is_visible() and button.locator("kbd").inner_text() == key
+        page.get_by_role("button", name="Reject r").click()
+        second = shown(page, other_than=first)
+        page.get_by_role("button", name="Skip s").click()
+        shown(page, other_than=second)
+        page.get_by_role("button", name="Quit q").click()
+        page.wait_for_selector("#finished-title:has-text('Session ended')")
+        assert decided(tmp_path) == [(first, "reject"), (second, "skip")]
+
+
+def test_typing_a_search_and_holding_a_key_decide_nothing(page, tmp_path):
+    write_clips(tmp_path, n=3)
+    with Here(tmp_path) as served:
+        first = opened(page, served)
+        page.locator("#search").press_sequentially("arsoq")
+        page.wait_for_selector("#listed:has-text('0 rows')")
+        page.fill("#search", "tone2")
+        page.wait_for_selector("#listed:has-text('1 row')")
+        page.click("h1")
+        page.keyboard.press("Control+a")
+        assert decided(tmp_path) == []
+        page.keyboard.down("a")
+        page.keyboard.down("a")  # the repeat of a key held down
+        page.keyboard.up("a")
+        shown(page, other_than=first)
+        assert decided(tmp_path) == [(first, "accept")]
+
+
+def test_a_killed_server_goes_on_where_it_stood(page, tmp_path):
+    write_clips(tmp_path, n=4)
+    with Served(tmp_path) as served:
+        first = opened(page, served)
+        second = press(page, "a")
+        third = press(page, "r")
+        served.process.send_signal(signal.SIGKILL)
+        assert served.process.wait(60) == -signal.SIGKILL
+        page.keyboard.press("s")
+        page.wait_for_selector("#message.bad:has-text('does not answer')")
+        assert shown(page) == third
+    log = tmp_path / "triage/first/decisions.csv"
+    log.write_bytes(log.read_bytes() + b"2026-01-01T00:00:00+00:00,c1,tones/to")  # killed within a line
+    with Served(tmp_path) as served:
+        assert "4 clips, 1 accepted, 1 rejected, 0 skipped, 2 undecided" in served.said[0]
+        assert opened(page, served) == third
+        assert decided(tmp_path) == [(first, "accept"), (second, "reject")]
+        press(page, "a")
+    assert decided(tmp_path)[2:] == [(third, "accept")]
+
+
+def test_broken_and_missing_clips_are_said_and_skipped(page, tmp_path):
+    write_clips(tmp_path, n=1, extra=["gone.wav", "broken.wav", "../out.wav"])
+    (tmp_path / "base/broken.wav").write_bytes(b"no audio at all")
+    with Here(tmp_path) as served:
+        opened(page, served)
+        problems = {}
+        for _ in range(3):
+            path = page.inner_text("#path")
+            problems[path] = page.inner_text("#broken") if page.is_visible("#broken") else ""
+            assert page.is_enabled("#clip [data-key=a]") == (not problems[path])
+            press(page, "s")
+        assert problems.pop("tones/tone0.wav") == "" and set(problems) == {"gone.wav", "broken.wav"}
+        assert "cannot be heard: missing" in problems["gone.wav"] and "unreadable" in problems["broken.wav"]
+        assert "1 unusable rows" in page.inner_text("#counts")
+        page.select_option("#filter", "unusable")
+        page.wait_for_selector("#rows button[disabled]:has-text('../out.wav: outside the base folder')")
+
+
+def test_no_page_of_another_origin_and_no_path_reaches_a_file(page, tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    (tmp_path / "base/link.wav").symlink_to(tmp_path / "secret.wav")
+    write_clips(tmp_path, n=1, extra=["../secret.wav", "/etc/passwd", "link.wav"])
+    with Here(tmp_path) as served:
+        opened(page, served)
+        fetched = """async (url) => { const answer = await fetch(url); return [answer.status, await answer.text()]; }"""
+        for url in ("/../secret.wav", "/%2e%2e/secret.wav", "/static/%2e%2e/session.py", "/etc/passwd",
+                    "/api/audio?id=../secret.wav", "/api/audio?id=%2e%2e/secret.wav"):  # fmt: skip
+            assert page.evaluate(fetched, url)[0] == 404
+        for clip_id in ("c1", "c2", "c3"):
+            status, text = page.evaluate(fetched, f"/api/audio?id={clip_id}")
+            assert status == 403 and json.loads(text) == {"error": "outside the base folder"}
+        page.goto("data:text/html,<title>elsewhere</title>")
+        body = json.dumps({"clip_id": "c0", "decision": "accept"})
+        for kind in ("application/json", "text/plain"):
+            sent = "async ([url, body, kind]) => { try { await fetch(url, { method: 'POST', body, mode: kind === 'text/plain' ? 'no-cors' : 'cors', headers: { 'Content-Type': kind } }); } catch {} }"  # noqa: E501
+            page.evaluate(sent, [f"{served.url}api/decisions", body, kind])
+        assert decided(tmp_path) == []
+
+
+def test_ten_thousand_clips_are_listed_a_screen_at_a_time(page, tmp_path):
+    write_clips(tmp_path, n=1)
+    with open(tmp_path / "clips.csv", "a", newline="") as file:
+        csv.writer(file).writerows([[f"c{n}", f"deep/folder/clip{n:05d}.wav", "lofi"] for n in range(1, 10_000)])
+    answers = []
+    page.on("response", lambda response: answers.append(response) if "/api/clips" in response.url else None)
+    with Here(tmp_path) as served:
+        opened(page, served)
+        page.wait_for_selector("#listed:has-text('10,000 rows')")
+        assert 10 < page.locator("#rows li").count() < 60
+        page.eval_on_selector("#list", "list => { list.scrollTop = list.scrollHeight; }")
+        page.wait_for_selector("#rows button:has-text('10000')")
+        assert page.locator("#rows li").count() < 60
+        assert 2 <= len(answers) <= 4 and all(len(answer.json()["clips"]) <= 100 for answer in answers)
+        page.fill("#search", "clip04321")
+        page.wait_for_selector("#listed:has-text('1 row')")
+        page.locator("#rows button").click()
+        page.wait_for_selector("#clip[data-ready=c4321]")
+        assert page.inner_text("#path") == "deep/folder/clip04321.wav"
+        press(page, "r")
+        assert decided(tmp_path) == [("c4321", "reject")]

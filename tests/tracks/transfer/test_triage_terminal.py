@@ -1,0 +1,172 @@
+import fcntl
+import os
+import pty
+import re
+import select
+import stat
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+
+from .triage_clips import command, read_rows, write_clips
+
+PROMPT = "q quit\r\n"
+
+
+class Terminal:
+    """The command under a pseudo-terminal."""
+
+    def __init__(self, folder, *more, path=None):
+        self.master, slave = pty.openpty()
+        environment = os.environ | {"PATH": path or os.environ["PATH"]}
+        self.process = subprocess.Popen(
+            command(folder, "--terminal", *more), stdin=slave, stdout=slave, stderr=slave, env=environment,
+            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+    def until(self, text, timeout_s=60):
+        """Return what is said up to and including ``text``."""
+        said, end = "", time.monotonic() + timeout_s
+        while text not in said:
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            assert ready, f"waited for {text!r}, heard {said!r}"
+            said += os.read(self.master, 1).decode(errors="replace")
+        return said
+
+    def press(self, key):
+        os.write(self.master, key.encode())
+
+
+@pytest.fixture
+def player(tmp_path):
+    """A folder with a player that only notes how it was called, and plays for half a minute."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "aplay"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys, time, wave\nwith wave.open(sys.argv[-1]) as f: n = f.getnframes()\n"
+        f"open({str(tmp_path / 'played')!r}, 'a').write(f'{{sys.argv[1:-1]}} {{n}}\\n')\ntime.sleep(30)\n"
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return str(folder)
+
+
+def played(folder, lines, timeout_s=20):
+    """Return what the player noted, once it noted that much."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        noted = (folder / "played").read_text().splitlines() if (folder / "played").exists() else []
+        if len(noted) >= lines:
+            return noted
+        time.sleep(0.02)
+    raise AssertionError("not played")
+
+
+def named(text):
+    return re.search(r"tones/tone\d\.wav", text)[0]
+
+
+def test_each_key_does_what_it_says_without_enter(tmp_path, player):
+    write_clips(tmp_path, n=3)
+    with Terminal(tmp_path, path=player) as terminal:
+        first = named(terminal.until(PROMPT))
+        played(tmp_path, 1)
+        terminal.press("o")
+        assert played(tmp_path, 2) == ["['-q'] 16000"] * 2
+        for key in ("x", "\x1b[A", "A"):  # the second is an arrow, which ends in an A and is none
+            terminal.press(key)
+            time.sleep(0.1)
+        second = named(terminal.until(PROMPT))
+        terminal.press("s")
+        third = named(terminal.until(PROMPT))
+        terminal.press("R")
+        assert named(terminal.until(PROMPT)) == second
+        terminal.press("q")
+        terminal.until("1 accepted, 1 rejected")
+        assert terminal.process.wait(60) == 0
+    assert len({first, second, third}) == 3
+    decisions = [(row["path"], row["decision"]) for row in read_rows(tmp_path / "triage/first/decisions.csv")]
+    assert decisions == [(first, "accept"), (second, "skip"), (third, "reject")]
+    assert [row["fake_wav"] for row in read_rows(tmp_path / "triage/first/accepted.csv")] == [first]
+    assert [row["fake_wav"] for row in read_rows(tmp_path / "triage/first/rejected.csv")] == [third]
+
+
+def test_a_killed_session_goes_on_and_ends_with_its_last_clip(tmp_path, player):
+    write_clips(tmp_path, n=2)
+    with Terminal(tmp_path, path=player) as terminal:
+        terminal.until(PROMPT)
+        terminal.press("a")
+        second = named(terminal.until(PROMPT))
+        terminal.process.kill()
+        terminal.process.wait()
+    with Terminal(tmp_path, path=player) as terminal:
+        said = terminal.until(PROMPT)
+        assert "2 clips, 1 accepted" in said and named(said) == second and "[2/2]" in said
+        terminal.press("r")
+        terminal.until("Every clip is accepted or rejected.")
+        assert terminal.process.wait(60) == 0
+    assert len(read_rows(tmp_path / "triage/first/decisions.csv")) == 2
+
+
+def test_ctrl_c_and_ctrl_d_quit(tmp_path, player):
+    write_clips(tmp_path, n=1)
+    for key in ("\x03", "\x04"):
+        with Terminal(tmp_path, path=player) as terminal:
+            terminal.until(PROMPT)
+            terminal.press(key)
+            terminal.until("0 accepted, 0 rejected")
+            assert terminal.process.wait(60) == 0
+
+
+def test_without_a_player_it_says_so_and_names_the_clips(tmp_path):
+    write_clips(tmp_path, n=1)
+    (tmp_path / "none").mkdir()
+    with Terminal(tmp_path, path=str(tmp_path / "none")) as terminal:
+        said = terminal.until(PROMPT)
+        assert "No player found (ffplay, paplay, aplay, afplay)" in said and "tones/tone0.wav" in said
+        terminal.press("a")
+        terminal.until("1 accepted")
+
+
+def test_a_broken_clip_can_be_skipped_but_not_accepted(tmp_path, player):
+    write_clips(tmp_path, n=0, extra=["gone.wav"])
+    (tmp_path / "base").mkdir()
+    with Terminal(tmp_path, path=player) as terminal:
+        assert "It cannot be heard: missing" in terminal.until(PROMPT)
+        terminal.press("a")
+        terminal.until("Not accepted")
+        terminal.press("s")
+        assert "gone.wav" in terminal.until(PROMPT)
+        terminal.press("r")
+        terminal.until("0 accepted, 1 rejected")
+
+
+def test_a_player_that_fails_is_said(tmp_path, player):
+    write_clips(tmp_path, n=1)
+    (tmp_path / "bin/aplay").write_text("#!/bin/sh\nexit 3\n")
+    with Terminal(tmp_path, path=player) as terminal:
+        terminal.until(PROMPT)
+        time.sleep(0.5)
+        terminal.press("o")
+        terminal.until("ended with exit code 3")
+
+
+def test_lines_are_read_where_the_input_is_no_terminal(tmp_path):
+    write_clips(tmp_path, n=3)
+    done = subprocess.run(
+        command(tmp_path, "--terminal"), input="a\n\nreject\n", capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0 and "1 accepted, 1 rejected" in done.stdout
+    assert [row["decision"] for row in read_rows(tmp_path / "triage/first/decisions.csv")] == ["accept", "reject"]
