@@ -3,6 +3,7 @@
 import pytest
 
 from soundgate.corpora.archived import ArchiveSource
+from soundgate.corpora.generated_music import MusicSource
 from soundgate.corpora.generated_rooms import RoomSource
 from soundgate.corpora.generated_speech import SpeechSource
 from soundgate.corpora.librispeech import LibriSpeechSource
@@ -12,8 +13,9 @@ from soundgate.errors import ConfigError
 from tests.pipeline_file import ROOT
 
 MODELS = {
-    "generated_rooms": RoomSource, "generated_speech": SpeechSource, "generated_voices": VoiceSource,
-    "librispeech": LibriSpeechSource, "ljspeech": ArchiveSource, "mit_survey": ArchiveSource, "vctk": ArchiveSource,
+    "generated_music": MusicSource, "generated_rooms": RoomSource, "generated_speech": SpeechSource,
+    "generated_voices": VoiceSource, "librispeech": LibriSpeechSource, "ljspeech": ArchiveSource,
+    "mit_survey": ArchiveSource, "vctk": ArchiveSource,
 }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def leakage_audit(
     reasons = corpus["reasons"] + [f"{name}: {why}" for name, audit in audits.items() for why in audit["reasons"]]
     verdicts = {audit["verdict"] for audit in audits.values()} | ({"flagged"} if reasons else set())
     return {
-        "verdict": min(verdicts, key=VERDICTS.index),
+        "verdict": min(verdicts, key=VERDICTS.index, default="not answerable"),
         "flagged": int(bool(reasons)),
         "reasons": reasons,
         "corpus": corpus,
@@ -127,8 +127,11 @@ def _verdict(reasons: list[str], probes: dict, gap: dict, left_out: dict) -> str
         return "flagged"
     if not all(part["answerable"] for part in (*probes.values(), gap, left_out)):
         return "not answerable"
-    source = probes["source"]["accuracy"]["ci_high"] - probes["source"]["majority"]
-    return "clear" if gap["ci_high"] <= 0 or source <= TOLERATED else "undecided"
+    # One group has no interval, and clears nobody.
+    gap_high, source_high = (part["ci_high"] for part in (gap, probes["source"]["accuracy"]))
+    if gap_high is None or source_high is None:
+        return "undecided"
+    return "clear" if gap_high <= 0 or source_high - probes["source"]["majority"] <= TOLERATED else "undecided"
 
 
 def _unanswerable(reason: str) -> dict:
