@@ -74,7 +74,7 @@ def test_an_honest_model_passes(cache, scorer):
     transfer, control = audit.kinds["mel"]["transfer"], audit.kinds["control"]
     assert transfer["retrieved_held_out"]["value"] == 1
     assert control["no_transfer"]["mps_held_out"]["value"] == pytest.approx(1, abs=1e-5)
-    assert control["no_transfer"]["sf_held_out"]["value"] < 0.3 < 0.9 < control["real_target"]["sf_held_out"]["value"]
+    assert control["no_transfer"]["sf_held_out"]["value"] < 0.3 < 0.6 < control["real_target"]["sf_held_out"]["value"]
     assert control["real_target"]["mps_held_out"]["value"] < 0.5 < control["true_target"]["mps_held_out"]["value"]
     assert control["true_target"]["to_truth_db"]["value"] < 2 < control["no_transfer"]["to_truth_db"]["value"]
     assert control["no_transfer"]["closer_db"]["value"] == 0
