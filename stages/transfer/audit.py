@@ -19,8 +19,6 @@ from soundgate.tracks.transfer.caching import CacheSettings
 from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.judge.scoring import Judges
 
-LABS = {"lab1": "content.json", "lab2": "style.json"}
-
 
 @stage_command("transfer-audit")
 @input_option("music", "Folder of the music corpus, for its scores.")
@@ -28,14 +26,16 @@ LABS = {"lab1": "content.json", "lab2": "style.json"}
 @input_option("content", "Folder of Lab 1's model and embeddings.")
 @input_option("judge", "Folder of the held-out judges.")
 @input_option("samples", "Folder of the transfers.")
-@input_option("measured", "Folder with the metrics of the stages before: labels, content, style.")
+@input_option("labels", "The labels' metrics.")
+@input_option("lab1", "Lab 1's metrics.")
+@input_option("lab2", "Lab 2's metrics.")
 @output_option("metrics", "JSON file for everything measured.")
 @output_option("gates", "JSON file for the verdicts.")
 @output_option("exits", "JSON file for the seed's exit audit.")
 @output_option("report", "Markdown file for the report.")
 @output_option("plots", "Folder for the tables behind the plots.")
 def main(
-    music: Path, cache: Path, content: Path, judge: Path, samples: Path, measured: Path,
+    music: Path, cache: Path, content: Path, judge: Path, samples: Path, labels: Path, lab1: Path, lab2: Path,
     metrics: Path, gates: Path, exits: Path, report: Path, plots: Path,
 ) -> None:  # fmt: skip
     """Score every transfer by judges that taught nothing, beside controls, and hold the track against its gates."""
@@ -52,7 +52,7 @@ def main(
     transfers, notes = pd.read_parquet(samples / "transfers.parquet"), pd.read_parquet(music / "notes.parquet")
     audit = run_audit(settings, scorer, transfers, np.load(samples / "mels.npy"), notes, features, mel, seed)
     paths = list(audit.copied)
-    verdicts = stage_gates({name: read_json(measured / file) for name, file in LABS.items()})
+    verdicts = stage_gates({"lab1": read_json(lab1), "lab2": read_json(lab2)})
     for path in paths:
         own = audit.pairs[audit.pairs["path"] == path]
         verdicts |= path_gates(path, audit.kinds[path], own, audit.copied[path], settings.thresholds)
@@ -61,7 +61,7 @@ def main(
     write_json(metrics, jsonable(found | {"targets": audit.targets.to_dict("records")}))
     write_json(gates, verdicts)
     write_json(exits, jsonable(exit_report(verdicts, audit.kinds, paths)))
-    write_text(report, report_markdown(audit, verdicts, read_json(measured / "labels.json"), chunks.index))
+    write_text(report, report_markdown(audit, verdicts, read_json(labels), chunks.index))
     write_plots(plots, audit)
 
 
