@@ -10,6 +10,7 @@ from soundgate.files import write_json
 from soundgate.scratch import open_scratch
 from soundgate.stage import input_option, output_option, stage_command
 from soundgate.tracks.transfer.caching import CacheSettings, build_cache
+from soundgate.tracks.transfer.labels.table import read_labels
 
 
 @stage_command("transfer-cache")
@@ -30,8 +31,9 @@ def main(music: Path, speech: Path, labels: Path, out: Path, metrics: Path) -> N
         params={"seed": seed, "cache": settings.model_dump()},
         inputs=[music / "index.parquet", speech / "index.parquet", labels],
     )
-    table = pd.read_csv(labels, keep_default_na=False)
-    counts = build_cache(settings, table, tracks, read_index(speech), seed, scratch.folder, scratch.result)
+    counts = build_cache(
+        settings, read_labels(labels), tracks, read_index(speech), seed, scratch.folder, scratch.result
+    )
     write_json(metrics, counts)
     scratch.publish()
 

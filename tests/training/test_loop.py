@@ -53,6 +53,12 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, stop_at):
     assert len(killed.seen) + len(resumed.seen) == 15, "a finished step was repeated"
 
 
+def test_a_checkpoints_bytes_depend_on_nothing_but_the_training(tmp_path):
+    for name in ("one", "other"):
+        run(Line(), tmp_path / f"{name}.pt")
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "other.pt").read_bytes()
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     history = run(Line(), tmp_path / "run.pt")
     again = Line()

@@ -148,8 +148,8 @@ def _save(task: Task, path: Path, progress: _Progress) -> None:
         "optimisers": {name: optimiser.state_dict() for name, optimiser in task.optimisers.items()},
         "progress": {"step": progress.step, "history": progress.history, "partial": progress.partial},
     }
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)  # Through a file: by a path, torch would write the temporary name into the bytes.
 
 
 def _resume(task: Task, path: Path) -> _Progress:

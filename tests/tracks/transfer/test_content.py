@@ -11,7 +11,6 @@ from soundgate.tracks.transfer.content.objective import (
     alignment,
     contrast,
     excess_similarity,
-    reverse_gradient,
     sequence_contrast,
 )
 from soundgate.tracks.transfer.content.settings import ContentSettings
@@ -58,12 +57,6 @@ def trained(cache, tmp_path_factory):
 def unit(*shape, seed=0):
     values = torch.from_numpy(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
     return torch.nn.functional.normalize(values, dim=1)
-
-
-def test_reversed_gradients_are_the_negative():
-    values = torch.tensor([1.0, 2.0], requires_grad=True)
-    (reverse_gradient(values, 0.5) * torch.tensor([3.0, 4.0])).sum().backward()
-    assert values.grad.tolist() == [-1.5, -2.0]
 
 
 def test_contrast_of_orthogonal_pairs_is_known():

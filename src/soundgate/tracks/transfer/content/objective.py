@@ -4,27 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 from torch.nn import functional
-
-
-class _Reverse(Function):
-    @staticmethod
-    def forward(context, values: Tensor, scale: float) -> Tensor:
-        context.scale = scale
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
-        return -context.scale * gradient, None
-
-
-def reverse_gradient(values: Tensor, scale: float = 1.0) -> Tensor:
-    """Return the values unchanged; their gradient comes back with the opposite sign, times ``scale``.
-
-    Source: Ganin and Lempitsky 2015, "Unsupervised domain adaptation by backpropagation".
-    """
-    return _Reverse.apply(values, scale)
 
 
 def contrast(first: Tensor, second: Tensor, groups: Tensor, temperature: float) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundgate.randomness import keyed_generator
+from soundgate.tracks.transfer.adversarial import reverse_gradient
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.model import DIM, Analysis, ContentModel
@@ -17,7 +18,6 @@ from soundgate.tracks.transfer.content.objective import (
     alignment,
     contrast,
     excess_similarity,
-    reverse_gradient,
     sequence_contrast,
 )
 from soundgate.tracks.transfer.content.settings import ContentSettings
