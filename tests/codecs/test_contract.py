@@ -133,6 +133,16 @@ def test_codes(codec, wav):
         assert decoded.shape == (1, 1, latents.shape[1] * codec.hop_length) and decoded.isfinite().all()
 
 
+def test_latents_of_codes_decode_as_the_codes_do(codec, wav):
+    codes = codec.quantise(codec.encode(wav))
+    latents = codec.dequantise(codes)
+    assert latents.shape == (1, codes.shape[2], codec.dim) and latents.dtype == torch.float32
+    wanted = codec.decode_codes(codes)
+    assert (codec.decode(latents) - wanted).abs().max() <= 1e-3 * wanted.abs().max()
+    with pytest.raises(ValueError, match="codes"):
+        codec.dequantise(codes[0])
+
+
 def test_codec_stays_frozen(codec):
     modes = [module.training for module in codec.modules()]
     codec.train()

@@ -52,7 +52,7 @@ class MeanCodec(Codec):
     def _quantise(self, latents):
         raise NotImplementedError
 
-    _decode = _decode_codes = _quantise
+    _decode = _dequantise = _quantise
 
 
 def write(folder: Path, name: str, wav: np.ndarray, sample_rate: int = RATE) -> dict:

@@ -150,16 +150,27 @@ class Codec(nn.Module, ABC):
             TypeError: codes are not int64.
             ValueError: a wrong shape or a code out of range.
         """
-        if codes.dtype != torch.int64:
-            raise TypeError(f"codes: expected int64, found {codes.dtype}")
-        if codes.ndim != 3 or 0 in codes.shape or codes.shape[1] > self.n_codebooks:
-            expected = f"[B, 1 to {self.n_codebooks}, L] with B, L >= 1"
-            raise ValueError(f"codes: expected {expected}, found {list(codes.shape)}")
-        if codes.min() < 0 or codes.max() >= self.codebook_size:
-            found = f"[{int(codes.min())}, {int(codes.max())}]"
-            raise ValueError(f"codes: expected values in [0, {self.codebook_size}), found {found}")
+        self._check_codes(codes)
         with full_precision(codes.device):
             return self._decode_codes(codes).float()
+
+    @torch.no_grad()
+    def dequantise(self, codes: Tensor) -> Tensor:
+        """Return the latents that codes stand for: those that `decode` turns into what `decode_codes` gives.
+
+        Args:
+            codes: int64 [B, K', L] in [0, codebook_size), the first K' ≤ K codebooks.
+
+        Returns:
+            float32 [B, L, D].
+
+        Raises:
+            TypeError: codes are not int64.
+            ValueError: a wrong shape or a code out of range.
+        """
+        self._check_codes(codes)
+        with full_precision(codes.device):
+            return self._dequantise(codes).float()
 
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
@@ -178,8 +189,22 @@ class Codec(nn.Module, ABC):
         """Decode checked latents."""
 
     @abstractmethod
+    def _dequantise(self, codes: Tensor) -> Tensor:
+        """Find the latents of checked codes."""
+
     def _decode_codes(self, codes: Tensor) -> Tensor:
-        """Decode checked codes."""
+        """Decode checked codes; a codec whose codes do not pass through its latents has its own way."""
+        return self._decode(self._dequantise(codes))
+
+    def _check_codes(self, codes: Tensor) -> None:
+        if codes.dtype != torch.int64:
+            raise TypeError(f"codes: expected int64, found {codes.dtype}")
+        if codes.ndim != 3 or 0 in codes.shape or codes.shape[1] > self.n_codebooks:
+            expected = f"[B, 1 to {self.n_codebooks}, L] with B, L >= 1"
+            raise ValueError(f"codes: expected {expected}, found {list(codes.shape)}")
+        if codes.min() < 0 or codes.max() >= self.codebook_size:
+            found = f"[{int(codes.min())}, {int(codes.max())}]"
+            raise ValueError(f"codes: expected values in [0, {self.codebook_size}), found {found}")
 
     def _check_latents(self, latents: Tensor) -> None:
         _check_float("latents", latents)

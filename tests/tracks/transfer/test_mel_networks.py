@@ -5,8 +5,9 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
+from soundgate.tracks.transfer.film import Film
 from soundgate.tracks.transfer.mel.critic import Critic, _folded
-from soundgate.tracks.transfer.mel.generator import Film, Generator, MultiReceptiveResidual
+from soundgate.tracks.transfer.mel.generator import Generator, MultiReceptiveResidual
 from soundgate.tracks.transfer.mel.model import load_mel_model, save_mel_model
 from soundgate.tracks.transfer.mel.settings import CriticSettings, GeneratorSettings
 

@@ -14,11 +14,11 @@ from torch import nn
 
 from soundgate.errors import CorpusError
 from soundgate.files import read_json
+from soundgate.tracks.transfer.adversarial_task import Verdict, mixing, other_genres
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache, write_cache
 from soundgate.tracks.transfer.content.model import ContentModel, EncoderSettings, save_content
-from soundgate.tracks.transfer.mel.critic import Verdict
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
-from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask, mixing, other_genres
+from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
 from soundgate.tracks.transfer.mel.task import Frozen, new_networks
 from soundgate.tracks.transfer.mel.train import train_mel
 from soundgate.tracks.transfer.run_folder import RunFolder

@@ -4,7 +4,8 @@ import torch
 
 from soundgate.tracks.transfer.style.descriptor import descriptor32
 from soundgate.tracks.transfer.style.measures import measure_style
-from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets, centroid, fit_targets, unit
+from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets, fit_targets
+from soundgate.tracks.transfer.style.vectors import centroid, unit
 from tests.tracks.transfer.planted import planted_cache
 
 SETTINGS = StyleSettings(

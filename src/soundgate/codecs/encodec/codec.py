@@ -76,8 +76,8 @@ class EncodecCodec(Codec):
     def _decode(self, latents: Tensor) -> Tensor:
         return self.model.decoder(latents.transpose(1, 2))
 
-    def _decode_codes(self, codes: Tensor) -> Tensor:
-        return self.model.decoder(self.model.quantizer.decode(codes.transpose(0, 1)))
+    def _dequantise(self, codes: Tensor) -> Tensor:
+        return self.model.quantizer.decode(codes.transpose(0, 1)).transpose(1, 2)
 
 
 def load(settings: Settings) -> EncodecCodec:

@@ -109,10 +109,9 @@ class GainShapeCodec(Codec):
         codes = codebooks.quantise(latents.flatten(0, 1), self.codebooks, self.metric)
         return codes.reshape(*latents.shape[:2], -1).transpose(1, 2)
 
-    def _decode_codes(self, codes: Tensor) -> Tensor:
+    def _dequantise(self, codes: Tensor) -> Tensor:
         flat = codes.transpose(1, 2).flatten(0, 1)
-        latents = codebooks.dequantise(flat, self.codebooks)
-        return self._decode(latents.reshape(codes.shape[0], codes.shape[2], -1))
+        return codebooks.dequantise(flat, self.codebooks).reshape(codes.shape[0], codes.shape[2], -1)
 
 
 @torch.inference_mode(False)

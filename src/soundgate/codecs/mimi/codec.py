@@ -74,6 +74,17 @@ class MimiCodec(Codec):
     def _decode(self, latents: Tensor) -> Tensor:
         return self._synthesise((latents if self.projected else self._project(latents)).transpose(1, 2))
 
+    def _dequantise(self, codes: Tensor) -> Tensor:
+        """Return the quantisers' output; for latents of the encoder, what the projections make that output of.
+
+        That is the pseudo-inverse of both projections, exact up to rounding where they have full rank.
+        """
+        output = self.model.decode_latent(codes).transpose(1, 2)
+        if self.projected:
+            return output
+        projections = self.into_quantisers.double() @ self.out_of_quantisers.double()
+        return (output.double() @ torch.linalg.pinv(projections)).float()
+
     def _decode_codes(self, codes: Tensor) -> Tensor:
         return self._synthesise(self.model.decode_latent(codes))
 

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from soundgate.tracks.transfer.adversarial_task import Verdict
 from soundgate.tracks.transfer.mel.settings import CriticSettings
-
-
-class Verdict(NamedTuple):
-    """What a critic says.
-
-    Args:
-        logits: of each sub-critic, [B, positions ...]; above 0 for real.
-        features: activations of all layers, each [B, C, ..., time].
-    """
-
-    logits: list[Tensor]
-    features: list[Tensor]
 
 
 class _SubCritic(nn.Module):

@@ -9,31 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundgate.tracks.transfer.content.model import DIM, STEP
+from soundgate.tracks.transfer.film import Film
 from soundgate.tracks.transfer.mel.settings import GeneratorSettings
 
 # Bands of the grid the convolutions begin with; three doublings make 96 of them, and of a step 8 frames.
 _GRID_BANDS = 12
 N_MELS = _GRID_BANDS * STEP
-
-
-class Film(nn.Module):
-    """Scale and shift of each channel by the condition.
-
-    Source: Perez et al. 2018, "FiLM: visual reasoning with a general conditioning layer".
-
-    Args:
-        n_condition: width of the condition.
-        n_channels: of what is modulated.
-    """
-
-    def __init__(self, n_condition: int, n_channels: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_condition, 2 * n_channels)
-
-    def forward(self, values: Tensor, condition: Tensor) -> Tensor:
-        """Modulate [B, C, ...] by [B, n_condition]."""
-        scale, shift = self.linear(condition).reshape(len(values), -1, *[1] * (values.ndim - 2)).chunk(2, dim=1)
-        return torch.addcmul(shift, values, 1 + scale)
 
 
 class _TrunkLayer(nn.Module):

@@ -7,7 +7,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from soundgate.config import Section
-from soundgate.tracks.transfer.style.targets import Mode
+from soundgate.tracks.transfer.adversarial_task import AdversarySettings
+from soundgate.tracks.transfer.style.vectors import Mode
 from soundgate.training.loop import LoopSettings
 
 Share = Field(ge=0, le=1)
@@ -60,26 +61,6 @@ class CriticSettings(Section):
         if any(period < 1 for period in self.periods):
             raise ValueError(f"periods must be at least 1, not {self.periods}")
         return self
-
-
-class AdversarySettings(Section):
-    """How a stage plays generator against critic.
-
-    Args:
-        start: share of the stage's steps before the critic comes in.
-        every: steps from one of the critic's to the next.
-        rate: factor of the learning rate for the critic.
-        skip_below: the critic does not learn while its loss is below this; 0: it always does.
-        r1_gamma: weight of the gradient penalty at real items.
-        r1_every: critic's steps from one penalty, multiplied by this, to the next.
-    """
-
-    start: float = Share
-    every: int = Field(ge=1)
-    rate: float = Field(gt=0)
-    skip_below: float = Field(ge=0)
-    r1_gamma: float = Weight
-    r1_every: int = Field(ge=1)
 
 
 class Stage1Weights(Section):

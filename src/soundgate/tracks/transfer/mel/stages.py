@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from soundgate.tracks.transfer.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
+from soundgate.tracks.transfer.adversarial_task import Networks, mixing, other_genres
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.content.model import Analysis
 from soundgate.tracks.transfer.continuity import mel_continuity
 from soundgate.tracks.transfer.mel.losses import band_loss, band_statistics, content_loss, flatness_loss, style_loss
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
-from soundgate.tracks.transfer.mel.task import STAGE, Frozen, MelTask, Networks
+from soundgate.tracks.transfer.mel.task import STAGE, Frozen, MelTask
 
 _STATISTICS_BATCH = 128
 
@@ -163,20 +164,3 @@ class TransferTask(MelTask):
 
     def _other_genres(self, rows: np.ndarray, step: int) -> np.ndarray:
         return other_genres(self.genre[rows], len(self.frozen.targets.genres), step)
-
-
-def other_genres(codes: np.ndarray, n_genres: int, step: int) -> np.ndarray:
-    """Return a genre for each item that is not its own; over ``n_genres - 1`` steps, each of the others once.
-
-    Args:
-        codes: int [B], the items' own genres.
-        n_genres: at least 2.
-        step: of the training.
-    """
-    turn = (step + np.arange(len(codes))) % (n_genres - 1)
-    return (codes + 1 + turn) % n_genres
-
-
-def mixing(alpha: tuple[float, float], step: int, n_steps: int) -> float:
-    """Return the centroid's share in a mix: the first of ``alpha`` at step 0, the second at the last step."""
-    return float(np.interp(step, (0, max(1, n_steps - 1)), alpha))

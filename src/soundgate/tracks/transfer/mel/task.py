@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from soundgate.audio.mel import FLOOR_DB
-from soundgate.randomness import keyed_generator, keyed_seed
-from soundgate.tracks.transfer.adversarial import hinge_discriminator, r1_penalty, set_trainable
+from soundgate.randomness import keyed_seed
+from soundgate.tracks.transfer.adversarial_task import AdversarialTask, Networks, spread_rows
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.model import Analysis, ContentModel
 from soundgate.tracks.transfer.mel.critic import Critic
@@ -41,32 +39,16 @@ class Frozen(NamedTuple):
     device: torch.device
 
 
-class Networks(NamedTuple):
-    """What is trained, on the device.
-
-    Args:
-        generator: with its last weights.
-        average: the generator with the running average of its weights.
-        critic: see `Critic`.
-    """
-
-    generator: Generator
-    average: Generator
-    critic: Critic
-
-
 def new_networks(settings: MelTransferSettings, frozen: Frozen, seed: int) -> Networks:
     """Return untrained networks; the weights are keyed by the seed."""
     torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
     generator = Generator(settings.generator, frozen.targets.dim)
     critic = Critic(settings.critic, frozen.targets.dim, frozen.cache.mels.shape[1])
-    networks = Networks(generator, copy.deepcopy(generator), critic)
-    networks.average.requires_grad_(False)
-    return Networks(*(network.to(frozen.device) for network in networks))
+    return Networks.of(generator, critic, frozen.device)
 
 
-class MelTask:
-    """Base of both stages: `soundgate.training.loop.Task` less the losses.
+class MelTask(AdversarialTask):
+    """Base of both stages.
 
     A stage gives ``name``, ``step`` and ``evaluation_targets``.
 
@@ -79,8 +61,6 @@ class MelTask:
         n_steps: of the whole stage, for the schedules.
     """
 
-    name: str
-
     def __init__(
         self,
         frozen: Frozen,
@@ -90,26 +70,20 @@ class MelTask:
         seed: int,
         n_steps: int,
     ) -> None:
-        self.frozen, self.networks, self.settings = frozen, networks, settings
-        self.weights, self.adversary = stage.weights.model_dump(), stage.adversary
-        self.seed, self.n_steps = seed, n_steps
-        self.rows = frozen.cache.rows("train")
-        self.genre = frozen.cache.index["genre_code"].to_numpy()
-        self.modules: dict[str, nn.Module] = networks._asdict()
-        self.optimisers = {
+        optimisers = {
             name: torch.optim.Adam(module.parameters(), settings.learning_rate, betas=settings.betas)
             for name, module in (("generator", networks.generator), ("critic", networks.critic))
         }
-        test = frozen.cache.rows("test")
-        self.evaluated = test[np.linspace(0, len(test) - 1, min(settings.n_evaluated, len(test))).round().astype(int)]
+        weights = stage.weights.model_dump()
+        super().__init__(networks, optimisers, settings, weights, stage.adversary, seed, n_steps)
+        self.frozen, self.settings = frozen, settings
+        self.rows = frozen.cache.rows("train")
+        self.genre = frozen.cache.index["genre_code"].to_numpy()
+        self.evaluated = spread_rows(frozen.cache.rows("test"), settings.n_evaluated)
 
     def evaluation_targets(self, rows: np.ndarray) -> np.ndarray:
         """Return float32 [n, D]: what the curves ask of each of these rows."""
         raise NotImplementedError
-
-    def draws(self, step: int) -> np.random.Generator:
-        """Return the generator of a step's draws."""
-        return keyed_generator(self.seed, self.name, f"draws {step}")
 
     def crops(self, rows: np.ndarray, generator: np.random.Generator) -> Tensor:
         """Return each row's spectrogram from a random moment on, on the device."""
@@ -123,61 +97,6 @@ class MelTask:
     def own_targets(self, rows: np.ndarray) -> Tensor:
         """Return the rows' own target vectors."""
         return self.on_device(self.frozen.targets.targets[rows])
-
-    def plays(self, step: int) -> bool:
-        """Whether the critic has come in, if it is asked at all."""
-        asked = self.weights["adversarial"] or self.weights["feature_matching"]
-        return bool(asked) and step >= self.adversary.start * self.n_steps
-
-    def set_rates(self, step: int) -> None:
-        """Set both learning rates for a step."""
-        final = self.settings.final_rate
-        share = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
-        for name, factor in (("generator", 1.0), ("critic", self.adversary.rate)):
-            for group in self.optimisers[name].param_groups:
-                group["lr"] = self.settings.learning_rate * factor * share
-
-    def update_critic(self, real: Tensor, real_targets: Tensor, fake: Tensor, targets: Tensor, step: int) -> dict:
-        """Let the critic learn, where it is its turn and it is not too good already.
-
-        Args:
-            real: [B, M, F].
-            real_targets: [B, D].
-            fake: [B, M, F], detached.
-            targets: [B, D], what the fakes were made for.
-            step: of the generator.
-
-        Returns:
-            ``critic``, its hinge loss, ``critic_skipped``, 1 where it did not learn, and ``r1`` where that was
-            its turn; nothing where the critic's was not.
-        """
-        if not self.plays(step) or step % self.adversary.every:
-            return {}
-        critic = self.networks.critic
-        set_trainable(critic, True)
-        verdict = critic(torch.cat([real, fake]), torch.cat([real_targets, targets]))
-        halves = [logits.split([len(real), len(fake)]) for logits in verdict.logits]
-        loss = hinge_discriminator([own for own, _ in halves], [made for _, made in halves])
-        losses = {"critic": float(loss.detach())}
-        skipped = losses["critic"] < self.adversary.skip_below
-        if not skipped:
-            if self.adversary.r1_gamma and step // self.adversary.every % self.adversary.r1_every == 0:
-                inputs = real.detach().clone().requires_grad_(True)
-                penalty = r1_penalty(critic(inputs, real_targets).logits, inputs)
-                loss = loss + self.adversary.r1_gamma * self.adversary.r1_every * penalty
-                losses["r1"] = float(penalty.detach())
-            self._descend("critic", loss)
-        return losses | {"critic_skipped": float(skipped)}
-
-    def update_generator(self, losses: dict[str, Tensor]) -> dict[str, float]:
-        """Let the generator learn from the weighted sum of the losses, and its average follow."""
-        total = sum(self.weights[name] * loss for name, loss in losses.items())
-        self._descend("generator", total)
-        with torch.no_grad():
-            parameters = zip(self.networks.average.parameters(), self.networks.generator.parameters(), strict=True)
-            for average, weight in parameters:
-                average.lerp_(weight, 1 - self.settings.average)
-        return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
 
     def project(self, analysis: Analysis, mels: Tensor) -> Tensor:
         """Return the target vectors that spectrograms have, differentiable."""
@@ -207,10 +126,3 @@ class MelTask:
         content = functional.cosine_similarity(analysis.content, source.content)
         style = functional.cosine_similarity(self.project(analysis, made), targets)
         return torch.stack([distance, content, style], dim=1).cpu().numpy()
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.settings.clip)
-        optimiser.step()

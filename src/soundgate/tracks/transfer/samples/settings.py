@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from soundgate.config import Section
-from soundgate.tracks.transfer.style.targets import Mode
+from soundgate.tracks.transfer.style.vectors import Mode
 
 
 class SamplesSettings(Section):

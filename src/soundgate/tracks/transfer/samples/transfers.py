@@ -17,7 +17,8 @@ from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import ContentModel
 from soundgate.tracks.transfer.mel.model import MelModel
-from soundgate.tracks.transfer.style.targets import Mode, StyleTargets
+from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.tracks.transfer.style.vectors import Mode
 
 STAGE = "transfer-samples"
 BATCH = 32

@@ -10,7 +10,8 @@ from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.estimates import group_mean
 from soundgate.tracks.transfer.gating import gated
-from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets, centroid
+from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets
+from soundgate.tracks.transfer.style.vectors import centroid
 
 STAGE = "transfer-style"
 SUBSET = 0.2

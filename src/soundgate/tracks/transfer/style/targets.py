@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,12 +19,11 @@ from soundgate.files import read_json, write_json
 from soundgate.npz import write_npz
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.style.descriptor import descriptor32
+from soundgate.tracks.transfer.style.vectors import StyleVectors, centroid, unit
 
 TARGETS_FILE = "targets.npz"
 CONFIG_FILE = "config.json"
 BATCH = 256
-
-Mode = Literal["centroid", "exemplar", "mix"]
 
 
 class StyleSettings(Section):
@@ -78,53 +76,18 @@ class TargetSpace:
 
 
 @dataclass(frozen=True)
-class StyleTargets:
+class StyleTargets(StyleVectors):
     """The target vectors of a cache's items and the genres' centroids.
 
     Args:
         space: how they are made.
-        targets: float32 [N, D]; NaN for what is not music.
-        centroids: float32 [G, D], unit length.
-        genres: names by code.
-        train_rows: by genre code, the rows exemplars are drawn from.
-        exemplar_noise: see `StyleSettings`.
     """
 
     space: TargetSpace
-    targets: np.ndarray
-    centroids: np.ndarray
-    genres: list[str]
-    train_rows: list[np.ndarray]
-    exemplar_noise: float
-
-    @property
-    def dim(self) -> int:
-        """Width D of a target vector."""
-        return self.centroids.shape[1]
 
     def project(self, style: Tensor, mels: Tensor) -> Tensor:
         """Return unit target vectors [B, D]; see `TargetSpace.project`."""
         return self.space.project(style, mels)
-
-    def condition(self, mode: Mode, codes: np.ndarray, alpha: float, generator: np.random.Generator) -> np.ndarray:
-        """Draw the conditions that ask for genres.
-
-        Args:
-            mode: ``centroid``, ``exemplar`` (a train item of the genre, with a little noise) or ``mix``.
-            codes: int [B], genres.
-            alpha: the centroid's share in a mix.
-            generator: of the draws.
-
-        Returns:
-            float32 [B, D] of unit length.
-        """
-        centroids = self.centroids[codes]
-        if mode == "centroid":
-            return centroids
-        rows = np.array([generator.choice(self.train_rows[code]) for code in codes])
-        noise = self.exemplar_noise * generator.standard_normal(centroids.shape)
-        exemplars = unit(self.targets[rows] + noise)
-        return (exemplars if mode == "exemplar" else unit(alpha * centroids + (1 - alpha) * exemplars)).astype("f4")
 
     def save(self, folder: str | Path) -> None:
         """Write ``targets.npz`` and ``config.json``."""
@@ -151,14 +114,9 @@ class StyleTargets:
             space = TargetSpace(mean, std, config["weight"], offset, projection)
             rows = [arrays[f"train_rows_{code}"] for code in range(len(config["genres"]))]
             noise = config["exemplar_noise"]
-            return cls(space, arrays["targets"], arrays["centroids"], config["genres"], rows, noise)
+            return cls(arrays["targets"], arrays["centroids"], config["genres"], rows, noise, space)
         except (OSError, ValueError, KeyError) as error:
             raise FormatError(folder, expected="style targets", found=str(error)) from error
-
-
-def unit(values: np.ndarray) -> np.ndarray:
-    """Return rows of unit length."""
-    return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
 
 
 def fit_targets(settings: StyleSettings, cache: ChunkCache, style: np.ndarray) -> StyleTargets:
@@ -186,14 +144,7 @@ def fit_targets(settings: StyleSettings, cache: ChunkCache, style: np.ndarray) -
     targets = unit((blocks - offset) @ projection).astype(np.float32)
     rows = [train[codes[train] == code] for code in range(len(cache.genres))]
     centroids = np.stack([centroid(targets[own], settings.inlier_fraction) for own in rows])
-    return StyleTargets(space, targets, centroids.astype(np.float32), cache.genres, rows, settings.exemplar_noise)
-
-
-def centroid(targets: np.ndarray, inlier_fraction: float = 1.0) -> np.ndarray:
-    """Return the unit mean [D] of unit vectors [n, D], made of those nearest to the mean of all."""
-    mean = unit(targets.mean(0))
-    nearest = np.argsort(-(targets @ mean))[: max(1, round(inlier_fraction * len(targets)))]
-    return unit(targets[nearest].mean(0))
+    return StyleTargets(targets, centroids.astype(np.float32), cache.genres, rows, settings.exemplar_noise, space)
 
 
 def _descriptors(cache: ChunkCache, rows: np.ndarray) -> np.ndarray:
