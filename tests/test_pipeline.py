@@ -17,7 +17,7 @@ PATH = re.compile(
     r"(?<!\S)(?:data|metrics|plots|models|scratch|sources|\.{0,2}/)\S*|\$\{(?:corpus|item)\.\w+\.origin\}"
 )
 # Lists of one element by design: whatever is chosen, the result has one place.
-ONE_AT_A_TIME = ("${rooms.embedder}",)
+ONE_AT_A_TIME = ("${rooms.embedder}", "${transfer.codecs}")
 
 
 def paths(entry, key):

@@ -16,6 +16,8 @@ from soundgate.tracks.transfer.audit.run import AuditSettings, run_audit
 from soundgate.tracks.transfer.audit.scores import Scorer
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.caching import CacheSettings
+from soundgate.tracks.transfer.codec.bank import StyleBank
+from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.judge.scoring import Judges
 
@@ -29,6 +31,9 @@ from soundgate.tracks.transfer.judge.scoring import Judges
 @input_option("labels", "The labels' metrics.")
 @input_option("lab1", "Lab 1's metrics.")
 @input_option("lab2", "Lab 2's metrics.")
+@input_option("latents", "Folder of the codec's latents.")
+@input_option("bank", "Folder of the style bank.")
+@input_option("bank_metrics", "The style bank's metrics.")
 @output_option("metrics", "JSON file for everything measured.")
 @output_option("gates", "JSON file for the verdicts.")
 @output_option("exits", "JSON file for the seed's exit audit.")
@@ -36,6 +41,7 @@ from soundgate.tracks.transfer.judge.scoring import Judges
 @output_option("plots", "Folder for the tables behind the plots.")
 def main(
     music: Path, cache: Path, content: Path, judge: Path, samples: Path, labels: Path, lab1: Path, lab2: Path,
+    latents: Path, bank: Path, bank_metrics: Path,
     metrics: Path, gates: Path, exits: Path, report: Path, plots: Path,
 ) -> None:  # fmt: skip
     """Score every transfer by judges that taught nothing, beside controls, and hold the track against its gates."""
@@ -48,11 +54,13 @@ def main(
     features = {
         "z_style": embeddings["style"],
         "z_content": embeddings["content"],
+        "mean_q": LatentCache.open(latents).means(len(chunks.index)),
+        "latent_judge": StyleBank.open(bank).targets,
     }
     transfers, notes = pd.read_parquet(samples / "transfers.parquet"), pd.read_parquet(music / "notes.parquet")
     audit = run_audit(settings, scorer, transfers, np.load(samples / "mels.npy"), notes, features, mel, seed)
     paths = list(audit.copied)
-    verdicts = stage_gates({"lab1": read_json(lab1), "lab2": read_json(lab2)})
+    verdicts = stage_gates({"lab1": read_json(lab1), "lab2": read_json(lab2), "bank": read_json(bank_metrics)})
     for path in paths:
         own = audit.pairs[audit.pairs["path"] == path]
         verdicts |= path_gates(path, audit.kinds[path], own, audit.copied[path], settings.thresholds)

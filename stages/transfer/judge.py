@@ -39,7 +39,7 @@ def main(cache: Path, out: Path, metrics: Path) -> None:
     if n_genres < 2:
         found = f"{n_items} chunks of {n_genres} genres"
         raise CorpusError("transfer-cache", expected="tracks of two genres set apart for the judges", found=found)
-    n_steps = settings.loop.epochs * (settings.loop.steps_per_epoch or max(1, n_items // settings.loop.batch_size))
+    n_steps = settings.loop.n_steps(n_items)
     task = JudgeTask(chunks, settings, seed, n_steps)
     fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=scratch.folder / "checkpoint.pt")
     judges = Judges(task.judge.requires_grad_(False).eval(), fit_style_judge(chunks, settings.n_copies, seed))

@@ -36,6 +36,14 @@ class LoopSettings(Section):
     steps_per_epoch: int | None = Field(default=None, ge=1)
     checkpoint_s: float = Field(default=60.0, gt=0)
 
+    def per_epoch(self, n_items: int) -> int:
+        """Return the steps of a pass over so many items."""
+        return self.steps_per_epoch or max(1, n_items // self.batch_size)
+
+    def n_steps(self, n_items: int) -> int:
+        """Return the steps of the whole training."""
+        return self.epochs * self.per_epoch(n_items)
+
 
 class Task(Protocol):
     """What is trained; the loop knows nothing else of it.
@@ -94,7 +102,7 @@ def fit(
         raise TrainingError(name, expected="items to train on", found="none")
     checkpoint = Path(checkpoint)
     progress = _resume(task, checkpoint)
-    per_epoch = settings.steps_per_epoch or max(1, n_items // settings.batch_size)
+    per_epoch = settings.per_epoch(n_items)
     saved = time.monotonic()
     for epoch in range(progress.step // per_epoch, settings.epochs):
         batches = _batches(n_items, settings.batch_size, per_epoch, keyed_generator(seed, name, f"epoch {epoch}"))

@@ -28,7 +28,6 @@ def train_content(
     if len(cache.genres) < 2:
         raise CorpusError("transfer-labels", expected="at least two genres", found=", ".join(cache.genres) or "none")
     n_items = len(cache.rows("train"))
-    per_epoch = settings.loop.steps_per_epoch or max(1, n_items // settings.loop.batch_size)
-    task = ContentTask(cache, settings, seed, device, n_steps=per_epoch * settings.loop.epochs)
+    task = ContentTask(cache, settings, seed, device, n_steps=settings.loop.n_steps(n_items))
     history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
     return task.model.requires_grad_(False).eval(), history

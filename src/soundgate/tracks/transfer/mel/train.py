@@ -10,7 +10,7 @@ from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
 from soundgate.tracks.transfer.mel.task import Frozen, new_networks
 from soundgate.tracks.transfer.run_folder import RunFolder
-from soundgate.training.loop import LoopSettings, fit
+from soundgate.training.loop import fit
 
 
 def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: RunFolder) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: Run
     stages = {1: (IdentityTask, settings.stage1.loop), 2: (TransferTask, settings.stage2.loop)}
     history = {}
     for stage, (task, loop) in stages.items():
-        built = task(frozen, networks, settings, seed, n_steps(loop, n_items))
+        built = task(frozen, networks, settings, seed, loop.n_steps(n_items))
         history[stage] = fit(built, loop, n_items, seed=seed, name=built.name, checkpoint=run.checkpoint(stage))
     save_mel_model(run.folder, networks.average)
     table = run.write_history(history)
@@ -45,11 +45,6 @@ def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: Run
         "seed": seed,
         "stages": sorted(stages),
         "epochs": {str(stage): loop.epochs for stage, (_, loop) in stages.items()},
-        "steps": {str(stage): n_steps(loop, n_items) for stage, (_, loop) in stages.items()},
+        "steps": {str(stage): loop.n_steps(n_items) for stage, (_, loop) in stages.items()},
     })  # fmt: skip
     return table
-
-
-def n_steps(loop: LoopSettings, n_items: int) -> int:
-    """Return how many steps a stage has."""
-    return loop.epochs * (loop.steps_per_epoch or max(1, n_items // loop.batch_size))

@@ -14,7 +14,7 @@ class SamplesSettings(Section):
     Args:
         max_sources: chunks of each genre that are transferred for the audit; None: every test chunk.
         clips_per_pair: clips in the sample pack for each ordered pair of genres and each path.
-        mode: of the target vectors that steer the mel path.
+        mode: of the vectors that steer both paths.
         griffin_lim_iterations: of the mel path's waves.
     """
 

@@ -15,6 +15,10 @@ from soundgate.console import track
 from soundgate.files import atomic_path
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
+from soundgate.tracks.transfer.codec.bank import StyleBank
+from soundgate.tracks.transfer.codec.latents import LatentCache
+from soundgate.tracks.transfer.codec.sound import Sound
+from soundgate.tracks.transfer.codec.translator import Translator
 from soundgate.tracks.transfer.content.model import ContentModel
 from soundgate.tracks.transfer.mel.model import MelModel
 from soundgate.tracks.transfer.style.targets import StyleTargets
@@ -63,6 +67,31 @@ class MelPath:
         target = torch.from_numpy(self.targets.condition(self.mode, codes, 0.5, generator)).to(self.device)
         mels = self.model.generate(analysis.content, analysis.sequence, target)
         return Output(from_model(mels).cpu().numpy(), None, 0)
+
+
+@dataclass(frozen=True)
+class CodecPath:
+    """The translator of latents, steered by a vector of the style bank and a noise."""
+
+    cache: ChunkCache
+    latents: LatentCache
+    content: ContentModel
+    bank: StyleBank
+    translator: Translator
+    sound: Sound
+    mode: Mode
+    device: torch.device
+
+    def __call__(self, rows: np.ndarray, codes: np.ndarray, generator: np.random.Generator) -> Output:
+        """Transfer whole chunks; see `StylePath`."""
+        latents = self.latents.batch(rows).to(self.device)
+        style = torch.from_numpy(self.bank.condition(self.mode, codes, 0.5, generator)).to(self.device)
+        noise = generator.standard_normal((len(rows), self.translator.settings.n_noise), np.float32)
+        source = self.content(self.sound.mels(self.sound.waves(latents)))
+        made = self.translator(latents, source.content, style, torch.from_numpy(noise).to(self.device))
+        waves = self.sound.waves(made)
+        mels = from_model(self.sound.mels(waves))
+        return Output(mels.cpu().numpy(), waves.cpu().numpy(), self.sound.codec.sample_rate)
 
 
 def plan_transfers(cache: ChunkCache, paths: list[str], max_sources: int | None, seed: int) -> pd.DataFrame:

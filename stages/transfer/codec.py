@@ -1,0 +1,54 @@
+"""Lab 3 on codec latents: train the translator, stages 1 to 3."""
+
+from pathlib import Path
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory, torch_device
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.transfer.cache import ChunkCache
+from soundgate.tracks.transfer.caching import CacheSettings
+from soundgate.tracks.transfer.codec.bank import StyleBank
+from soundgate.tracks.transfer.codec.latents import LatentCache
+from soundgate.tracks.transfer.codec.settings import CodecTransferSettings
+from soundgate.tracks.transfer.codec.sound import sound_of
+from soundgate.tracks.transfer.codec.task import Frozen
+from soundgate.tracks.transfer.codec.train import train_codec
+from soundgate.tracks.transfer.content.model import load_content
+from soundgate.tracks.transfer.run_folder import RunFolder, write_history
+from soundgate.tracks.transfer.style.targets import StyleTargets
+
+
+@stage_command("transfer-codec")
+@input_option("cache", "Folder of the chunk cache.")
+@input_option("latents", "Folder of the codec's latents.")
+@input_option("content", "Folder of Lab 1's model.")
+@input_option("style", "Folder of Lab 2's target vectors.")
+@input_option("bank", "Folder of the style bank.")
+@output_option("out", "Folder of the run: model, checkpoints, run_state.json, history.csv.")
+@output_option("history", "CSV file for the training curves.")
+def main(cache: Path, latents: Path, content: Path, style: Path, bank: Path, out: Path, history: Path) -> None:
+    """Train identity, transfer, diversity; killed, the next run goes on from the last checkpoint."""
+    settings, seed = load_section("transfer.codec", CodecTransferSettings), load_seed()
+    mel = load_section("transfer.cache", CacheSettings).mel
+    deterministic_torch(seed)
+    keep_freed_memory()
+    device, frames, styles = torch_device(), LatentCache.open(latents), StyleBank.open(bank)
+    styles.judge.to(device)
+    frozen = Frozen(
+        ChunkCache.open(cache), frames, load_content(content).to(device), StyleTargets.open(style), styles,
+        sound_of(frames, mel).to(device), device,
+    )  # fmt: skip
+    scratch = open_scratch(
+        "transfer-codec",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "codec": settings.model_dump(mode="json")},
+        inputs=[cache, latents, content, style, bank],
+    )
+    write_history(history, train_codec(frozen, settings, seed, RunFolder(scratch.result)))
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()
