@@ -7,10 +7,10 @@ import time
 
 # Children start from a process that has imported what takes long, so that most of their time is work.
 PRELOADED = [
-    "pytest", "pyarrow", "zarr", "pyroomacoustics", "soundgate.codecs.extraction", "soundgate.tracks.rooms.rendering",
-    "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
+    "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "soundgate.codecs.extraction",
+    "soundgate.tracks.rooms.rendering", "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
 ]  # fmt: skip
-POLL_S = 0.001
+POLL_S = 0.005
 
 
 def forkserver():
