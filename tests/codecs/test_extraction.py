@@ -301,7 +301,8 @@ def test_bfloat16_is_autocast():
             return frames @ torch.full((HOP, 2), 1 / HOP)
 
     wav = np.full(10 * HOP, 0.1, np.float32)
-    assert encode_batch(Product(), [wav], CPU)[0][0, 0] == pytest.approx(0.1, rel=1e-6)
+    # A long sum, in the processor's own order.
+    assert encode_batch(Product(), [wav], CPU)[0][0, 0] == pytest.approx(0.1, rel=1e-4)
     half = encode_batch(Product(), [wav], CPU, "bfloat16")[0]
     assert half.dtype == np.float32 and half[0, 0] == pytest.approx(0.1, rel=1e-2)
     assert half[0, 0] == torch.tensor(half[0, 0]).bfloat16().float()
