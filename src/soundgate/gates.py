@@ -18,7 +18,7 @@ from soundgate.files import read_json, write_json, write_text
 from soundgate.stage import errors_in_one_line
 
 # `name` is what plots draw: a gate's own name stands once in every variant of a track.
-COLUMNS = ["name", "track", "gate", "value", "side", "threshold", "margin", "pass", "ci_low", "ci_high", "n"]
+COLUMNS = ["name", "track", "gate", "value", "side", "threshold", "margin", "pass", "ci_low", "ci_high", "n", "control"]
 
 
 class SummarySettings(Section):

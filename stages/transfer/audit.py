@@ -63,7 +63,7 @@ def main(
     verdicts = stage_gates({"lab1": read_json(lab1), "lab2": read_json(lab2), "bank": read_json(bank_metrics)})
     for path in paths:
         own = audit.pairs[audit.pairs["path"] == path]
-        verdicts |= path_gates(path, audit.kinds[path], own, audit.copied[path], settings.thresholds)
+        verdicts |= path_gates(path, audit.kinds, own, audit.copied[path], settings.thresholds)
     verdicts |= leakage_gates(audit.leakage, settings.thresholds)
     found = {"kinds": audit.kinds, "copied": audit.copied, "diversity": audit.diversity, "leakage": audit.leakage}
     write_json(metrics, jsonable(found | {"targets": audit.targets.to_dict("records")}))

@@ -37,6 +37,7 @@ def verdict(
     threshold: float,
     interval: Sequence[float] | None = None,
     n: int | None = None,
+    control: float | None = None,
 ) -> dict[str, float | int | str | None]:
     """Hold one value against one threshold.
 
@@ -46,11 +47,12 @@ def verdict(
         threshold: finite.
         interval: ``[low, high]`` of the value.
         n: independent units behind the value.
+        control: what a broken model, or none, would have; it decides nothing.
 
     Returns:
         ``value``, ``side``, ``threshold``, ``margin`` (>= 0 exactly where the gate passes, in the unit of the
-        value), ``pass`` (0 or 1), and ``ci_low``, ``ci_high``, ``n`` where given. A value that is not finite
-        is None, and so is its margin: JSON has no NaN.
+        value), ``pass`` (0 or 1), and ``ci_low``, ``ci_high``, ``n``, ``control`` where given. A value that is not
+        finite is None, and so is its margin: JSON has no NaN.
 
     Raises:
         GateError: an unknown side or a threshold that is not finite.
@@ -75,6 +77,8 @@ def verdict(
         result |= {"ci_low": _finite(low), "ci_high": _finite(high)}
     if n is not None:
         result["n"] = int(n)
+    if control is not None:
+        result["control"] = _finite(control)
     return result
 
 

@@ -1,12 +1,7 @@
 import errno
 import json
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -21,6 +16,7 @@ from soundgate.tracks.rooms.dataset import TripleDataset
 from soundgate.tracks.rooms.manifest import build_manifest, closing_message
 from soundgate.tracks.rooms.quality import QualitySettings
 from soundgate.tracks.rooms.rendering import META_BYTES, RenderSettings, render
+from tests.killing import Killer
 
 from .conftest import CLIP, RATE, parts
 
@@ -171,36 +167,23 @@ def test_a_part_that_changed_is_refused(small_run, tmp_path, part, name):
         render(parts(copy), tmp_path / "out", settings())
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from soundgate.tracks.rooms.quality import QualitySettings
-from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
-run, out = map(Path, sys.argv[1:])
-quality = QualitySettings(min_rms=1e-4, max_clipped_share=0.5)
-print("go", flush=True)
-render(RunFolder(run / "irs", run / "embeddings", run / "vocals", run / "plan"), out,
-       RenderSettings(budget_gb=1.0, quality=quality))
-"""
+def render_alone(run, out):
+    os.environ["SOUNDGATE_WORKERS"] = "1"
+    render(parts(run), out, settings())
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(small_run, whole, tmp_path):
-    generator, kills, rounds = random.Random(0), 0, 0
-    while kills < 20:
-        out = tmp_path / f"out{rounds}"
-        rounds += 1
-        while True:
-            process = subprocess.Popen([sys.executable, "-c", KILLED, small_run, out], stdout=subprocess.PIPE,
-                                       env=os.environ | {"SOUNDGATE_WORKERS": "1"})  # fmt: skip
-            process.stdout.readline()
-            time.sleep(generator.uniform(0, 0.35))
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-            if process.wait() == 0:
-                break
-        assert content(out) == content(whole)
+    finished, seen = 0, []
+    killer = Killer(lambda: len(list((tmp_path / f"out{finished}").glob("batch_*_meta.json"))), most=3)
+    while len(seen) < 20 or not finished:
+        if killer.attempt(render_alone, small_run, tmp_path / f"out{finished}"):
+            assert content(tmp_path / f"out{finished}") == content(whole)
+            finished += 1
+        else:
+            seen.append(killer.progress())
+    print(f"{finished} finished; batches committed at each kill: {seen}")
+    assert len(set(seen)) >= 4
 
 
 def finished_run(small_run, folder, run_settings, earlier=(), run_number=1):

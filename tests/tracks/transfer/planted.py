@@ -2,8 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import torch
 
-from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache
+from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache, write_cache
+from soundgate.tracks.transfer.content.model import ContentModel, EncoderSettings, save_content
+from soundgate.tracks.transfer.style.targets import StyleSettings, fit_targets
 
 GENRES = ["bright", "dark"]
 N_FRAMES = 272
@@ -47,3 +50,17 @@ def planted_cache(n_scores: int = 20, seed: int = 0) -> ChunkCache:
         )
     index = pd.DataFrame(rows, columns=CHUNK_COLUMNS)
     return ChunkCache(index, np.stack(mels).astype(np.float16))
+
+
+def write_labs(root, index: pd.DataFrame, mels: list[np.ndarray]) -> None:
+    """Write a cache, an untrained analysis and its target vectors: ``cache``, ``content``, ``style`` in a folder."""
+    write_cache(root / "cache", index, mels)
+    cache = ChunkCache.open(root / "cache")
+    torch.manual_seed(0)
+    content = ContentModel(EncoderSettings(channels=(8, 8, 8), shared=8), len(cache.genres), len(cache.sources))
+    save_content(root / "content", content)
+    with torch.no_grad():
+        style = content.eval()(cache.batch(np.arange(len(cache.index)))).style.numpy()
+    options = {"descriptor_weight": 1, "lda": False, "inlier_fraction": 1, "exemplar_noise": 0.01}
+    lab2 = StyleSettings.model_validate(options | {"n_subsets": 1, "n_bootstrap": 1})
+    fit_targets(lab2, cache, style).save(root / "style")

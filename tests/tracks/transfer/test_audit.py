@@ -6,11 +6,18 @@ import pytest
 import torch
 
 from soundgate.audio.mel import MelSettings
+from soundgate.errors import CorpusError
 from soundgate.tracks.transfer.audit.copying import copied
 from soundgate.tracks.transfer.audit.exits import Thresholds, exit_report, leakage_gates, path_gates, stage_gates
 from soundgate.tracks.transfer.audit.report import report_markdown
 from soundgate.tracks.transfer.audit.run import AuditSettings, run_audit
-from soundgate.tracks.transfer.audit.score_truth import chroma_similarity, mel_chroma, onset_f1, score_chroma
+from soundgate.tracks.transfer.audit.score_truth import (
+    chroma_similarity,
+    mel_chroma,
+    onset_f1,
+    score_agreement,
+    score_chroma,
+)
 from soundgate.tracks.transfer.audit.scores import Scorer, mels_of
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import ContentModel, EncoderSettings
@@ -61,7 +68,7 @@ def audit_of(cache, scorer, make):
     features = {"planted": np.random.default_rng(0).standard_normal((len(cache.index), 4))}
     audit = run_audit(SETTINGS, scorer, table, np.stack(mels), NO_NOTES, features, MelSettings(), 0)
     own = audit.pairs[audit.pairs["path"] == "mel"]
-    return audit, path_gates("mel", audit.kinds["mel"], own, audit.copied["mel"], THRESHOLDS)
+    return audit, path_gates("mel", audit.kinds, own, audit.copied["mel"], THRESHOLDS)
 
 
 def failed(gates):
@@ -78,6 +85,26 @@ def test_an_honest_model_passes(cache, scorer):
     assert control["real_target"]["mps_held_out"]["value"] < 0.5 < control["true_target"]["mps_held_out"]["value"]
     assert control["true_target"]["to_truth_db"]["value"] < 2 < control["no_transfer"]["to_truth_db"]["value"]
     assert control["no_transfer"]["closer_db"]["value"] == 0
+
+
+def test_a_gate_has_what_a_broken_model_would_have_beside_it(cache, scorer):
+    audit, gates = audit_of(cache, scorer, lambda row, score, source, target: rendering(score, target, row))
+    control = audit.kinds["control"]
+    assert gates["mel_mps"]["control"] == control["real_target"]["mps_held_out"]["value"] < THRESHOLDS.mps
+    assert gates["mel_sf"]["control"] == control["no_transfer"]["sf_held_out"]["value"] < THRESHOLDS.sf
+    assert gates["mel_mps_mismatched"]["control"] == gates["mel_mps"]["value"] > THRESHOLDS.mps_mismatched
+    # Two pairs of genres, neither of which a model that does nothing would bring nearer to the truth.
+    assert gates["mel_truth_closer"]["control"] == 2 > gates["mel_truth_closer"]["value"] == 0
+    assert "| 2.000 | pass |" in report_markdown(audit, gates, {"dropped": {}}, cache.index)
+
+
+def test_without_transfers_there_is_nothing_to_audit(cache, scorer):
+    table = pd.DataFrame({"path": ["mel"], "kind": ["identity"], "row": [0], "source_genre": "dark"})
+    table["target_genre"] = "dark"
+    for transfers in (table, table.iloc[:0]):
+        mels = np.zeros((len(transfers), 96, 256))
+        with pytest.raises(CorpusError, match=f"found {len(transfers)} outputs, none of them transferred"):
+            run_audit(SETTINGS, scorer, transfers, mels, NO_NOTES, {}, MelSettings(), 0)
 
 
 def test_a_model_that_ignores_content_fails_by_content(cache, scorer):
@@ -99,7 +126,7 @@ def test_a_model_that_copies_training_is_caught(cache, scorer):
         return mels_of(cache, own[row % len(own) : row % len(own) + 1])[0]
 
     audit, gates = audit_of(cache, scorer, copy)
-    assert {"copied", "mps"} <= failed(gates) and audit.copied["mel"] == 1
+    assert {"copied", "mps"} <= failed(gates) <= {"copied", "mps", "truth_closer"} and audit.copied["mel"] == 1
 
 
 def test_a_model_that_only_turns_the_equaliser_is_caught(cache, scorer):
@@ -110,7 +137,7 @@ def test_a_model_that_only_turns_the_equaliser_is_caught(cache, scorer):
         return np.clip(mel - mel.max(), -80, 0)
 
     _, gates = audit_of(cache, scorer, equalise)
-    assert "sf" in failed(gates) and "mps" not in failed(gates)
+    assert {"sf"} <= failed(gates) <= {"sf", "truth_closer"}
 
 
 def test_the_exit_audit_and_the_report_say_what_failed(cache, scorer):
@@ -140,14 +167,27 @@ def test_without_a_truth_there_is_no_gate_on_it(cache, scorer):
 def test_gates_of_the_labs_are_judged_by_their_own_thresholds():
     measured = {"lab1": {"gates": {"auc": {"value": 0.8, "side": "above", "threshold": 0.9, "control": 0.5}}}}
     gate = stage_gates(measured)["lab1_auc"]
-    assert gate["pass"] == 0 and gate["margin"] == pytest.approx(-0.1)
+    assert gate["pass"] == 0 and gate["margin"] == pytest.approx(-0.1) and gate["control"] == 0.5
+
+
+def test_cosines_of_the_same_and_of_other_music_are_each_others_control():
+    same = {"value": 0.95, "side": "above", "threshold": 0.92}
+    other, alone = {"value": 0.1, "side": "below", "threshold": 0.5}, {"value": 1, "side": "above", "threshold": 0.95}
+    gates = {"same_content": same, "mismatched_content": other, "stability": alone}
+    verdicts = stage_gates({"lab": {"gates": gates}})
+    assert verdicts["lab_same_content"]["control"] == 0.1 and verdicts["lab_mismatched_content"]["control"] == 0.95
+    assert "control" not in verdicts["lab_stability"]
 
 
 def test_a_leakage_gap_that_is_unknown_has_no_gate():
     gap = {"answerable": True, "value": 0.1, "ci_low": 0.0, "ci_high": 0.2, "n": 12}
-    features = {"known": {"gap": gap}, "unknown": {"gap": {"answerable": False, "reason": "one source"}}}
+    probes = {"source": {"permuted": 0.3, "majority": 0.25}, "genre": {"permuted": 0.48, "majority": 0.5}}
+    few = {"source": {"permuted": None, "majority": 0.25}, "genre": probes["genre"]}
+    unknown = {"gap": {"answerable": False, "reason": "one source"}}
+    features = {"known": {"gap": gap} | probes, "unknown": unknown, "few": {"gap": gap} | few}
     gates = leakage_gates({"features": features}, THRESHOLDS)
-    assert list(gates) == ["leakage_known"] and gates["leakage_known"]["pass"] == 0
+    assert list(gates) == ["leakage_known", "leakage_few"] and gates["leakage_known"]["pass"] == 0
+    assert gates["leakage_known"]["control"] == pytest.approx(0.05 + 0.02) and "control" not in gates["leakage_few"]
 
 
 def test_copies_play_what_a_training_item_of_the_genre_plays():
@@ -200,3 +240,21 @@ def test_onsets_are_found_where_they_are():
     assert onset_f1(mel, onsets, settings) == 1
     assert onset_f1(mel, onsets + 0.3, settings) == 0
     assert np.isnan(onset_f1(mel, onsets + 100, settings))
+
+
+def test_drums_are_no_part_of_the_agreement_with_a_score():
+    settings = MelSettings()
+    frame_rate = settings.sample_rate / settings.hop_length
+    index = pd.DataFrame({"score_id": ["a", "b", "unknown"], "start_s": [1.0, 0.0, 0.0]})
+    table, mels = pd.DataFrame({"row": [0, 1, 2]}), np.full((3, 96, 256), -60.0)
+    drums = NOTES[NOTES["part"] == "drums"].assign(score_id="b")
+    for onset in NOTES.loc[NOTES["part"] == "melody", "onset_s"] + 0.5 - index["start_s"][0]:
+        first = round(onset * frame_rate)
+        mels[:, :, first:] = np.maximum(mels[:, :, first:], -5 - 0.8 * np.arange(256 - first))
+    later = NOTES.assign(onset_s=NOTES["onset_s"] + 0.5, offset_s=NOTES["offset_s"] + 0.5)
+    agreement = score_agreement(table, mels, index, pd.concat([later, drums]), settings)
+    assert agreement["onset_f1"][0] == 1
+    # A score of drums alone, and none at all: there is nothing that a transfer owes.
+    assert agreement.iloc[1:].isna().all(axis=None)
+    doubled = later.assign(part="melody")
+    assert score_agreement(table, mels, index, doubled, settings)["onset_f1"][0] == pytest.approx(0.8)

@@ -16,10 +16,11 @@ from soundgate.errors import AudioError, CorpusError
 from soundgate.files import sha256_of
 from soundgate.ledger import Ledger
 from soundgate.tracks.transfer.chunks import chunk_wavs
-from soundgate.tracks.transfer.content.model import ContentModel, EncoderSettings, load_content, save_content
+from soundgate.tracks.transfer.content.model import Analysis, ContentModel, EncoderSettings, load_content, save_content
 from soundgate.tracks.transfer.labels import zero_shot as zero_shot_module
 from soundgate.tracks.transfer.labels.build import build_labels
 from soundgate.tracks.transfer.labels.cluster import cluster_vectors, target_vectors
+from soundgate.tracks.transfer.labels.listening import listen
 from soundgate.tracks.transfer.labels.settings import ClusterSettings
 from soundgate.tracks.transfer.labels.table import open_table, read_labels
 from soundgate.tracks.transfer.labels.zero_shot import probabilities
@@ -248,6 +249,19 @@ def test_the_music_gate_is_lab_1s_mean_over_chunks(tracks, tmp_path):
     assert report["dropped"] == {"not music": 2}
     with pytest.raises(CorpusError, match="takes for music; found none of 6"):
         build_labels(settings(require_is_music=True, music_threshold=1.0), tracks, 0, analysis=model)
+
+
+def test_one_chunk_of_music_does_not_make_a_track_music(tracks):
+    """A maximum over chunks would let everything pass in which music is heard once."""
+
+    def analysis(mels):
+        logits = torch.tensor([4.0, -4.0, -4.0])[: len(mels)]
+        return Analysis(None, None, torch.zeros(len(mels), 128), None, logits)
+
+    own = settings(chunks={"per_track": 3})
+    heard = listen(open_table(tracks), analysis, MelSettings(), own.chunks, 0, Ledger())
+    high = 1 / (1 + np.exp(-4))
+    assert heard.music == pytest.approx((high + 2 * (1 - high)) / 3)
 
 
 def test_clusters_hear_by_lab_1_where_there_is_one(tracks, tmp_path, monkeypatch):

@@ -15,16 +15,16 @@ from torch import nn
 from soundgate.errors import CorpusError
 from soundgate.files import read_json
 from soundgate.tracks.transfer.adversarial_task import Verdict, mixing, other_genres
-from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache, write_cache
-from soundgate.tracks.transfer.content.model import ContentModel, EncoderSettings, save_content
+from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
 from soundgate.tracks.transfer.mel.task import Frozen, new_networks
 from soundgate.tracks.transfer.mel.train import train_mel
 from soundgate.tracks.transfer.run_folder import RunFolder
-from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets, fit_targets
+from soundgate.tracks.transfer.style.targets import StyleTargets
 from soundgate.training.loop import LoopSettings, fit
 from tests.pipeline_file import ROOT
+from tests.tracks.transfer.planted import write_labs
 
 GENRES = ("bright", "dark", "flat")
 SETTINGS = {
@@ -63,8 +63,8 @@ def settings(**changes):
     return MelTransferSettings.model_validate(values)
 
 
-def write_planted_cache(folder, n_scores=5, n_frames=264):
-    """Write tones that follow a score: the score says when and which, the genre which bands sound beside them."""
+def planted_music(n_scores=5, n_frames=264):
+    """Return a cache's parts: tones that follow a score, which says when and which; the genre says what else sounds."""
     rows, mels = [], []
     for score in range(n_scores):
         generator = np.random.default_rng(score)
@@ -77,23 +77,14 @@ def write_planted_cache(folder, n_scores=5, n_frames=264):
             name = f"{genre}{score}"
             rows.append((name, name, name, "", 0, 0.0, genre, code, "one", 0, f"s{score}", f"s{score}", True, split))
             mels.append(np.minimum(decibels, 0).astype(np.float16)[None])
-    write_cache(folder, pd.DataFrame(rows, columns=CHUNK_COLUMNS), mels)
+    return pd.DataFrame(rows, columns=CHUNK_COLUMNS), mels
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Return folders of a cache, an untrained analysis and its target vectors."""
     root = tmp_path_factory.mktemp("labs")
-    write_planted_cache(root / "cache")
-    cache = ChunkCache.open(root / "cache")
-    torch.manual_seed(0)
-    content = ContentModel(EncoderSettings(channels=(8, 8, 8), shared=8), len(GENRES), 1)
-    save_content(root / "content", content)
-    with torch.no_grad():
-        style = content.eval()(cache.batch(np.arange(len(cache.index)))).style.numpy()
-    options = {"descriptor_weight": 1, "lda": False, "inlier_fraction": 1, "exemplar_noise": 0.01}
-    lab2 = StyleSettings.model_validate(options | {"n_subsets": 1, "n_bootstrap": 1})
-    fit_targets(lab2, cache, style).save(root / "style")
+    write_labs(root, *planted_music())
     return root
 
 

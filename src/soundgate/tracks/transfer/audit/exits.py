@@ -10,6 +10,9 @@ from pydantic import Field
 from soundgate.config import Section
 from soundgate.evaluation.gates import verdict
 
+# Of two gates on one quantity, each is what bounds the other: cosines of the same music, cosines of different music.
+EACH_OTHER = {"same_content": "mismatched_content", "mismatched_content": "same_content"}
+
 
 class Thresholds(Section):
     """What Lab 3 has to reach, as the held-out judges score it.
@@ -40,10 +43,12 @@ def stage_gates(measured: Mapping[str, dict]) -> dict[str, dict]:
     """
     verdicts = {}
     for prefix, metrics in measured.items():
-        for name, gate in metrics["gates"].items():
+        gates = metrics["gates"]
+        for name, gate in gates.items():
             interval = (gate["ci_low"], gate["ci_high"]) if "ci_low" in gate else None
+            control = gate.get("control", gates.get(EACH_OTHER.get(name), {}).get("value"))
             verdicts[f"{prefix}_{name}"] = verdict(
-                gate["value"], gate["side"], gate["threshold"], interval, gate.get("n")
+                gate["value"], gate["side"], gate["threshold"], interval, gate.get("n"), control
             )
     return verdicts
 
@@ -53,43 +58,60 @@ def path_gates(path: str, kinds: dict, pairs: pd.DataFrame, copied: float, thres
 
     Args:
         path: its name.
-        kinds: kind → score → estimate of that path, see `soundgate.tracks.transfer.audit.summary.by_kind`.
+        kinds: path → kind → score → estimate, controls under ``control``, see
+            `soundgate.tracks.transfer.audit.summary.by_kind`.
         pairs: the path's rows of `soundgate.tracks.transfer.audit.summary.by_pair`.
         copied: share of outputs that copy.
         thresholds: see `Thresholds`.
 
     Returns:
         Verdicts. ``truth_closer`` counts pairs of genres for which it is not shown that transfers are nearer to the
-        truth than their sources are; there is none where no truth is known.
+        truth than their sources are; there is none where no truth is known. Controls: MPS of real music of the target
+        genre that plays something else; of mismatched music, MPS itself, which a judge that hears nothing has for
+        both; SF and ``truth_closer`` of the sources as they are.
     """
-    transfer = kinds["transfer"]
+    transfer, controls = kinds[path]["transfer"], kinds["control"]
 
-    def estimated(name: str, side: str, threshold: float) -> dict:
-        value = transfer[name]
-        return verdict(value["value"], side, threshold, (value["ci_low"], value["ci_high"]), value["n"])
+    def estimated(name: str, side: str, threshold: float, control: dict) -> dict:
+        value, interval = transfer[name], (transfer[name]["ci_low"], transfer[name]["ci_high"])
+        return verdict(value["value"], side, threshold, interval, value["n"], control.get("value"))
 
+    elsewhere = controls.get("real_target", {}).get("mps_held_out", {})
+    untouched = controls["no_transfer"]["sf_held_out"]
+    mismatched = estimated("mps_mismatched_held_out", "below", thresholds.mps_mismatched, transfer["mps_held_out"])
     verdicts = {
-        f"{path}_mps": estimated("mps_held_out", "above", thresholds.mps),
-        f"{path}_mps_mismatched": estimated("mps_mismatched_held_out", "below", thresholds.mps_mismatched),
-        f"{path}_sf": estimated("sf_held_out", "above", thresholds.sf),
+        f"{path}_mps": estimated("mps_held_out", "above", thresholds.mps, elsewhere),
+        f"{path}_mps_mismatched": mismatched,
+        f"{path}_sf": estimated("sf_held_out", "above", thresholds.sf, untouched),
         f"{path}_copied": verdict(copied, "below", thresholds.copied),
     }
     known = pairs[pairs["closer_db"].notna()]
     if len(known):
         shown = known["closer_low_db"] > 0
-        verdicts[f"{path}_truth_closer"] = verdict(int((~shown).sum()), "below", 0.0)
+        verdicts[f"{path}_truth_closer"] = verdict(int((~shown).sum()), "below", 0.0, control=len(known))
     return verdicts
 
 
 def leakage_gates(audit: dict, thresholds: Thresholds) -> dict[str, dict]:
-    """Judge the leakage audit: one gate for each feature set that a style is steered by and whose gap is known."""
+    """Judge the leakage audit: one gate for each feature set that a style is steered by and whose gap is known.
+
+    The control is the gap of probes for labels that were exchanged between tracks.
+    """
     verdicts = {}
     for name, features in audit["features"].items():
         gap = features["gap"]
         if gap["answerable"]:
             interval = (gap["ci_low"], gap["ci_high"])
-            verdicts[f"leakage_{name}"] = verdict(gap["value"], "below", thresholds.gap, interval, gap["n"])
+            control = _permuted_gap(features)
+            verdicts[f"leakage_{name}"] = verdict(gap["value"], "below", thresholds.gap, interval, gap["n"], control)
     return verdicts
+
+
+def _permuted_gap(features: dict) -> float | None:
+    source, genre = features["source"], features["genre"]
+    if source["permuted"] is None or genre["permuted"] is None:
+        return None
+    return (source["permuted"] - source["majority"]) - (genre["permuted"] - genre["majority"])
 
 
 def exit_report(gates: dict[str, dict], kinds: dict, paths: list[str]) -> dict:

@@ -71,7 +71,12 @@ def conclusions(audit: Audit, labels: dict, index: pd.DataFrame) -> list[str]:
 def _gate_rows(gates: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"gate": f"`{name}`", "measured": _gate(gate), "": "pass" if gate["pass"] else "**FAIL**"}
+            {
+                "gate": f"`{name}`",
+                "measured": _gate(gate),
+                "control": _number(gate["control"]) if "control" in gate else "",
+                "": "pass" if gate["pass"] else "**FAIL**",
+            }
             for name, gate in gates.items()
         ]
     )

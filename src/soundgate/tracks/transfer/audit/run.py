@@ -10,6 +10,7 @@ from pydantic import Field
 
 from soundgate.audio.mel import MelSettings
 from soundgate.config import Section
+from soundgate.errors import CorpusError
 from soundgate.tracks.transfer.audit.copying import copied
 from soundgate.tracks.transfer.audit.exits import Thresholds
 from soundgate.tracks.transfer.audit.leakage import leakage_audit
@@ -66,8 +67,20 @@ def run_audit(
         features: name → float [N, D] of every chunk, for the leakage audit.
         mel: settings of the spectrograms.
         seed: of the draws.
+
+    Raises:
+        CorpusError: nothing was transferred.
     """
-    wanted = transfers[(transfers["kind"] == "transfer") & (transfers["path"] == transfers["path"].iloc[0])]
+    transferred = transfers[transfers["kind"] == "transfer"]
+    if not len(transferred):
+        found = f"{len(transfers)} outputs, none of them transferred"
+        raise CorpusError(
+            "transfer-samples",
+            expected="transfers to audit",
+            found=found,
+            remedy="A transfer needs a test track (transfer.cache.split) and a second genre.",
+        )
+    wanted = transferred[transferred["path"] == transferred["path"].iloc[0]]
     controls, control_mels = control_outputs(scorer, wanted, seed)
     columns = ["path", "kind", "row", "source_genre", "target_genre"]
     table = pd.concat([transfers[columns], controls[columns]], ignore_index=True)

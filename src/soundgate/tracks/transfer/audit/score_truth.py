@@ -18,7 +18,7 @@ def score_chroma(notes: pd.DataFrame, start_s: float, n_frames: int, frame_rate:
     """Return which pitch classes sound when, [12, F]: the sum of the velocities of pitched notes.
 
     Args:
-        notes: of one score: ``part``, ``onset_s``, ``offset_s``, ``midi``, ``velocity``.
+        notes: of one score, drums among them or not: ``part``, ``onset_s``, ``offset_s``, ``midi``, ``velocity``.
         start_s: of the first frame.
         n_frames: F.
         frame_rate: Hz.
@@ -90,7 +90,9 @@ def _matches(found: np.ndarray, wanted: np.ndarray) -> int:
 def score_agreement(
     table: pd.DataFrame, mels: np.ndarray, index: pd.DataFrame, notes: pd.DataFrame, settings: MelSettings
 ) -> pd.DataFrame:
-    """Hold spectrograms against the scores they come from.
+    """Hold spectrograms against the pitched parts of the scores they come from.
+
+    A transfer owes its source the notes, not the drums: those belong to the style.
 
     Args:
         table: ``row`` of each spectrogram, which gives score and start.
@@ -100,9 +102,9 @@ def score_agreement(
         settings: of the spectrograms.
 
     Returns:
-        ``chroma`` and ``onset_f1`` for each row; NaN where there is no score.
+        ``chroma`` and ``onset_f1`` for each row; NaN where there is no score, or none of it sounds here.
     """
-    by_score = dict(list(notes.groupby("score_id")))
+    by_score = dict(list(notes[notes["part"].isin(PITCHED)].groupby("score_id")))
     result = []
     for mel, row in zip(mels, table["row"], strict=True):
         own = by_score.get(index["score_id"].iloc[row])

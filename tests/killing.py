@@ -1,0 +1,63 @@
+"""SIGKILL at random moments, told by what a process has finished: the same on an idle machine and on a busy one."""
+
+import multiprocessing
+import random
+import signal
+import time
+
+# Children start from a process that has imported what takes long, the tests that kill among it, so that most of their
+# time is work.
+PRELOADED = [
+    "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "stages.transfer.content",
+    "stages.transfer.judge", "stages.transfer.mel", "tests.codecs.test_extraction",
+    "tests.tracks.rooms.test_rendering", "tests.tracks.transfer.test_killed_training",
+]  # fmt: skip
+POLL_S = 0.005
+
+
+def forkserver():
+    """Return the context of processes to kill; they see no environment variable that a test has set."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+class Killer:
+    """Starts a function in a process of its own and kills it.
+
+    Args:
+        progress: returns something else whenever the work has finished one part more, on disk.
+        most: a kill falls between 0 and this many finished parts after the start, evenly drawn.
+        seed: of the draws.
+    """
+
+    def __init__(self, progress, most, seed=0):
+        self.progress, self.most, self.random, self.part_s = progress, most, random.Random(seed), 0.0
+
+    def attempt(self, function, *arguments):
+        """Run the function until it is killed; return whether it ended by itself before that."""
+        parts, share = divmod(self.random.uniform(0, self.most), 1)
+        context = forkserver()
+        begun = context.Event()
+        process = context.Process(target=_begin, args=(begun, function, *arguments))
+        process.start()
+        begun.wait()
+        for _ in range(int(parts)):
+            self._wait_for_a_part(process)
+        process.join(share * self.part_s)
+        if process.exitcode is None:
+            process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), "the work failed by itself"
+        return process.exitcode == 0
+
+    def _wait_for_a_part(self, process):
+        since, before = time.monotonic(), self.progress()
+        while process.exitcode is None and self.progress() == before:
+            time.sleep(POLL_S)
+        self.part_s = time.monotonic() - since
+
+
+def _begin(begun, function, *arguments):
+    begun.set()
+    function(*arguments)
