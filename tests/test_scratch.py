@@ -52,6 +52,14 @@ def test_an_interrupted_run_finds_its_work_again(repository):
     assert (opened().folder / "checkpoint").read_text() == "half"
 
 
+def test_what_a_kill_left_of_a_file_is_not_published(repository):
+    first = opened()
+    fill(first)
+    (first.result / "deep/.a.123.partial.txt").write_text("ha")
+    opened().publish()
+    assert [path.name for path in Path("data/out").rglob("*")] == ["deep", "a.txt"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

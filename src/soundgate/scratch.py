@@ -123,6 +123,8 @@ def open_scratch(
     folder = scratch_root() / stage / key
     folder.mkdir(parents=True, exist_ok=True)
     lock = _locked(folder)
+    for leftover in folder.rglob(".*.partial*"):  # Of `atomic_path` in a process that was killed.
+        leftover.unlink()
     if (folder / CARD).is_file():
         logger.info("Going on in %s", folder)
     else:

@@ -51,6 +51,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, stop_at):
     assert run(resumed, tmp_path / "killed.pt") == history
     assert all(torch.equal(a, b) for a, b in zip(state(whole), state(resumed), strict=True))
     assert len(killed.seen) + len(resumed.seen) == 15, "a finished step was repeated"
+    assert (tmp_path / "killed.pt").read_bytes() == (tmp_path / "whole.pt").read_bytes()
 
 
 def test_a_checkpoints_bytes_depend_on_nothing_but_the_training(tmp_path):

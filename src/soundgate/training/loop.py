@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
 import time
 from pathlib import Path
 from typing import Protocol
@@ -157,7 +158,21 @@ def _save(task: Task, path: Path, progress: _Progress) -> None:
         "progress": {"step": progress.step, "history": progress.history, "partial": progress.partial},
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)  # Through a file: by a path, torch would write the temporary name into the bytes.
+        torch.save(
+            _interned(state), file
+        )  # Through a file: by a path, torch would write the temporary name into the bytes.
+
+
+def _interned(value: object) -> object:
+    """Return the value with equal texts as one object: pickle writes an object it has met as a reference to it.
+
+    Texts that came out of a checkpoint are other objects than the code's own, and the bytes would tell.
+    """
+    if isinstance(value, dict):
+        return {_interned(key): _interned(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_interned(part) for part in value]
+    return sys.intern(value) if type(value) is str else value
 
 
 def _resume(task: Task, path: Path) -> _Progress:

@@ -106,13 +106,8 @@ def steps_done(folder):
     return {name: torch.load(path, weights_only=True)["progress"]["step"] for name, path in checkpoints(folder).items()}
 
 
-# Only the mel path publishes its checkpoints: their bytes tell whether texts in them came out of a checkpoint, and a
-# kill while one is written leaves a temporary file that is published too.
-KNOWN = {"mel": pytest.mark.xfail(reason="checkpoints of a killed run", strict=False, raises=AssertionError)}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(name, marks=KNOWN.get(name, ())) for name in TRAININGS])
+@pytest.mark.parametrize("name", TRAININGS)
 def test_killed_at_random_moments_a_training_ends_with_the_same_bytes(labs, tmp_path, name):
     whole = repository(tmp_path / "whole", labs, name)
     uninterrupted = forkserver().Process(target=run_stage, args=(whole, name))
