@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from tests.killing import Killer, forkserver
 from tests.pipeline_file import ROOT
 from tests.tracks.transfer.planted import planted_cache, write_labs
+from tests.tracks.transfer.planted_latents import BANK, CODEC, write_planted_latents
 from tests.tracks.transfer.test_content import SETTINGS as CONTENT
 from tests.tracks.transfer.test_judges import SETTINGS as JUDGE
 from tests.tracks.transfer.test_mel_training import SETTINGS as MEL
@@ -51,6 +52,17 @@ TRAININGS = {
         MEL | {stage: MEL[stage] | {"loop": LOOP} for stage in ("stage1", "stage2")},
         ("cache", "content", "style"), ("out", "history"), ("stage1_latest", "stage2_latest"),
     ),
+    "bank": Training(BANK | {"loop": LOOP}, ("cache", "latents"), ("out", "metrics", "history")),
+    "codec": Training(
+        CODEC | {stage: CODEC[stage] | {"loop": LOOP} for stage in ("stage1", "stage2", "stage3")},
+        ("cache", "latents", "content", "style", "bank"), ("out", "history"),
+        ("stage1_latest", "stage2_latest", "stage3_latest"),
+    ),
+}  # fmt: skip
+# What the stages read beside their own section.
+CACHE = {
+    "mel": {}, "chunks": {"duration_s": 3, "per_track": 1, "sampling": "uniform", "min_start_s": 0},
+    "split": {"judge": 0.2, "test": 0.2}, "n_non_music": 0,
 }  # fmt: skip
 
 
@@ -59,6 +71,7 @@ def labs(tmp_path_factory):
     root = tmp_path_factory.mktemp("labs")
     cache = planted_cache(5)
     write_labs(root, cache.index, [cache.mels])
+    write_planted_latents(root)
     return root
 
 
@@ -69,7 +82,7 @@ def repository(folder, labs, name):
         (folder / part).symlink_to(ROOT / part)
     (folder / "labs").symlink_to(labs)
     with (folder / "params.yaml").open("w") as file:
-        YAML().dump({"seed": 0, "transfer": {name: TRAININGS[name].settings}}, file)
+        YAML().dump({"seed": 0, "transfer": {"cache": CACHE, name: TRAININGS[name].settings}}, file)
     return folder
 
 

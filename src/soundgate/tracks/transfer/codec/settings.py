@@ -84,7 +84,7 @@ class CodecWeights(Section):
         push: cosine of the latent judge's embedding to the source's, where it is positive.
         feature_matching: of the critic's activations: item by item in stage 1, as means over a genre after it.
         continuity: of the latents' steps from frame to frame, against the source's.
-        bands: of the mel bands' mean, spread and steps, against the target genre's means.
+        texture: of the spectrogram's statistics over time, against the target genre's means.
         mode_seeking: two noises must not give one output.
     """
 
@@ -97,7 +97,7 @@ class CodecWeights(Section):
     push: float = Weight
     feature_matching: float = Weight
     continuity: float = Weight
-    bands: float = Weight
+    texture: float = Weight
     mode_seeking: float = Weight
 
 

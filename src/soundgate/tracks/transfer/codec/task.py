@@ -22,8 +22,9 @@ from soundgate.tracks.transfer.codec.settings import CodecStageSettings, CodecTr
 from soundgate.tracks.transfer.codec.sound import Sound
 from soundgate.tracks.transfer.codec.translator import Translator
 from soundgate.tracks.transfer.content.model import DIM, Analysis, ContentModel
-from soundgate.tracks.transfer.mel.losses import band_loss, band_statistics, content_loss, style_loss
+from soundgate.tracks.transfer.mel.losses import content_loss, style_loss
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.tracks.transfer.texture import Textures, texture_statistics
 
 STAGE = "transfer-codec"
 _BATCH = 32
@@ -114,7 +115,7 @@ class CodecTask(AdversarialTask):
         self.n_frames = min(frozen.sound.n_frames(settings.duration_s), frozen.latents.n_frames)
         sizes = [512, 1024, 2048]
         self.spectra = MultiResolutionSTFTLoss(sizes, [size // 4 for size in sizes], sizes).to(frozen.device)
-        self.statistics = self._statistics() if self.weights["bands"] else None
+        self.textures = self._textures() if self.weights["texture"] else None
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Take one step of the critic, where it is its turn, and one of the translator."""
@@ -183,15 +184,15 @@ class CodecTask(AdversarialTask):
     def _sound_losses(self, ask: Ask, wave: Tensor) -> dict[str, Tensor]:
         """Return the losses on what is heard."""
         weights, losses = self.weights, {}
-        if weights["content"] or weights["style"] or weights["bands"]:
+        if weights["content"] or weights["style"] or weights["texture"]:
             mels = self.frozen.sound.mels(wave)
             analysis = self.frozen.content(mels)
             if weights["content"]:
                 losses["content"] = content_loss(analysis, ask.source)
             if weights["style"]:
                 losses["style"] = style_loss(self.frozen.targets.project(analysis.style, mels), ask.target)
-            if weights["bands"]:
-                losses["bands"] = band_loss(mels, self.statistics, ask.genres)
+            if weights["texture"]:
+                losses["texture"] = self.textures.loss(mels, ask.genres)
         return losses
 
     def _latent_losses(self, ask: Ask, made: Tensor) -> dict[str, Tensor]:
@@ -234,22 +235,21 @@ class CodecTask(AdversarialTask):
         """
         other = torch.randn_like(noise)
         again = self.networks.generator(ask.latents, ask.source.content, ask.style, other)
-        apart = ((made - again) / self.networks.generator.std).square().mean(dim=(1, 2)).sqrt()
+        # Equal outputs have no gradient of their distance.
+        apart = (((made - again) / self.networks.generator.std).square().mean(dim=(1, 2)) + 1e-8).sqrt()
         noises_apart = (noise - other).square().mean(dim=1).sqrt()
         return functional.relu(self.stage.mode_seeking_margin - apart / noises_apart).mean()
 
     @torch.no_grad()
-    def _statistics(self) -> Tensor:
-        """Return the mean band statistics of each genre's train items as the codec renders them, [G, 3, M]."""
+    def _textures(self) -> Textures:
+        """Return the textures of each genre's train items as the codec renders them."""
         frozen, statistics = self.frozen, []
         for rows in frozen.bank.train_rows:
             parts = np.array_split(rows, max(1, len(rows) // _BATCH))
-            mels = (
-                frozen.sound.mels(frozen.sound.waves(frozen.latents.batch(part, 0, self.n_frames).to(frozen.device)))
-                for part in parts
-            )
-            statistics.append(torch.cat([band_statistics(part) for part in mels]).mean(dim=0))
-        return torch.stack(statistics)
+            latents = (frozen.latents.batch(part, 0, self.n_frames).to(frozen.device) for part in parts)
+            mels = (frozen.sound.mels(frozen.sound.waves(part)) for part in latents)
+            statistics.append(torch.cat([texture_statistics(part) for part in mels]))
+        return Textures.of(statistics)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
