@@ -29,6 +29,11 @@ from soundgate.stage import deterministic_torch
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.caching import CacheSettings
 from soundgate.tracks.transfer.chunks import chunk_wavs
+from soundgate.tracks.transfer.codec import task as codec
+from soundgate.tracks.transfer.codec.bank import StyleBank
+from soundgate.tracks.transfer.codec.latents import LatentCache
+from soundgate.tracks.transfer.codec.settings import CodecTransferSettings
+from soundgate.tracks.transfer.codec.sound import sound_of
 from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.tracks.transfer.content.task import ContentTask
@@ -37,7 +42,10 @@ from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
 from soundgate.tracks.transfer.mel.task import Frozen, new_networks
 from soundgate.tracks.transfer.style.targets import StyleTargets
 
-PARTS = ("content", "content_network", "mel_stage1", "mel_stage2", "mel_network", "cache")
+PARTS = (
+    "content", "content_network", "mel_stage1", "mel_stage2", "mel_network",
+    "codec_stage2", "codec_network", "cache", "latents",
+)  # fmt: skip
 RESULTS = Path("benchmarks/results")
 
 
@@ -109,13 +117,58 @@ def cache(steps: int):
         yield lambda path=path, starts=starts: one(path, starts)
 
 
+def codec_parts():
+    settings, device, data = load_section("transfer.codec", CodecTransferSettings), torch_device(), folder()
+    latents, bank = LatentCache.open(data / "latents"), StyleBank.open(data / "bank")
+    bank.judge.to(device)
+    frozen = codec.Frozen(
+        ChunkCache.open(data / "cache"), latents, load_content(data / "content").to(device),
+        StyleTargets.open(data / "style"), bank,
+        sound_of(latents, load_section("transfer.cache", CacheSettings).mel).to(device), device,
+    )  # fmt: skip
+    return settings, frozen, codec.new_networks(settings, frozen, 0)
+
+
+def codec_stage2(steps: int):
+    settings, frozen, networks = codec_parts()
+    task = codec.CodecTask(2, frozen, networks, settings, 0, 100)
+    for step in range(steps):
+        yield lambda step=step: task.step(np.arange(settings.stage2.loop.batch_size) + step, step + 80)
+
+
+def codec_network(steps: int):
+    settings, frozen, networks = codec_parts()
+    rows = frozen.cache.rows("train")[: settings.stage2.loop.batch_size]
+    n_frames = frozen.sound.n_frames(settings.duration_s)
+    latents = frozen.latents.batch(rows, 0, n_frames).to(frozen.device)
+    asked = [torch.randn(len(rows), n, device=frozen.device) for n in (128, frozen.bank.dim, 32)]
+    for _ in range(steps):
+        yield lambda: networks.generator(latents, *asked).sum().backward()
+
+
+def latents(steps: int):
+    chunks, known = ChunkCache.open(folder() / "cache"), LatentCache.open(folder() / "latents")
+    encoder = sound_of(known, load_section("transfer.cache", CacheSettings).mel).codec
+    duration_s = load_section("transfer.cache", CacheSettings).chunks.duration_s
+    tracks = chunks.index[chunks.index["is_music"]].groupby("path")["start_s"].apply(list)
+
+    def one(path: str, starts: list[float]) -> None:
+        encoder.encode(torch.from_numpy(chunk_wavs(path, starts, duration_s, encoder.sample_rate))[:, None])
+
+    for path, starts in list(tracks.items())[:steps]:
+        yield lambda path=path, starts=starts: one(path, starts)
+
+
 RUNS = {
     "content": content,
     "content_network": content_network,
     "mel_stage1": lambda steps: mel_task(IdentityTask, True, steps),
     "mel_stage2": lambda steps: mel_task(TransferTask, True, steps),
     "mel_network": mel_network,
+    "codec_stage2": codec_stage2,
+    "codec_network": codec_network,
     "cache": cache,
+    "latents": latents,
 }
 
 
@@ -142,7 +195,12 @@ def table(results: dict[str, list[dict]], batch: dict[str, int]) -> str:
         peak = max(run["peak_gib"] for run in runs)
         lines.append(f"| {part} | {1000 * median[part]:.0f} | {1 / median[part]:.2f} | {ratio} | {peak:.2f} |")
     return "\n".join(
-        [*lines, "", f"Batch sizes: {batch}. `cache`: a step is a track, read, resampled, transformed.", ""]
+        [
+            *lines,
+            "",
+            f"Batch sizes: {batch}. `cache`, `latents`: a step is a track, read, resampled, transformed or encoded.",
+            "",
+        ]
     )
 
 
@@ -165,6 +223,7 @@ def main(rounds: int, steps: int, part: str | None) -> None:
     batch = {
         "content": content_settings.loop.batch_size,
         "mel": load_section("transfer.mel", MelTransferSettings).stage1.loop.batch_size,
+        "codec": load_section("transfer.codec", CodecTransferSettings).stage2.loop.batch_size,
     }
     text = table(results, batch)
     RESULTS.mkdir(exist_ok=True)
