@@ -102,10 +102,10 @@ def draw_plan(n_bars: int, ratio: float, settings: DrawSettings, generator: np.r
 
 def _draw_played(n_bars: int, settings: DrawSettings, generator: np.random.Generator) -> list[Part]:
     """Return what the edit plays: every bar of the song once, in blocks whose order is drawn."""
-    sizes = [("LOOP", 1), ("EFFECT", 1 + int(generator.integers(2))), ("TRANSITION", 2)]
+    sizes = [("LOOP", 1), ("EFFECT", 1), ("TRANSITION", 2)]
     inner = n_bars - 2
     while sum(size for _, size in sizes) < inner:
-        label = str(generator.choice(["KEEP", "LOOP", "EFFECT", "TRANSITION"], p=[0.64, 0.12, 0.14, 0.1]))
+        label = str(generator.choice(["KEEP", "LOOP", "EFFECT", "TRANSITION"], p=[0.76, 0.1, 0.08, 0.06]))
         size = {"LOOP": 1, "TRANSITION": 2}.get(label, 1 + int(generator.integers(2)))
         room = inner - sum(size for _, size in sizes)
         sizes.append((label, size) if size <= room else ("KEEP", room))
@@ -124,7 +124,9 @@ def _shaped(part: Part, settings: DrawSettings, generator: np.random.Generator) 
         return part
     level, *bands = generator.uniform(*settings.effect_db, 4) * generator.choice([-1, 1], 4)
     kind = generator.choice(["level", "tone", "both"], p=[0.4, 0.3, 0.3])
-    low, mid, high = np.round(bands, 2) * (generator.permutation(3) < generator.integers(1, 4))
+    # Highs alone would be heard by nobody where a style has none.
+    used = np.array([(True, False), (False, True), (True, True)][generator.integers(3)] + (generator.random() < 0.5,))
+    low, mid, high = np.round(bands, 2) * used
     tone = None if kind == "level" else Tone(low_db=low, mid_db=mid, high_db=high)
     return part._replace(gain_db=0.0 if kind == "tone" else round(float(level), 2), tone=tone)
 
