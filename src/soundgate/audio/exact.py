@@ -1,0 +1,78 @@
+"""Audio files decoded and written with every bit they hold, for edits that must not touch what they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from soundgate.audio.io import read_audio
+from soundgate.errors import AudioError
+from soundgate.files import atomic_path
+
+# The type that holds every value of a sample format; any other format is lossy and decodes to float32.
+_TYPES = {
+    "PCM_S8": "int32", "PCM_U8": "int32", "PCM_16": "int32", "PCM_24": "int32", "PCM_32": "int32",
+    "FLOAT": "float32", "DOUBLE": "float64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ExactAudio:
+    """Decoded audio without a rounded bit.
+
+    Args:
+        samples: [C, T]: int32 with an integer format's bits on the left, else float32 or float64.
+        sample_rate: in Hz.
+        subtype: libsndfile's name of the sample format.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    subtype: str
+
+
+def read_exact(path: str | Path) -> ExactAudio:
+    """Decode an audio file with every bit it has.
+
+    Whatever `read_audio` refuses is refused; the file is then decoded once more in its own type.
+
+    Args:
+        path: the file.
+
+    Raises:
+        AudioError: see `read_audio`.
+    """
+    checked = read_audio(path)
+    with soundfile.SoundFile(path) as file:
+        subtype = file.subtype
+        if subtype not in _TYPES:
+            return ExactAudio(checked.wav, checked.sample_rate, subtype)
+        frames = file.read(checked.wav.shape[1], dtype=_TYPES[subtype], always_2d=True)
+    if frames.T.shape != checked.wav.shape:
+        found = f"{list(frames.T.shape)} samples on a second reading"
+        raise AudioError(path, expected=f"{list(checked.wav.shape)} samples", found=found)
+    return ExactAudio(np.ascontiguousarray(frames.T), checked.sample_rate, subtype)
+
+
+def write_exact(path: str | Path, audio: ExactAudio) -> None:
+    """Write audio atomically so that `read_exact` gives the same samples.
+
+    Args:
+        path: its extension names a container (``.wav``, ``.flac``, ``.aiff``) that holds the sample format.
+        audio: samples [C, T], T >= 1.
+
+    Raises:
+        AudioError: no such container, one that does not hold the format without loss, or no samples.
+    """
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".").upper()
+    if audio.subtype not in _TYPES or not soundfile.check_format(kind, audio.subtype):
+        raise AudioError(path, expected="a container of the sample format", found=f"{kind}/{audio.subtype}")
+    if audio.samples.ndim != 2 or audio.samples.size == 0:
+        raise AudioError(path, expected="samples [C, T]", found=f"shape {audio.samples.shape}")
+    assert audio.samples.dtype == _TYPES[audio.subtype], audio.samples.dtype
+    with atomic_path(path) as temporary:
+        soundfile.write(temporary, audio.samples.T, audio.sample_rate, format=kind, subtype=audio.subtype)

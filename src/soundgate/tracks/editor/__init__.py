@@ -1,0 +1,1 @@
+"""Track `editor`: learn to edit raw audio."""

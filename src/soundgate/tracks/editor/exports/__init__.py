@@ -1,0 +1,1 @@
+"""Edit lists in the formats of other editors, and back."""

@@ -1,0 +1,1 @@
+"""Pairs of a raw recording and its edit."""

@@ -1,0 +1,157 @@
+"""Edit lists and labels of beats, each on the timeline of the raw recording."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from soundgate.tracks.editor.edit_list import EditList, Segment, Tone
+from soundgate.tracks.editor.vocabulary import Label
+
+FADES = {Label.FADE_IN: ((0.0, 0.0), (1.0, 1.0)), Label.FADE_OUT: ((0.0, 1.0), (1.0, 0.0))}
+LOOP_REPEATS = 2
+
+
+def beat_spans(beats: np.ndarray, n_samples: int) -> np.ndarray:
+    """Return the spans that beats cut a recording into.
+
+    Args:
+        beats: positions in samples, rising; those outside the recording are left out. Without any, the recording
+            is one span.
+        n_samples: of the recording.
+
+    Returns:
+        int64 [n, 2], first and one past the last sample, without gaps from 0 to ``n_samples``; what lies before the
+        first beat is a span of its own.
+    """
+    inside = np.unique(np.asarray(beats, np.int64))
+    inside = inside[(inside > 0) & (inside < n_samples)]
+    edges = np.concatenate([[0], inside, [n_samples]])
+    return np.stack([edges[:-1], edges[1:]], axis=1) if n_samples else np.empty((0, 2), np.int64)
+
+
+def labels_of(edit: EditList, spans: np.ndarray) -> np.ndarray:
+    """Return each span's label: what most of its samples undergo.
+
+    Args:
+        edit: an edit list.
+        spans: int64 [n, 2], samples of the raw recording.
+
+    Returns:
+        int64 [n], values of `Label`; of a tie the smallest.
+    """
+    shares = np.zeros((len(spans), len(Label)))
+    for segment in edit.segments:
+        for start, stop in segment.spans:
+            overlap = np.minimum(spans[:, 1], stop) - np.maximum(spans[:, 0], start)
+            shares[:, Label[segment.label]] += np.clip(overlap, 0, None)
+    shares[:, Label.CUT] = np.clip(spans[:, 1] - spans[:, 0] - shares.sum(axis=1), 0, None)
+    return shares.argmax(axis=1)
+
+
+def from_labels(labels: np.ndarray, spans: np.ndarray, sample_rate: int, tone: Tone) -> EditList:
+    """Make the edit that labels alone describe.
+
+    Neighbours of one label are one segment: a run of LOOP is played twice, a run of fades is one fade. A run of
+    TRANSITION crossfades into the next one, if only cuts lie between, else its first half into its second; of two
+    unequal ones the first loses its end, the second its beginning.
+
+    Args:
+        labels: [n] values of `Label`.
+        spans: int64 [n, 2], what they label, without gaps.
+        sample_rate: Hz.
+        tone: what EFFECT does, which a label does not say.
+
+    Raises:
+        ValueError: a label is PAD, or there are not as many labels as spans.
+    """
+    labels = np.asarray(labels)
+    if len(labels) != len(spans) or np.any(labels == Label.PAD):
+        raise ValueError(f"{len(labels)} labels for {len(spans)} spans, PAD not among them")
+    segments, runs = [], _runs(labels, spans)
+    while runs:
+        label, start, stop = runs.pop(0)
+        if label is Label.TRANSITION:
+            # What it goes to is the next run, where only cuts lie between, else its own second half.
+            paired = bool(runs) and runs[0][0] is label
+            segments += _transition(spans, (start, stop), runs.pop(0)[1:] if paired else None)
+        else:
+            segments.append(_segment(label, int(spans[start, 0]), int(spans[stop - 1, 1]), tone))
+    n_samples = int(spans[-1, 1]) if len(spans) else 0
+    return EditList(sample_rate=sample_rate, n_samples=n_samples, segments=tuple(segments))
+
+
+def expand(labels: np.ndarray, beats: np.ndarray) -> np.ndarray:
+    """Return which beat of the raw recording each beat of the edit comes from.
+
+    Args:
+        labels: [n] values of `Label`.
+        beats: int64 [n], what the beats are numbered by.
+
+    Returns:
+        int64 [n']: without cut beats, each run of LOOP twice, the first half of a run of TRANSITION once for both.
+    """
+    spans = np.stack([np.arange(len(labels)), np.arange(len(labels)) + 1], axis=1)
+    # Here a sample is a beat; rate and tone play no part.
+    edit = from_labels(labels, spans, 44_100, Tone())
+    played = [np.tile(np.arange(s.start, s.stop), s.repeats) for s in edit.segments]
+    return np.asarray(beats)[np.concatenate(played)] if played else np.empty(0, np.int64)
+
+
+def target_on_raw_timeline(mel_db: np.ndarray, edit: EditList, hop_length: int, floor_db: float) -> np.ndarray:
+    """Return the raw recording's spectrogram with the edit's gains, at its own length.
+
+    Args:
+        mel_db: float [n_mels, F] in dB, frame ``f`` centred on sample ``f · hop_length``.
+        edit: of the recording.
+        hop_length: samples from frame to frame.
+        floor_db: what is cut becomes this, and nothing falls below it.
+
+    Returns:
+        Of the type and shape of ``mel_db``: kept frames as they are, one copy of a loop, fades and transitions by
+        their gains, effects by their gain alone (a tone is the decoder's to learn).
+    """
+    centres = np.arange(mel_db.shape[1]) * hop_length
+    gain = np.zeros(len(centres))
+    for segment in edit.segments:
+        for number, (start, stop) in enumerate(segment.spans):
+            inside = (centres >= start) & (centres < stop)
+            position = (centres[inside] - start + 0.5) / segment.length
+            if segment.partner is not None:
+                own = (np.cos, np.sin)[number](position * np.pi / 2)
+            else:
+                own = np.interp(position, *zip(*segment.gain, strict=True)) if segment.gain else 1.0
+            gain[inside] = own
+    with np.errstate(divide="ignore"):
+        shifted = mel_db + 20 * np.log10(gain)
+    return np.maximum(shifted, floor_db).astype(mel_db.dtype)
+
+
+def _runs(labels: np.ndarray, spans: np.ndarray) -> list[tuple[Label, int, int]]:
+    """Return (label, first span, one past the last) of every run of one label but CUT."""
+    edges = (
+        np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]]) if len(spans) else np.zeros(1, int)
+    )
+    runs = ((Label(int(labels[start])), int(start), int(stop)) for start, stop in pairwise(edges))
+    return [run for run in runs if run[0] is not Label.CUT]
+
+
+def _segment(label: Label, start: int, stop: int, tone: Tone) -> Segment:
+    if label is Label.LOOP:
+        return Segment(label="LOOP", start=start, stop=stop, repeats=LOOP_REPEATS)
+    if label is Label.EFFECT:
+        return Segment(label="EFFECT", start=start, stop=stop, tone=tone)
+    return Segment(label=label.name, start=start, stop=stop, gain=FADES.get(label, ()))
+
+
+def _transition(spans: np.ndarray, first: tuple[int, int], second: tuple[int, int] | None) -> list[Segment]:
+    """Crossfade a run of spans into another; a single span with nothing to go to is kept."""
+    if second is None:
+        half = first[0] + (first[1] - first[0]) // 2
+        if half == first[0]:
+            return [Segment(label="KEEP", start=int(spans[first[0], 0]), stop=int(spans[first[1] - 1, 1]))]
+        first, second = (first[0], half), (half, first[1])
+    (start, middle), (partner, stop) = ((int(spans[a, 0]), int(spans[b - 1, 1])) for a, b in (first, second))
+    length = min(middle - start, stop - partner)
+    return [Segment(label="TRANSITION", start=start, stop=start + length, partner=stop - length)]

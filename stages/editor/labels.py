@@ -1,0 +1,50 @@
+"""Label the beats of every pair."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from soundgate.config import load_section, load_seed
+from soundgate.errors import GateError
+from soundgate.files import atomic_path, write_json, write_text
+from soundgate.ledger import jsonable
+from soundgate.scratch import open_scratch
+from soundgate.stage import input_option, output_option, stage_command
+from soundgate.tracks.editor.pairs.table import read_pairs
+from soundgate.tracks.editor.recovery.labelling import MAIN, LabelsSettings, label_gates, label_pairs
+from soundgate.tracks.editor.vocabulary import BEAT_LABELS
+
+
+@stage_command("editor-labels")
+@input_option("pairs", "Folder of the pairs.")
+@output_option("out", "Folder for labels.parquet.")
+@output_option("metrics", "JSON file for the table of label recovery.")
+@output_option("gates", "JSON file for the verdicts.")
+@output_option("confusion", "CSV file for the labels found, by true label.")
+def main(pairs: Path, out: Path, metrics: Path, gates: Path, confusion: Path) -> None:
+    """Label every beat, by the truth where it is known, and measure how well labels are told from audio alone."""
+    settings, seed = load_section("editor.labels", LabelsSettings), load_seed()
+    scratch = open_scratch(
+        "editor-labels",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "labels": settings.model_dump()},
+        inputs=[pairs],
+    )
+    table, measured = label_pairs(settings, read_pairs(pairs), seed, scratch.folder)
+    if not measured:
+        raise GateError("editor-labels", expected="test pairs whose edit is known", found="none")
+    with atomic_path(scratch.result / "labels.parquet") as temporary:
+        table.to_parquet(temporary, index=False, compression="zstd")
+    names = [label.name for label in BEAT_LABELS]
+    wide = pd.DataFrame(measured[MAIN]["recovered"]["confusion"], index=names, columns=names)
+    long = wide.rename_axis("actual").reset_index().melt("actual", var_name="predicted", value_name="beats")
+    rows = long.loc[long.index.repeat(long["beats"]), ["actual", "predicted"]]
+    write_text(confusion, rows.to_csv(index=False, lineterminator="\n"))
+    write_json(metrics, jsonable(measured))
+    write_json(gates, label_gates(measured, settings.thresholds))
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Make pairs of a raw recording and its edit."""
+
+from pathlib import Path
+
+from soundgate.config import load_section, load_seed
+from soundgate.errors import ConfigError
+from soundgate.files import write_json
+from soundgate.scratch import open_scratch
+from soundgate.stage import input_option, output_option, stage_command
+from soundgate.tracks.editor.pairs.building import PairsSettings, build_pairs, pairs_in, songs_of
+
+
+@stage_command("editor-pairs")
+@input_option("songs", "Folder of the finished songs.")
+@input_option("origin", "The folder of pairs, or the empty source list; the same as editor.pairs.origin.")
+@output_option("out", "Folder for the audio, pairs.parquet and rejected.csv.")
+@output_option("metrics", "JSON file for the counts.")
+def main(songs: Path, origin: Path, out: Path, metrics: Path) -> None:
+    """Draw an edit for every song and make the raw recording that it is the edit of, or take pairs from a folder."""
+    settings, seed = load_section("editor.pairs", PairsSettings), load_seed()
+    if Path(settings.origin) != origin:
+        raise ConfigError("--origin", expected=f"editor.pairs.origin, {settings.origin}", found=str(origin))
+    scratch = open_scratch(
+        "editor-pairs",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "pairs": settings.model_dump()},
+        inputs=[songs / "index.parquet", songs / "beats.parquet", origin],
+    )
+    found = songs_of(songs) if settings.source == "generated" else pairs_in(origin)
+    write_json(metrics, build_pairs(settings, found, seed, scratch.folder, scratch.result))
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Build the finished songs that pairs are made of."""
+
+import shutil
+from pathlib import Path
+
+from soundgate.config import load_section
+from soundgate.corpora.music import MusicSettings, build_music_corpus
+from soundgate.errors import ConfigError
+from soundgate.stage import input_option, output_option, stage_command
+
+
+@stage_command("editor-songs")
+@input_option("origin", "The source list, or the folder of audio; the same as editor.songs.origin.")
+@output_option("out", "Folder for the audio, the index, rejected.csv, the tracks and the truth of scores.")
+def main(origin: Path, out: Path) -> None:
+    """Build a music corpus of whole songs: tracks of the music corpus are too short to be edited."""
+    settings = load_section("editor.songs", MusicSettings)
+    if Path(settings.origin) != origin:
+        raise ConfigError("--origin", expected=f"editor.songs.origin, {settings.origin}", found=str(origin))
+    # The index names the audio by its final path, so it is made there.
+    shutil.rmtree(out, ignore_errors=True)
+    build_music_corpus(settings, out)
+
+
+if __name__ == "__main__":
+    main()
