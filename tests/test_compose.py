@@ -79,7 +79,8 @@ def test_an_ablation_changes_something_and_only_what_it_says(name):
     default, ablated = composed(), composed(f"ablation={name}")
 
     def flat(params):
-        return {leaf: OmegaConf.select(OmegaConf.create(params), leaf) for leaf in leaves(params)}
+        tree = OmegaConf.create(params)
+        return {leaf: OmegaConf.select(tree, leaf) for leaf in leaves(params)}
 
     before, after = flat(default), flat(ablated)
     changed = {leaf for leaf in before.keys() | after.keys() if before.get(leaf, ...) != after.get(leaf, ...)}
