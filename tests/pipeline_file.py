@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+from functools import cache
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 
 
+@cache
 def stage_entries():
     return dict(YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"])
 
@@ -18,6 +20,7 @@ def stage_module(stage):
     return f"stages.{track}.{verb.replace('-', '_')}"
 
 
+@cache
 def sections_read(stage):
     """Return ``{section: model}`` of the ``load_section`` calls in a stage's module."""
     module = importlib.import_module(stage_module(stage))
