@@ -33,7 +33,7 @@ from soundgate.tracks.transfer.judge.scoring import Judges
 @input_option("lab2", "Lab 2's metrics.")
 @input_option("latents", "Folder of the codec's latents.")
 @input_option("bank", "Folder of the style bank.")
-@input_option("bank_metrics", "The style bank's metrics.")
+@input_option("lab3", "The style bank's metrics.")
 @output_option("metrics", "JSON file for everything measured.")
 @output_option("gates", "JSON file for the verdicts.")
 @output_option("exits", "JSON file for the seed's exit audit.")
@@ -41,7 +41,7 @@ from soundgate.tracks.transfer.judge.scoring import Judges
 @output_option("plots", "Folder for the tables behind the plots.")
 def main(
     music: Path, cache: Path, content: Path, judge: Path, samples: Path, labels: Path, lab1: Path, lab2: Path,
-    latents: Path, bank: Path, bank_metrics: Path,
+    latents: Path, bank: Path, lab3: Path,
     metrics: Path, gates: Path, exits: Path, report: Path, plots: Path,
 ) -> None:  # fmt: skip
     """Score every transfer by judges that taught nothing, beside controls, and hold the track against its gates."""
@@ -60,7 +60,7 @@ def main(
     transfers, notes = pd.read_parquet(samples / "transfers.parquet"), pd.read_parquet(music / "notes.parquet")
     audit = run_audit(settings, scorer, transfers, np.load(samples / "mels.npy"), notes, features, mel, seed)
     paths = list(audit.copied)
-    verdicts = stage_gates({"lab1": read_json(lab1), "lab2": read_json(lab2), "bank": read_json(bank_metrics)})
+    verdicts = stage_gates({"lab1": read_json(lab1), "lab2": read_json(lab2), "bank": read_json(lab3)})
     for path in paths:
         own = audit.pairs[audit.pairs["path"] == path]
         verdicts |= path_gates(path, audit.kinds, own, audit.copied[path], settings.thresholds)
