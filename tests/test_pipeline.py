@@ -1,3 +1,4 @@
+import importlib
 import re
 import shutil
 from pathlib import Path
@@ -131,6 +132,14 @@ def test_paths_in_the_command_and_paths_declared_are_the_same(stage):
     written = set(PATH.findall(entry["cmd"]))
     # A source list may name another one.
     assert written == {path for path in declared if not is_code(path) and not path.startswith("sources/")}
+
+
+@ALL
+def test_the_command_gives_the_options_its_module_takes(stage):
+    given = set(re.findall(r"(?<!\S)(--[\w-]+)", ENTRIES[stage]["cmd"]))
+    options = [param for param in importlib.import_module(stage_module(stage)).main.params if not param.is_eager]
+    assert given <= {name for option in options for name in option.opts}
+    assert {option.opts[0] for option in options if option.required} <= given
 
 
 @ALL
