@@ -17,7 +17,7 @@ SHAPES = {  # frame rate (Hz), dimension, hop (samples), look-ahead (samples), w
     "mimi_projected": (12.5, 512, 1920, 0, 0),
     "encodec": (75.0, 128, 320, 0, 7),
 }
-BATCHING = 1e-6
+BATCHING = 3e-6  # Relative; other kernels serve other lengths, and processors differ: 1.5e-6 has been seen.
 
 
 @pytest.mark.parametrize("case", SHAPES)
