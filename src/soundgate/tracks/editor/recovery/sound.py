@@ -16,8 +16,11 @@ def emphasised(wav: np.ndarray) -> np.ndarray:
 def passage(wav: np.ndarray, start: int, stop: int) -> np.ndarray:
     """Return ``wav[start:stop]``, zeros where it leaves the recording."""
     inside = wav[max(start, 0) : max(stop, 0)]
-    left = max(-start, 0)
-    return np.pad(inside, (min(left, stop - start), max(0, stop - start - left - len(inside))))
+    if len(inside) == stop - start:  # A view: there are thousands of them.
+        return inside
+    whole, left = np.zeros(stop - start, wav.dtype), max(-start, 0)
+    whole[left : left + len(inside)] = inside
+    return whole
 
 
 def exact_lags(wanted: np.ndarray, raw: np.ndarray, abouts: Sequence[int], reach: int) -> tuple[np.ndarray, np.ndarray]:
