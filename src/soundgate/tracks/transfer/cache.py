@@ -112,10 +112,18 @@ class ChunkCache:
 
         They are the same moment of the same score in that genre: by the same source where there is one, else by all.
         """
-        index = self.index.iloc[self.renderings[self.index["group"].iloc[row], self.index["chunk"].iloc[row]]]
-        same = index[(index["genre"] == genre) & (index["start_s"] == self.index["start_s"].iloc[row])]
-        by_source = same[same["source"] == self.index["source"].iloc[row]]
-        return (by_source if len(by_source) else same).index.to_numpy()
+        group, chunk, start_s, source, genres = (
+            self._columns[name] for name in ("group", "chunk", "start_s", "source", "genre")
+        )
+        moment = self.renderings[group[row], chunk[row]]
+        same = moment[(genres[moment] == genre) & (start_s[moment] == start_s[row])]
+        by_source = same[source[same] == source[row]]
+        return by_source if len(by_source) else same
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The index's columns as arrays: single rows are looked up thousands of times."""
+        return {name: self.index[name].to_numpy() for name in self.index}
 
 
 def write_cache(folder: str | Path, index: pd.DataFrame, mels: list[np.ndarray]) -> None:

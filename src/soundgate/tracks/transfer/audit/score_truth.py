@@ -25,7 +25,8 @@ def score_chroma(notes: pd.DataFrame, start_s: float, n_frames: int, frame_rate:
     """
     chroma = np.zeros((12, n_frames))
     times = start_s + np.arange(n_frames) / frame_rate
-    for note in notes[notes["part"].isin(PITCHED)].itertuples():
+    sounding = (notes["offset_s"] > times[0]) & (notes["onset_s"] <= times[-1])
+    for note in notes[sounding & notes["part"].isin(PITCHED)].itertuples():
         chroma[int(note.midi) % 12, (times >= note.onset_s) & (times < note.offset_s)] += note.velocity
     return chroma
 
