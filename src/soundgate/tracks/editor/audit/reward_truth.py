@@ -18,7 +18,7 @@ from soundgate.tracks.editor.edit_list import EditList, Tone
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.reconstruct.model import reconstruct_recording
 from soundgate.tracks.editor.rendering import render
-from soundgate.tracks.editor.timeline import beat_spans, from_labels
+from soundgate.tracks.editor.timeline import from_labels
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS
 
 # Shares of the beats whose true label is exchanged for another one.
@@ -32,19 +32,19 @@ class Recording(NamedTuple):
         wav: mono float32 [1, T].
         sample_rate: Hz.
         edit: the true edit list.
-        beats: int64 samples.
+        spans: int64 [N, 2], the beats, in samples.
     """
 
     wav: np.ndarray
     sample_rate: int
     edit: EditList
-    beats: np.ndarray
+    spans: np.ndarray
 
     @classmethod
-    def open(cls, path: str | Path, edit: EditList, beats: np.ndarray) -> Recording:
+    def open(cls, path: str | Path, edit: EditList, spans: np.ndarray) -> Recording:
         """Read the raw audio of a pair."""
         sound = read_audio(path, mono=True)
-        return cls(sound.wav, sound.sample_rate, edit, beats)
+        return cls(sound.wav, sound.sample_rate, edit, spans)
 
 
 def perturbed(labels: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
@@ -75,12 +75,11 @@ def reward_against_renderer(
         One row a version: ``exchanged`` (share of the labels), ``model`` and ``renderer``: mean absolute distance
         to the true edit in the models' scale, on the raw recording's timeline.
     """
-    spans = beat_spans(recording.beats, recording.edit.n_samples)
     truth = _rendered(recording, recording.edit, features, len(pair.raw))
     rows = []
     versions = perturbed(pair.labels, keyed_generator(seed, "editor-audit", f"versions {name}"))
     for share, labels in zip(SHARES, versions, strict=True):
-        edit = from_labels(labels, spans, recording.sample_rate, Tone())
+        edit = from_labels(labels, recording.spans, recording.sample_rate, Tone())
         rows.append({
             "exchanged": share,
             "model": float(np.abs(reconstruct_recording(model, pair.raw, pair.edges, labels) - pair.target).mean()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from soundgate.evaluation.tables import gate_cell, gate_rows, markdown_table, number_cell, rounded
 from soundgate.tracks.transfer.audit.run import Audit
 
 SHOWN = [
@@ -32,10 +33,10 @@ def report_markdown(audit: Audit, gates: dict[str, dict], labels: dict, index: p
     failed = [name for name, gate in gates.items() if not gate["pass"]]
     parts = ["# Style transfer: exit audit", "", f"{len(gates) - len(failed)} of {len(gates)} gates pass."]
     if failed:
-        parts += ["", "Failed:", "", *(f"- `{name}`: {_gate(gates[name])}" for name in failed)]
-    parts += ["", "## Gates", "", _table(_gate_rows(gates)), "", "## Transfers and what bounds them", ""]
+        parts += ["", "Failed:", "", *(f"- `{name}`: {gate_cell(gates[name])}" for name in failed)]
+    parts += ["", "## Gates", "", markdown_table(gate_rows(gates)), "", "## Transfers and what bounds them", ""]
     parts += ["Held-out judges gave no losses and heard other tracks; `lab` is Lab 1, which did.", ""]
-    parts += [_table(_kind_rows(audit.kinds)), "", "## By pair of genres", "", _table(_rounded(audit.pairs)), ""]
+    parts += [markdown_table(_kind_rows(audit.kinds)), "", "## By pair of genres", "", markdown_table(rounded(audit.pairs)), ""]
     parts += ["`closer_db`: how much nearer to the true rendering than the source is, with its interval.", ""]
     parts += ["## Leakage", "", *_leakage(audit.leakage), "", "## What this allows to conclude", ""]
     parts += [*(f"- {line}" for line in conclusions(audit, labels, index)), ""]
@@ -68,31 +69,9 @@ def conclusions(audit: Audit, labels: dict, index: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _gate_rows(gates: dict[str, dict]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "gate": f"`{name}`",
-                "measured": _gate(gate),
-                "control": _number(gate["control"]) if "control" in gate else "",
-                "": "pass" if gate["pass"] else "**FAIL**",
-            }
-            for name, gate in gates.items()
-        ]
-    )
-
-
-def _gate(gate: dict) -> str:
-    sign = "≤" if gate["side"] == "below" else "≥"
-    interval = ""
-    if gate.get("ci_low") is not None:
-        interval = f" [{_number(gate['ci_low'])}, {_number(gate['ci_high'])}], n = {gate['n']}"
-    return f"{_number(gate['value'])}{interval}, needs {sign} {gate['threshold']:g}"
-
-
 def _kind_rows(kinds: dict) -> pd.DataFrame:
     rows = [
-        {"path": path, "what": KINDS[kind]} | {name: _number(scores[name]["value"]) for name in SHOWN}
+        {"path": path, "what": KINDS[kind]} | {name: number_cell(scores[name]["value"]) for name in SHOWN}
         for path, own in kinds.items()
         for kind, scores in own.items()
     ]
@@ -107,26 +86,11 @@ def _leakage(leakage: dict) -> list[str]:
         for what in ("genre", "source"):
             probe = audit[what]
             row[what] = (
-                f"{_number(probe['accuracy']['value'])} (majority {_number(probe['majority'])})"
+                f"{number_cell(probe['accuracy']['value'])} (majority {number_cell(probe['majority'])})"
                 if probe["answerable"]
                 else probe["reason"]
             )
         gap = audit["gap"]
-        row["gap"] = _number(gap["value"]) if gap["answerable"] else gap["reason"]
+        row["gap"] = number_cell(gap["value"]) if gap["answerable"] else gap["reason"]
         rows.append(row)
-    return [*lines, _table(pd.DataFrame(rows))]
-
-
-def _rounded(table: pd.DataFrame) -> pd.DataFrame:
-    return table.apply(
-        lambda column: column.map(lambda value: value if isinstance(value, str | int) else _number(value))
-    )
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None or pd.isna(value) else f"{value:.3f}"
-
-
-def _table(table: pd.DataFrame) -> str:
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+    return [*lines, markdown_table(pd.DataFrame(rows))]

@@ -1,0 +1,91 @@
+"""The exit gates of track `editor`: the seed's criteria, and beside them what only a real editor passes."""
+
+from __future__ import annotations
+
+from soundgate.evaluation.gates import verdict
+from soundgate.tracks.editor.audit.settings import AuditThresholds
+
+
+def phase1_gates(measured: dict, thresholds: AuditThresholds) -> dict[str, dict]:
+    """Hold the reconstruction model against the seed's criteria, and ask whether it obeys its labels.
+
+    Args:
+        measured: from `soundgate.tracks.editor.audit.reconstruction.summarise`.
+        thresholds: of the gates.
+    """
+    made, raw, swapped = (measured[kind] for kind in ("labels", "raw", "swapped"))
+    return {
+        "reconstruction_l1": _held(made["l1"], "below", thresholds.l1, raw["l1"]),
+        "reconstruction_stft": _held(made["stft"], "below", thresholds.stft, raw["stft"]),
+        "reconstruction_keep": _held(made["keep"], "above", thresholds.keep_preserved, swapped["keep"]),
+        "reconstruction_obeys_labels": _margin(measured["swapped_over_labels"]),
+        "reconstruction_over_raw": _margin(measured["raw_over_labels"]),
+    }
+
+
+def policy_gates(labels: dict, rewards: dict, thresholds: AuditThresholds) -> dict[str, dict]:
+    """Hold the policy against the seed's criteria, and against KEEP for all, the commonest label and imitation.
+
+    Args:
+        labels: from `soundgate.tracks.editor.policy.scoring.summarise_labels`.
+        rewards: from `summarise_rewards` there, with ``with_labels`` for each method.
+        thresholds: of the gates.
+    """
+    own, keep = labels["policy"], labels["all_keep"]
+    knowing_nothing = max(("all_keep", "majority"), key=lambda name: labels[name]["accuracy"]["value"])
+    gates = {
+        "policy_reward": _held(
+            rewards["policy"]["with_labels"], "above", thresholds.reward, rewards["all_keep"]["with_labels"]
+        ),
+        "policy_accuracy": _held(
+            own["accuracy"], "above", thresholds.accuracy, labels[knowing_nothing]["accuracy"]
+        ),
+        "policy_duration_error": _held(
+            own["duration_error"], "below", thresholds.duration_error, keep["duration_error"]
+        ),
+    }  # fmt: skip
+    for other in ("all_keep", "majority", "imitation"):
+        gates[f"policy_over_{other}"] = _margin(rewards["policy"]["over"][other])
+    control = max(labels[name]["macro_f1"]["value"] for name in ("all_keep", "majority"))
+    low, high = (own["macro_f1"][end] for end in ("ci_low", "ci_high"))
+    gates["policy_macro_f1_over_control"] = _margin(
+        {"ci_low": _less(low, control), "ci_high": _less(high, control), "n": own["macro_f1"]["n"]}
+    )
+    return gates
+
+
+def sound_gates(truth: dict, vocoder: dict, thresholds: AuditThresholds) -> dict[str, dict]:
+    """Hold reward, renderer and vocoder against real audio.
+
+    Args:
+        truth: ``agreement`` and ``identical``, an estimate each, with the ``control`` of each.
+        vocoder: the vocoder's metrics: ``over_griffin_lim``, by how much its spectral convergence is lower.
+        thresholds: of the gates.
+    """
+    agreement, identical = truth["agreement"], truth["identical"]
+    return {
+        "reward_agrees_with_renderer": _held(
+            agreement, "above", thresholds.reward_agreement, {"value": agreement["control"]}
+        ),
+        "kept_samples_identical": _held(identical, "above", 1.0, {"value": identical["control"]}),
+        "vocoder_over_griffin_lim": _margin(vocoder["over_griffin_lim"]),
+    }
+
+
+def _held(estimate: dict, side: str, threshold: float, control: dict) -> dict:
+    interval = (_number(estimate["ci_low"]), _number(estimate["ci_high"]))
+    return verdict(estimate["value"], side, threshold, interval, estimate["n"], control["value"])
+
+
+def _margin(estimate: dict) -> dict:
+    """Hold the lower end of a difference's interval against 0."""
+    interval = (_number(estimate["ci_low"]), _number(estimate["ci_high"]))
+    return verdict(estimate["ci_low"], "above", 0.0, interval, estimate["n"])
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _less(value: float | None, control: float) -> float | None:
+    return None if value is None else value - control

@@ -1,0 +1,81 @@
+"""Phase 1 on recordings it never saw: with the true labels, with labels of other beats, and without any model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from soundgate.evaluation.groups import group_mean
+from soundgate.randomness import keyed_generator
+from soundgate.tracks.editor.cache import CachedPair, PairCache
+from soundgate.tracks.editor.features import FeatureSettings
+from soundgate.tracks.editor.reconstruct.losses import keep_preserved, multi_resolution_loss
+from soundgate.tracks.editor.reconstruct.model import reconstruct_recording
+from soundgate.tracks.editor.windows import batch_of
+
+STAGE = "editor-audit"
+KINDS = ("labels", "swapped", "raw")
+MEASURES = ("l1", "l1_db", "stft", "keep")
+
+
+def reconstruction_table(cache: PairCache, rows: np.ndarray, model: nn.Module, seed: int) -> pd.DataFrame:
+    """Measure the model on whole recordings.
+
+    Args:
+        cache: of the pairs.
+        rows: int64, which.
+        model: phase 1's, frozen.
+        seed: of the exchange of labels.
+
+    Returns:
+        One row for each pair and kind: ``pair_id``, ``group``, ``kind``: ``labels`` (the true ones), ``swapped``
+        (the true ones of other beats of the recording) or ``raw`` (no model), and ``MEASURES``.
+    """
+    found = []
+    for row in rows:
+        known, pair = cache.table.iloc[int(row)], cache.pair(int(row))
+        order = keyed_generator(seed, STAGE, f"swap {known['pair_id']}").permutation(len(pair.labels))
+        made = {
+            "labels": reconstruct_recording(model, pair.raw, pair.edges, pair.labels),
+            "swapped": reconstruct_recording(model, pair.raw, pair.edges, pair.labels[order]),
+            "raw": pair.raw,
+        }
+        named = {"pair_id": known["pair_id"], "group": known["group"]}
+        found += [named | {"kind": kind} | _measured(pair, own, cache.settings) for kind, own in made.items()]
+    return pd.DataFrame(found)
+
+
+def summarise(table: pd.DataFrame, seed: int, n_bootstrap: int) -> dict:
+    """Return each kind's measures as estimates over groups, and by how much the L1 of the other kinds is higher.
+
+    Args:
+        table: from `reconstruction_table`.
+        seed: of the resampling.
+        n_bootstrap: resamples.
+    """
+    wide = table.pivot(index="pair_id", columns="kind", values="l1")
+    groups = table.drop_duplicates("pair_id").set_index("pair_id")["group"].loc[wide.index]
+
+    def mean(values, of, name: str) -> dict:
+        return group_mean(values, of, keyed_generator(seed, STAGE, f"phase 1 {name}"), n_bootstrap).as_dict()
+
+    result = {
+        kind: {name: mean(own[name], own["group"], f"{kind} {name}") for name in MEASURES}
+        for kind, own in table.groupby("kind")
+    }
+    for kind in ("swapped", "raw"):
+        result[f"{kind}_over_labels"] = mean(wide[kind] - wide["labels"], groups, f"{kind} over labels")
+    return result
+
+
+def _measured(pair: CachedPair, made: np.ndarray, features: FeatureSettings) -> dict[str, float]:
+    batch, own = batch_of([(pair, (0, len(pair.labels)))]), torch.from_numpy(made)[None]
+    l1 = float(np.abs(made - pair.target).mean())
+    return {
+        "l1": l1,
+        "l1_db": l1 * features.range_db,
+        "stft": float(multi_resolution_loss(own, batch.target, batch.frame_mask)),
+        "keep": float(keep_preserved(own, batch, features.range_db)),
+    }

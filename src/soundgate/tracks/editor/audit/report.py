@@ -1,0 +1,77 @@
+"""The audit for people: verdicts first, then what they rest on, then what may be concluded."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from soundgate.evaluation.tables import gate_cell, gate_rows, markdown_table, rounded
+from soundgate.tracks.editor.audit.reconstruction import KINDS, MEASURES
+from soundgate.tracks.editor.audit.run import Audit
+from soundgate.tracks.editor.policy.reward import RewardParts
+
+
+def report_markdown(audit: Audit, gates: dict[str, dict]) -> str:
+    """Return the report.
+
+    Args:
+        audit: what was found.
+        gates: verdicts by name, of the whole track.
+    """
+    failed = [name for name, gate in gates.items() if not gate["pass"]]
+    parts = ["# Editing raw audio: exit audit", "", f"{len(gates) - len(failed)} of {len(gates)} gates pass."]
+    if failed:
+        parts += ["", "Failed:", "", *(f"- `{name}`: {gate_cell(gates[name])}" for name in failed)]
+    parts += ["", "## Gates", "", "Margins are held against 0 with the lower end of their interval.", ""]
+    parts += [markdown_table(gate_rows(gates)), "", "## Reconstruction", ""]
+    parts += ["With the true labels, with those of other beats, and the raw recording without any model.", ""]
+    parts += [markdown_table(rounded(_reconstruction(audit))), "", "## Labels and rewards", ""]
+    parts += ["`gain`: 0 is KEEP for all, 1 the true labels. `reward` is without the label bonus.", ""]
+    parts += [markdown_table(rounded(_methods(audit))), "", "## F1 by label", "", markdown_table(rounded(_f1(audit)))]
+    parts += ["", "## Distance to the true edit, by share of exchanged labels", ""]
+    by_share = audit.versions.groupby("exchanged")[["model", "renderer"]].mean().reset_index()
+    parts += ["`model` is what the reward sees, `renderer` what is heard.", "", markdown_table(rounded(by_share)), ""]
+    parts += ["## What this allows to conclude", "", *(f"- {line}" for line in conclusions(audit)), ""]
+    return "\n".join(parts)
+
+
+def conclusions(audit: Audit) -> list[str]:
+    """Return in words what the figures do and do not show."""
+    pairs = audit.pairs.drop_duplicates("pair_id")
+    lines = [f"{len(pairs)} test pairs of {pairs['group'].nunique()} groups, which no training saw."]
+    if pairs["group"].nunique() < 10:
+        lines.append("Fewer than ten groups: intervals are wide, and a passed gate is weak evidence.")
+    over = audit.rewards["policy"]["over"]["imitation"]
+    if over["ci_low"] is None or over["ci_low"] <= 0 <= over["ci_high"]:
+        lines.append("Nothing shows that PPO is better than imitation.")
+    elif over["ci_high"] < 0:
+        lines.append("PPO is worse than imitation.")
+    else:
+        lines.append("PPO earns more than imitation.")
+    unheard = [name for name, f1 in audit.labels["policy"]["f1"].items() if f1 == 0]
+    if unheard:
+        lines.append(f"The policy never finds {', '.join(unheard)}.")
+    return lines
+
+
+def _reconstruction(audit: Audit) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"labels": kind} | {name: audit.reconstruction[kind][name]["value"] for name in MEASURES}
+            for kind in KINDS
+        ]
+    )  # fmt: skip
+
+
+def _methods(audit: Audit) -> pd.DataFrame:
+    rows = []
+    for method, rewards in audit.rewards.items():
+        scores = {name: audit.labels[method][name]["value"] for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+        earned = {name: rewards[name]["value"] for name in ("reward", "with_labels", "gain")}
+        duration = {"duration_error": audit.labels[method]["duration_error"]["value"]}
+        parts = {f"part: {name}": rewards["parts"][name] for name in RewardParts._fields}
+        rows.append({"method": method} | scores | duration | earned | parts)
+    return pd.DataFrame(rows)
+
+
+def _f1(audit: Audit) -> pd.DataFrame:
+    return pd.DataFrame([{"method": method} | own["f1"] for method, own in audit.labels.items()])

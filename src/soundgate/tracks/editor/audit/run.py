@@ -1,0 +1,148 @@
+"""The audit: everything measured on pairs nobody trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from soundgate.audio.exact import read_exact
+from soundgate.console import track
+from soundgate.errors import CorpusError
+from soundgate.evaluation.groups import group_mean
+from soundgate.randomness import keyed_generator
+from soundgate.tracks.editor.audit.kept import identical_share
+from soundgate.tracks.editor.audit.reconstruction import STAGE, reconstruction_table, summarise
+from soundgate.tracks.editor.audit.reward_truth import Recording, agreement, reward_against_renderer
+from soundgate.tracks.editor.audit.settings import AuditSettings
+from soundgate.tracks.editor.cache import CachedPair, PairCache
+from soundgate.tracks.editor.edit_list import Tone
+from soundgate.tracks.editor.features import Features
+from soundgate.tracks.editor.pairs.table import truth_of
+from soundgate.tracks.editor.policy.model import EditPredictor
+from soundgate.tracks.editor.policy.scoring import (
+    baselines,
+    by_policy,
+    judge_reward,
+    score_split,
+    summarise_labels,
+    summarise_rewards,
+)
+from soundgate.tracks.editor.policy.settings import RewardWeights
+from soundgate.tracks.editor.timeline import from_labels
+
+
+class Trained(NamedTuple):
+    """What is audited.
+
+    Args:
+        reconstruction: phase 1's model, frozen.
+        imitation: the predictor after imitation.
+        policy: the predictor after PPO.
+    """
+
+    reconstruction: nn.Module
+    imitation: EditPredictor
+    policy: EditPredictor
+
+
+class Audit(NamedTuple):
+    """What was found.
+
+    Args:
+        reconstruction: see `soundgate.tracks.editor.audit.reconstruction.summarise`.
+        labels: see `soundgate.tracks.editor.policy.scoring.summarise_labels`.
+        rewards: see `summarise_rewards` there; with ``with_labels``, the reward with the label bonus.
+        truth: ``agreement`` of the reward with the renderer and ``identical``, the share of kept samples that are
+            copies: estimates with the ``control`` of each.
+        versions: the rows behind the agreement.
+        pairs: one row for each test pair and method.
+    """
+
+    reconstruction: dict
+    labels: dict
+    rewards: dict
+    truth: dict
+    versions: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+def run_audit(
+    settings: AuditSettings, cache: PairCache, pairs: pd.DataFrame, trained: Trained, weights: RewardWeights, seed: int
+) -> Audit:
+    """Measure everything on the test pairs whose edit list is known.
+
+    Args:
+        settings: see `AuditSettings`.
+        cache: of the pairs.
+        pairs: from `read_pairs`.
+        trained: the models.
+        weights: of the reward.
+        seed: of draws and resampling.
+
+    Raises:
+        CorpusError: there is no such pair.
+    """
+    rows = cache.rows("test")
+    rows = rows[cache.table["known"].to_numpy()[rows]]
+    if not len(rows):
+        raise CorpusError(STAGE, expected="test pairs whose edit list is known", found="none")
+    methods = {"policy": by_policy(trained.policy), "imitation": by_policy(trained.imitation)} | baselines(cache)
+    scored = score_split(cache, rows, methods, judge_reward(trained.reconstruction, weights))
+    rewards = summarise_rewards(scored, STAGE, seed, settings.n_bootstrap)
+    for method, own in scored.groupby("method"):
+        bonus = own["reward"] + weights.labels * own["labels"]
+        generator = keyed_generator(seed, STAGE, f"with labels {method}")
+        rewards[method]["with_labels"] = group_mean(bonus, own["group"], generator, settings.n_bootstrap).as_dict()
+    truth, versions = _against_audio(settings, cache, _spread(cache, rows, settings.n_rendered), pairs, trained, seed)
+    measured = reconstruction_table(cache, rows, trained.reconstruction, seed)
+    return Audit(
+        summarise(measured, seed, settings.n_bootstrap),
+        summarise_labels(scored, STAGE, seed, settings.n_bootstrap),
+        rewards,
+        truth,
+        versions,
+        scored,
+    )
+
+
+def _spread(cache: PairCache, rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return so many of the rows, of as many groups as there are."""
+    groups = cache.table["group"].iloc[rows]
+    return rows[np.argsort(groups.groupby(groups).cumcount().to_numpy(), kind="stable")][:n_rows]
+
+
+def _against_audio(
+    settings: AuditSettings, cache: PairCache, rows: np.ndarray, pairs: pd.DataFrame, trained: Trained, seed: int
+) -> tuple[dict, pd.DataFrame]:
+    """Hold the reward against rendered audio, and what the policy's edits keep against the recording."""
+    features, known = Features(cache.settings), pairs.set_index("pair_id")
+    policy = by_policy(trained.policy)
+    agreements, identical, versions = [], [], []
+    for row in track(list(rows), "rendered edits"):
+        pair_id, pair = cache.table["pair_id"].iloc[row], cache.pair(int(row))
+        recording = _recording(known.loc[pair_id], pair)
+        table = reward_against_renderer(pair, recording, trained.reconstruction, features, seed, pair_id)
+        agreements.append(agreement(table))
+        versions.append(table.assign(pair_id=pair_id))
+        edit = from_labels(policy(pair), recording.spans, recording.sample_rate, Tone())
+        samples = read_exact(Path(known.loc[pair_id, "raw_path"])).samples
+        identical.append((identical_share(samples, edit), identical_share(samples, edit, shift=1)))
+    groups, found = cache.table["group"].iloc[rows].to_numpy(), {}
+    for name, values in (("agreement", np.array(agreements)), ("identical", np.array(identical))):
+        estimates = [
+            group_mean(own, groups, keyed_generator(seed, STAGE, f"{name} {which}"), settings.n_bootstrap)
+            for which, own in zip(("value", "control"), values.T, strict=True)
+        ]
+        found[name] = estimates[0].as_dict() | {"control": estimates[1].as_dict()["value"]}
+    return found, pd.concat(versions, ignore_index=True)
+
+
+def _recording(row: pd.Series, pair: CachedPair) -> Recording:
+    """Read a pair's audio, with the beats that the cache has."""
+    edit, _ = truth_of(row)
+    edges = np.rint(np.cumsum(np.append(0.0, pair.seconds)) * edit.sample_rate).astype(np.int64)
+    return Recording.open(row["raw_path"], edit, np.stack([edges[:-1], edges[1:]], axis=1))

@@ -1,0 +1,43 @@
+"""The section of the audit."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from soundgate.config import Section
+
+
+class AuditThresholds(Section):
+    """What the gates demand; margins over baselines are held against 0 with the lower end of their interval.
+
+    Args:
+        l1: of phase 1 in the models' scale, at most (the seed's).
+        stft: multi-resolution loss of phase 1, at most (the seed's).
+        keep_preserved: share of the values of KEEP frames within 1 dB of the raw recording, at least (the seed's).
+        reward: with the label bonus, at least (the seed's).
+        accuracy: of the labels, at least (the seed's).
+        duration_error: relative, at most (the seed's).
+        reward_agreement: rank correlation of the frozen model's distance with that of rendered audio, at least.
+    """
+
+    l1: float = Field(gt=0)
+    stft: float = Field(gt=0)
+    keep_preserved: float = Field(ge=0, le=1)
+    reward: float
+    accuracy: float = Field(ge=0, le=1)
+    duration_error: float = Field(ge=0)
+    reward_agreement: float = Field(ge=-1, le=1)
+
+
+class AuditSettings(Section):
+    """Section ``editor.audit``.
+
+    Args:
+        thresholds: see `AuditThresholds`.
+        n_rendered: test pairs, of as many groups as there are, whose audio is rendered to audit reward and copies.
+        n_bootstrap: resamples of each interval.
+    """
+
+    thresholds: AuditThresholds
+    n_rendered: int = Field(ge=1)
+    n_bootstrap: int = Field(ge=100)
