@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ class Networks(NamedTuple):
         return cls(*(network.to(device) for network in (generator, average, critic)))
 
 
-class AdversarialTask:
+class AdversarialTask(ABC):
     """Base of a stage of adversarial training: `soundgate.training.loop.Task` less the losses.
 
     Args:
@@ -77,6 +78,14 @@ class AdversarialTask:
         self.weights, self.adversary = weights, adversary
         self.seed, self.n_steps = seed, n_steps
         self.modules: dict[str, nn.Module] = networks._asdict()
+
+    @abstractmethod
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Take one step; see `soundgate.training.loop.Task`."""
+
+    @abstractmethod
+    def evaluate(self) -> dict[str, float]:
+        """Return the curves' figures; see `soundgate.training.loop.Task`."""
 
     def draws(self, step: int) -> np.random.Generator:
         """Return the generator of a step's draws."""
