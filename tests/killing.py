@@ -32,7 +32,9 @@ class Killer:
     """
 
     def __init__(self, progress, most, seed=0):
-        self.progress, self.most, self.random, self.part_s = progress, most, random.Random(seed), 0.0
+        self.progress, self.most, self.random = progress, most, random.Random(seed)
+        # Until the first part after a start, which takes longer, and from one part to the next.
+        self.first_s = self.part_s = 0.0
 
     def attempt(self, function, *arguments):
         """Run the function until it is killed; return whether it ended by itself before that."""
@@ -42,9 +44,13 @@ class Killer:
         process = context.Process(target=_begin, args=(begun, function, *arguments))
         process.start()
         begun.wait()
-        for _ in range(int(parts)):
-            self._wait_for_a_part(process)
-        process.join(share * self.part_s)
+        for number in range(int(parts)):
+            waited_s = self._wait_for_a_part(process)
+            if number:
+                self.part_s = waited_s
+            else:
+                self.first_s = waited_s
+        process.join(share * (self.part_s if parts else self.first_s))
         if process.exitcode is None:
             process.kill()
         process.join()
@@ -55,7 +61,7 @@ class Killer:
         since, before = time.monotonic(), self.progress()
         while process.exitcode is None and self.progress() == before:
             time.sleep(POLL_S)
-        self.part_s = time.monotonic() - since
+        return time.monotonic() - since
 
 
 def _begin(begun, function, *arguments):

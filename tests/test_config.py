@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 from pydantic import Field
 
-from soundgate.config import Section, load_section, load_seed, read_section
+from soundgate.config import Section, check_origin, load_section, load_seed, read_section
 from soundgate.errors import ConfigError
 
 
@@ -67,3 +69,9 @@ def test_a_missing_file_says_how_to_write_it(tmp_path):
 def test_a_seed_is_a_whole_number(params, seed):
     with pytest.raises(ConfigError, match="seed: expected a whole number"):
         load_seed(params(f"seed: {seed}\n"))
+
+
+def test_an_origin_is_compared_as_a_path():
+    check_origin(Path("own/music"), "own/music/", "corpus.music.origin")
+    with pytest.raises(ConfigError, match="--origin: expected corpus.music.origin, own/music; found other"):
+        check_origin(Path("other"), "own/music", "corpus.music.origin")

@@ -63,6 +63,23 @@ def parse_section(section: str, values: dict, model: type[Model]) -> Model:
         raise _explain(section, model, error) from error
 
 
+def check_origin(given: str | Path, settings: str, of: str) -> None:
+    """Hold what a stage was given to read against the ``origin`` of its settings.
+
+    DVC takes the one from the stage's command, the stage the other from its section.
+
+    Args:
+        given: the stage's option.
+        settings: the section's ``origin``.
+        of: what the origin belongs to, for the message.
+
+    Raises:
+        ConfigError: they are not the same.
+    """
+    if Path(settings) != Path(given):
+        raise ConfigError("--origin", expected=f"{of}, {settings}", found=str(given))
+
+
 def load_seed(params_path: str | Path = PARAMS_FILE) -> int:
     """Return the experiment's ``seed``.
 

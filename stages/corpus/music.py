@@ -3,9 +3,8 @@
 import shutil
 from pathlib import Path
 
-from soundgate.config import load_section
+from soundgate.config import check_origin, load_section
 from soundgate.corpora.music import MusicSettings, build_music_corpus
-from soundgate.errors import ConfigError
 from soundgate.stage import input_option, output_option, stage_command
 
 
@@ -15,8 +14,7 @@ from soundgate.stage import input_option, output_option, stage_command
 def main(origin: Path, out: Path) -> None:
     """Build the music corpus: audio, an index of tracks, and what is known of their scores, styles and sources."""
     settings = load_section("corpus.music", MusicSettings)
-    if Path(settings.origin) != origin:
-        raise ConfigError("--origin", expected=f"corpus.music.origin, {settings.origin}", found=str(origin))
+    check_origin(origin, settings.origin, "corpus.music.origin")
     # The index names the audio by its final path, so it is made there.
     shutil.rmtree(out, ignore_errors=True)
     build_music_corpus(settings, out)

@@ -3,9 +3,8 @@
 import shutil
 from pathlib import Path
 
-from soundgate.config import load_section
+from soundgate.config import check_origin, load_section
 from soundgate.corpora.speech import SpeechSettings, build_speech_corpus
-from soundgate.errors import ConfigError
 from soundgate.scratch import downloads_folder
 from soundgate.stage import input_option, output_option, stage_command
 
@@ -16,8 +15,7 @@ from soundgate.stage import input_option, output_option, stage_command
 def main(origin: Path, out: Path) -> None:
     """Build the speech corpus: audio and an index of utterances, with every rejected file and why."""
     settings = load_section("corpus.speech", SpeechSettings)
-    if Path(settings.origin) != origin:
-        raise ConfigError("--origin", expected=f"corpus.speech.origin, {settings.origin}", found=str(origin))
+    check_origin(origin, settings.origin, "corpus.speech.origin")
     # The index names the audio by its final path, so it is made there; only downloads outlive a kill.
     shutil.rmtree(out, ignore_errors=True)
     build_speech_corpus(settings, out, downloads_folder("corpus-speech"))

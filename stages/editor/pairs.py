@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.errors import ConfigError
+from soundgate.config import check_origin, load_section, load_seed
 from soundgate.files import write_json
 from soundgate.scratch import open_scratch
 from soundgate.stage import input_option, output_option, stage_command
@@ -18,8 +17,7 @@ from soundgate.tracks.editor.pairs.building import PairsSettings, build_pairs, p
 def main(songs: Path, origin: Path, out: Path, metrics: Path) -> None:
     """Draw an edit for every song and make the raw recording that it is the edit of, or take pairs from a folder."""
     settings, seed = load_section("editor.pairs", PairsSettings), load_seed()
-    if Path(settings.origin) != origin:
-        raise ConfigError("--origin", expected=f"editor.pairs.origin, {settings.origin}", found=str(origin))
+    check_origin(origin, settings.origin, "editor.pairs.origin")
     scratch = open_scratch(
         "editor-pairs",
         out,

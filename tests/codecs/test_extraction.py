@@ -294,18 +294,26 @@ def test_out_of_memory_halves_the_batch(tmp_path, caplog, monkeypatch):
         extract(index, tmp_path / "none", small)
 
 
+def encoded(codec, wav, bfloat16=False):
+    """What the codec alone makes of a wave [T], in PyTorch's own memory, as a batch of one."""
+    batch = torch.tensor(wav)[None, None]
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        return codec.encode(batch)[0].float().numpy()
+
+
 def test_bfloat16_is_autocast():
     class Product(MeanCodec):
         def _encode(self, wav):
-            frames = wav.unflatten(-1, (-1, HOP))[:, 0]
-            return frames @ torch.full((HOP, 2), 1 / HOP)
+            return wav.unflatten(-1, (-1, HOP))[:, 0] @ weights
 
-    wav = np.full(10 * HOP, 0.1, np.float32)
-    # A long sum, in the processor's own order.
-    assert encode_batch(Product(), [wav], CPU)[0][0, 0] == pytest.approx(0.1, rel=1e-4)
-    half = encode_batch(Product(), [wav], CPU, "bfloat16")[0]
-    assert half.dtype == np.float32 and half[0, 0] == pytest.approx(0.1, rel=1e-2)
-    assert half[0, 0] == torch.tensor(half[0, 0]).bfloat16().float()
+    draw = keyed_generator(0, "test-bfloat16")
+    weights = torch.tensor(draw.standard_normal((HOP, 2)), dtype=torch.float32)
+    wav = draw.standard_normal(10 * HOP).astype(np.float32)
+    whole, half = (encode_batch(Product(), [wav], CPU, dtype)[0] for dtype in ("float32", "bfloat16"))
+    np.testing.assert_array_equal(whole, encoded(Product(), wav))
+    np.testing.assert_array_equal(half, encoded(Product(), wav, bfloat16=True))
+    assert half.dtype == np.float32 and not np.array_equal(half, whole)
+    assert 0 < np.linalg.norm(half - whole) < 1e-2 * np.linalg.norm(whole)
 
 
 def test_bfloat16_is_moved_without_being_widened():
@@ -322,6 +330,8 @@ def test_bfloat16_is_moved_without_being_widened():
     ramp = np.repeat(np.arange(8, dtype=np.float32) / 8, HOP)
     latents = encode_batch(Moving(), [ramp], CPU, "bfloat16")[0]
     assert seen == [torch.bfloat16] * 3
+    np.testing.assert_array_equal(latents, encoded(Moving(), ramp, bfloat16=True))
+    assert torch.float32 in seen[3:]
     np.testing.assert_allclose(latents[:, 0], np.arange(8) / 8, rtol=1e-2)
 
 

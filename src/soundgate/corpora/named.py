@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from soundgate.config import PARAMS_FILE, parse_section, read_section
+from soundgate.config import PARAMS_FILE, check_origin, parse_section, read_section
 from soundgate.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,6 +42,5 @@ def load_named(
         names = ", ".join(str(entry["name"]) for entry in entries)
         raise ConfigError(path, expected=f"one entry named {name}", found=f"{len(positions)}, of: {names}")
     settings = parse_section(f"{path}.{positions[0]}", entries[positions[0]], model)
-    if Path(settings.origin) != Path(origin):
-        raise ConfigError("--origin", expected=f"the origin of {path} {name}, {settings.origin}", found=str(origin))
+    check_origin(origin, settings.origin, f"the origin of {path} {name}")
     return settings

@@ -176,15 +176,16 @@ def render_alone(run, out):
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(small_run, whole, tmp_path):
     finished, seen = 0, []
     killer = Killer(lambda: len(list((tmp_path / f"out{finished}").glob("batch_*_meta.json"))), most=3)
-    while len(seen) < 20 or not finished:
+    # Until a kill has fallen after every number of batches that leaves some to do; how many that takes is chance.
+    while len(seen) < 20 or not finished or not set(range(5)) <= set(seen):
+        before = killer.progress()
         if killer.attempt(render_alone, small_run, tmp_path / f"out{finished}"):
             assert content(tmp_path / f"out{finished}") == content(whole)
             finished += 1
         else:
             seen.append(killer.progress())
+            assert seen[-1] >= before, "a batch was lost"
     print(f"{finished} finished; batches committed at each kill: {seen}")
-    # Two processes commit about at once, so that the numbers go up by two.
-    assert len(set(seen)) >= 3
 
 
 def finished_run(small_run, folder, run_settings, earlier=(), run_number=1):

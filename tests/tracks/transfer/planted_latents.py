@@ -7,6 +7,7 @@ from soundgate.tracks.transfer.codec.bank import build_bank
 from soundgate.tracks.transfer.codec.judge import LatentJudge, embed_latents
 from soundgate.tracks.transfer.codec.latents import LatentCache, write_latents
 from soundgate.tracks.transfer.codec.settings import BankSettings
+from tests.tracks.transfer.planted import planted_cache, write_labs
 
 N_GAINS = 22
 LOOP = {"epochs": 1, "batch_size": 4, "steps_per_epoch": 4}
@@ -29,8 +30,15 @@ CODEC = {
 }  # fmt: skip
 
 
-def write_planted_latents(root, n_frames=232) -> None:
-    """Write ``latents`` and an untrained ``bank`` beside the ``cache`` in a folder."""
+def write_planted_labs(root, n_scores):
+    """Write a planted cache with everything Lab 3 reads: `write_labs`, its ``latents`` and an untrained ``bank``."""
+    planted = planted_cache(n_scores)
+    write_labs(root, planted.index, [planted.mels])
+    _write_latents(root)
+    return root
+
+
+def _write_latents(root, n_frames=232) -> None:
     cache = ChunkCache.open(root / "cache")
     rows, parts = cache.rows(), []
     for row in rows:

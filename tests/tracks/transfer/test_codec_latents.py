@@ -14,8 +14,8 @@ from soundgate.tracks.transfer.codec.judge import JudgeTask, embed_latents
 from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.training.loop import fit
-from tests.tracks.transfer.planted import planted_cache, write_labs
-from tests.tracks.transfer.planted_latents import BANK, write_planted_latents
+from tests.tracks.transfer.planted import planted_cache
+from tests.tracks.transfer.planted_latents import BANK, write_planted_labs
 
 CODEC_SETTINGS = {"frame_rate": 75, "codebook_size": 16}
 DURATION_S = 0.5
@@ -102,11 +102,7 @@ def test_a_cache_that_does_not_fit_is_named(sounding, codec, tmp_path):
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("labs")
-    cache = planted_cache(10)
-    write_labs(root, cache.index, [cache.mels])
-    write_planted_latents(root)
-    return root
+    return write_planted_labs(tmp_path_factory.mktemp("labs"), 10)
 
 
 def test_a_trained_judge_tells_planted_genres_and_shuffled_ones_fail(labs):

@@ -23,16 +23,12 @@ from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.samples.transfers import CodecPath
 from soundgate.tracks.transfer.style.targets import StyleTargets
-from tests.tracks.transfer.planted import planted_cache, write_labs
-from tests.tracks.transfer.planted_latents import CODEC, write_planted_latents
+from tests.tracks.transfer.planted_latents import CODEC, write_planted_labs
 
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory):
-    root = tmp_path_factory.mktemp("labs")
-    cache = planted_cache(5)
-    write_labs(root, cache.index, [cache.mels])
-    write_planted_latents(root)
+    root = write_planted_labs(tmp_path_factory.mktemp("labs"), 5)
     latents = LatentCache.open(root / "latents")
     return Frozen(
         ChunkCache.open(root / "cache"), latents, load_content(root / "content"), StyleTargets.open(root / "style"),

@@ -11,8 +11,7 @@ from ruamel.yaml import YAML
 
 from tests.killing import Killer, forkserver
 from tests.pipeline_file import ROOT
-from tests.tracks.transfer.planted import planted_cache, write_labs
-from tests.tracks.transfer.planted_latents import BANK, CODEC, write_planted_latents
+from tests.tracks.transfer.planted_latents import BANK, CODEC, write_planted_labs
 from tests.tracks.transfer.test_content import SETTINGS as CONTENT
 from tests.tracks.transfer.test_judges import SETTINGS as JUDGE
 from tests.tracks.transfer.test_mel_training import SETTINGS as MEL
@@ -68,11 +67,7 @@ CACHE = {
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("labs")
-    cache = planted_cache(5)
-    write_labs(root, cache.index, [cache.mels])
-    write_planted_latents(root)
-    return root
+    return write_planted_labs(tmp_path_factory.mktemp("labs"), 5)
 
 
 def repository(folder, labs, name):

@@ -18,7 +18,7 @@ from soundgate.tracks.transfer.adversarial_task import Verdict, mixing, other_ge
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
-from soundgate.tracks.transfer.mel.task import Frozen, new_networks
+from soundgate.tracks.transfer.mel.task import Frozen, MelTask, new_networks
 from soundgate.tracks.transfer.mel.train import train_mel
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
@@ -348,3 +348,10 @@ def test_the_stage_command_publishes_the_run(folders, tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "mel").rglob("*") if path.is_file()} == {
         "run_state.json", "history.csv", "model.safetensors", "config.json", "stage1_latest.pt", "stage2_latest.pt",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("lacking", ["step", "evaluation_targets"])
+def test_a_stage_that_lacks_a_part_cannot_be_made(frozen, lacking):
+    incomplete = type("Incomplete", (IdentityTask,), {lacking: getattr(MelTask, lacking)})
+    with pytest.raises(TypeError, match=f"abstract method '?{lacking}"):
+        task(incomplete, frozen)

@@ -140,11 +140,22 @@ def _read_model(folder: Path) -> tuple[ClapModel, tuple[str, ...]]:
         raise WeightsError(
             path, expected="the weights of a ClapModel", found=found, remedy="Fetch them again."
         ) from error
+    _own_memory(model)
     lacking = tuple(sorted(report["missing_keys"]))
     missing = [name for name in lacking if name.startswith("audio_")]
     if missing:
         raise WeightsError(path, expected="the weights of a ClapModel", found=named_missing(missing))
     return model, lacking
+
+
+def _own_memory(model: ClapModel) -> None:
+    """Copy the weights to where PyTorch allocates.
+
+    Left where they lie in a mapped file, they are aligned as its header happens to be long, and other instructions
+    serve other alignments: the last digits would depend on the format of the file.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def named_missing(names: Sequence[str]) -> str:

@@ -4,53 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from soundgate.config import Section
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.adversarial import hinge_discriminator, r1_penalty, set_trainable
-
-
-class AdversarySettings(Section):
-    """How a stage plays generator against critic.
-
-    Args:
-        start: share of the stage's steps before the critic comes in.
-        every: steps from one of the critic's to the next.
-        rate: factor of the learning rate for the critic.
-        skip_below: the critic does not learn while its loss is below this; 0: it always does.
-        r1_gamma: weight of the gradient penalty at real items.
-        r1_every: critic's steps from one penalty, multiplied by this, to the next.
-    """
-
-    start: float = Field(ge=0, le=1)
-    every: int = Field(ge=1)
-    rate: float = Field(gt=0)
-    skip_below: float = Field(ge=0)
-    r1_gamma: float = Field(ge=0)
-    r1_every: int = Field(ge=1)
-
-
-class Schedule(Protocol):
-    """How both learn.
-
-    Attributes:
-        learning_rate: at a stage's first step.
-        final_rate: share of it that is left at a stage's last step (half cosine).
-        clip: largest norm of a gradient.
-        average: share of its past that the running average of the generator's weights keeps at each step.
-    """
-
-    learning_rate: float
-    final_rate: float
-    clip: float
-    average: float
+from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
 
 
 class Verdict(NamedTuple):
@@ -85,13 +49,13 @@ class Networks(NamedTuple):
         return cls(*(network.to(device) for network in (generator, average, critic)))
 
 
-class AdversarialTask:
+class AdversarialTask(ABC):
     """Base of a stage of adversarial training: `soundgate.training.loop.Task` less the losses.
 
     Args:
         networks: see `Networks`.
         optimisers: ``generator`` and ``critic``.
-        schedule: see `Schedule`.
+        schedule: see `ScheduleSettings`.
         weights: of the losses by name; ``adversarial`` and ``feature_matching`` ask the critic.
         adversary: see `AdversarySettings`.
         seed: of the draws.
@@ -104,7 +68,7 @@ class AdversarialTask:
         self,
         networks: Networks,
         optimisers: dict[str, torch.optim.Optimizer],
-        schedule: Schedule,
+        schedule: ScheduleSettings,
         weights: Mapping[str, float],
         adversary: AdversarySettings,
         seed: int,
@@ -114,6 +78,14 @@ class AdversarialTask:
         self.weights, self.adversary = weights, adversary
         self.seed, self.n_steps = seed, n_steps
         self.modules: dict[str, nn.Module] = networks._asdict()
+
+    @abstractmethod
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Take one step; see `soundgate.training.loop.Task`."""
+
+    @abstractmethod
+    def evaluate(self) -> dict[str, float]:
+        """Return the curves' figures; see `soundgate.training.loop.Task`."""
 
     def draws(self, step: int) -> np.random.Generator:
         """Return the generator of a step's draws."""

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from soundgate.config import Section
-from soundgate.tracks.transfer.adversarial_task import AdversarySettings
-from soundgate.tracks.transfer.style.vectors import Mode
+from soundgate.tracks.transfer.adversarial_settings import ScheduleSettings, Share, StyledStageSettings, Weight
 from soundgate.training.loop import LoopSettings
-
-Share = Field(ge=0, le=1)
-Weight = Field(ge=0)
 
 
 class BankSettings(Section):
@@ -101,49 +95,29 @@ class CodecWeights(Section):
     mode_seeking: float = Weight
 
 
-class CodecStageSettings(Section):
+class CodecStageSettings(StyledStageSettings):
     """One stage: 1 asks for the item's own style, 2 and 3 for those of the other genres.
 
     Args:
-        loop: how long.
         weights: of the losses.
-        adversary: see `AdversarySettings`.
-        mode: what a condition is made of.
-        alpha: the centroid's share in a mix, at the first step and at the last.
         style_dropout_p: probability that the genre's centroid stands for the exemplar, so that the noise alone
             tells its items apart.
         mode_seeking_margin: distance of outputs over distance of noises from which it costs nothing.
     """
 
-    loop: LoopSettings
     weights: CodecWeights
-    adversary: AdversarySettings
-    mode: Mode
-    alpha: tuple[float, float]
     style_dropout_p: float = Share
     mode_seeking_margin: float = Field(ge=0)
 
-    @model_validator(mode="after")
-    def _alpha_is_a_share(self) -> Self:
-        if not all(0 <= alpha <= 1 for alpha in self.alpha):
-            raise ValueError(f"alpha must be two shares, not {self.alpha}")
-        return self
 
-
-class CodecTransferSettings(Section):
-    """Section ``transfer.codec``.
+class CodecTransferSettings(ScheduleSettings):
+    """Section ``transfer.codec``: trained by AdamW.
 
     Args:
         translator: its size.
         critic: its size.
-        learning_rate: of AdamW at a stage's first step.
-        final_rate: share of the learning rate that is left at a stage's last step (half cosine).
-        betas: of AdamW.
         weight_decay: of AdamW.
-        clip: largest norm of a gradient.
-        average: share of its past that the running average of the translator's weights keeps at each step.
         duration_s: of the crops that are trained on; at least the 2.96 s that the analysis hears.
-        n_evaluated: test items that the curves are drawn from.
         stage1: identity.
         stage2: transfer.
         stage3: diversity.
@@ -151,14 +125,8 @@ class CodecTransferSettings(Section):
 
     translator: TranslatorSettings
     critic: WaveCriticSettings
-    learning_rate: float = Field(gt=0)
-    final_rate: float = Field(gt=0, le=1)
-    betas: tuple[float, float]
     weight_decay: float = Field(ge=0)
-    clip: float = Field(gt=0)
-    average: float = Field(ge=0, lt=1)
     duration_s: float = Field(ge=2.98)
-    n_evaluated: int = Field(ge=0)
     stage1: CodecStageSettings
     stage2: CodecStageSettings
     stage3: CodecStageSettings

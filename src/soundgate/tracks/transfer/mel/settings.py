@@ -7,12 +7,13 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from soundgate.config import Section
-from soundgate.tracks.transfer.adversarial_task import AdversarySettings
-from soundgate.tracks.transfer.style.vectors import Mode
-from soundgate.training.loop import LoopSettings
-
-Share = Field(ge=0, le=1)
-Weight = Field(ge=0)
+from soundgate.tracks.transfer.adversarial_settings import (
+    ScheduleSettings,
+    Share,
+    StageSettings,
+    StyledStageSettings,
+    Weight,
+)
 
 
 class GeneratorSettings(Section):
@@ -109,78 +110,47 @@ class Stage2Weights(Section):
     back_translation: float = Weight
 
 
-class Stage1Settings(Section):
+class Stage1Settings(StageSettings):
     """Stage 1: the sample itself, at its own style.
 
     Args:
-        loop: how long.
         weights: of the losses.
-        adversary: see `AdversarySettings`.
         rerecorded_share: of the items, whose content is taken from another recording of the same music.
         analysis_share: of the items, that content and style losses look at.
         continuity_share: of the items, that the continuity loss looks at.
     """
 
-    loop: LoopSettings
     weights: Stage1Weights
-    adversary: AdversarySettings
     rerecorded_share: float = Share
     analysis_share: float = Field(gt=0, le=1)
     continuity_share: float = Field(gt=0, le=1)
 
 
-class Stage2Settings(Section):
+class Stage2Settings(StyledStageSettings):
     """Stage 2: the sample's music in the styles of the other genres.
 
     Args:
-        loop: how long.
         weights: of the losses.
-        adversary: see `AdversarySettings`.
-        mode: what a genre's condition is made of.
-        alpha: the centroid's share in a mix, at the first step and at the last.
         reconstruction_share: of the items, that ``l1`` and ``back_translation`` are measured on.
         continuity_share: of the items, that the continuity loss looks at.
     """
 
-    loop: LoopSettings
     weights: Stage2Weights
-    adversary: AdversarySettings
-    mode: Mode
-    alpha: tuple[float, float]
     reconstruction_share: float = Field(gt=0, le=1)
     continuity_share: float = Field(gt=0, le=1)
 
-    @model_validator(mode="after")
-    def _alpha_is_a_share(self) -> Self:
-        if not all(0 <= alpha <= 1 for alpha in self.alpha):
-            raise ValueError(f"alpha must be two shares, not {self.alpha}")
-        return self
 
-
-class MelTransferSettings(Section):
-    """Section ``transfer.mel``.
+class MelTransferSettings(ScheduleSettings):
+    """Section ``transfer.mel``: trained by Adam.
 
     Args:
         generator: its size.
         critic: its size.
-        learning_rate: of Adam at a stage's first step.
-        final_rate: share of the learning rate that is left at a stage's last step (half cosine).
-        betas: of Adam.
-        clip: largest norm of a gradient.
-        average: share of its past that the running average of the generator's weights keeps at each step; the
-            average is the model. 0: the last weights are.
-        n_evaluated: test items that the curves are drawn from.
         stage1: see `Stage1Settings`.
         stage2: see `Stage2Settings`.
     """
 
     generator: GeneratorSettings
     critic: CriticSettings
-    learning_rate: float = Field(gt=0)
-    final_rate: float = Field(gt=0, le=1)
-    betas: tuple[float, float]
-    clip: float = Field(gt=0)
-    average: float = Field(ge=0, lt=1)
-    n_evaluated: int = Field(ge=0)
     stage1: Stage1Settings
     stage2: Stage2Settings

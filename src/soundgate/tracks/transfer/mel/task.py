@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -48,9 +49,7 @@ def new_networks(settings: MelTransferSettings, frozen: Frozen, seed: int) -> Ne
 
 
 class MelTask(AdversarialTask):
-    """Base of both stages.
-
-    A stage gives ``name``, ``step`` and ``evaluation_targets``.
+    """Base of both stages, each of which has its ``name``.
 
     Args:
         frozen: see `Frozen`.
@@ -81,9 +80,9 @@ class MelTask(AdversarialTask):
         self.genre = frozen.cache.index["genre_code"].to_numpy()
         self.evaluated = spread_rows(frozen.cache.rows("test"), settings.n_evaluated)
 
+    @abstractmethod
     def evaluation_targets(self, rows: np.ndarray) -> np.ndarray:
         """Return float32 [n, D]: what the curves ask of each of these rows."""
-        raise NotImplementedError
 
     def crops(self, rows: np.ndarray, generator: np.random.Generator) -> Tensor:
         """Return each row's spectrogram from a random moment on, on the device."""

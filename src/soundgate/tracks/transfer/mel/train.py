@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
-from soundgate.errors import CorpusError
 from soundgate.tracks.transfer.mel.model import save_mel_model
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
-from soundgate.tracks.transfer.mel.task import Frozen, new_networks
+from soundgate.tracks.transfer.mel.task import STAGE, Frozen, new_networks
 from soundgate.tracks.transfer.run_folder import RunFolder
-from soundgate.training.loop import fit
+from soundgate.tracks.transfer.run_training import Stage, count_items, train_run
 
 
 def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: RunFolder) -> pd.DataFrame:
@@ -28,23 +29,11 @@ def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: Run
     Raises:
         CorpusError: fewer than two genres, or nothing to train on.
     """
-    n_items = len(frozen.cache.rows("train"))
-    if len(frozen.targets.genres) < 2 or not n_items:
-        found = f"{n_items} chunks, genres {', '.join(frozen.targets.genres) or 'none'}"
-        raise CorpusError("transfer-mel", expected="chunks to train on, of at least two genres", found=found)
+    n_items = count_items(STAGE, frozen.cache, frozen.targets.genres)
     networks = new_networks(settings, frozen, seed)
-    stages = {1: (IdentityTask, settings.stage1.loop), 2: (TransferTask, settings.stage2.loop)}
-    history = {}
-    for stage, (task, loop) in stages.items():
-        built = task(frozen, networks, settings, seed, loop.n_steps(n_items))
-        history[stage] = fit(built, loop, n_items, seed=seed, name=built.name, checkpoint=run.checkpoint(stage))
-    save_mel_model(run.folder, networks.average)
-    table = run.write_history(history)
-    run.write_state({
-        "status": "complete",
-        "seed": seed,
-        "stages": sorted(stages),
-        "epochs": {str(stage): loop.epochs for stage, (_, loop) in stages.items()},
-        "steps": {str(stage): loop.n_steps(n_items) for stage, (_, loop) in stages.items()},
-    })  # fmt: skip
-    return table
+    given = (frozen, networks, settings, seed)
+    stages = {
+        1: Stage(partial(IdentityTask, *given), settings.stage1.loop),
+        2: Stage(partial(TransferTask, *given), settings.stage2.loop),
+    }
+    return train_run(run, stages, n_items, seed, partial(save_mel_model, run.folder, networks.average))
