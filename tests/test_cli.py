@@ -28,8 +28,18 @@ def pipeline(tmp_path, monkeypatch):
 
 def test_the_help_lists_every_command():
     output = CliRunner().invoke(cli.main, ["--help"]).output
-    for command in ("repro", "compose", "gates", "deps"):
+    for command in ("repro", "compose", "gates", "deps", "rooms", "triage", "runs"):
         assert f"\n  {command} " in output
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_is_found_under_its_name(command):
+    shown = CliRunner().invoke(cli.main, [command, "--help"])
+    assert shown.exit_code == 0 and shown.output.startswith(f"Usage: main {command} ")
+
+
+def test_a_command_that_there_is_not_is_refused():
+    assert CliRunner().invoke(cli.main, ["reproduce"]).exit_code == 2
 
 
 def test_repro_runs_the_parameters_as_they_stand_then_shows_their_gates(pipeline):

@@ -5,20 +5,41 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from soundgate import compose as composing
-from soundgate import gates as gating
-from soundgate import pipeline
 from soundgate.console import logger, set_up_logging
 from soundgate.stage import errors_in_one_line
-from soundgate.tracks.rooms import commands as rooms
-from soundgate.tracks.transfer import commands as transfer
+
+# Where each command is. Its module is imported when it is asked for: pandas and Hydra take a second to load.
+COMMANDS = {
+    "compose": "soundgate.compose:main",
+    "deps": "soundgate.pipeline:deps_command",
+    "gates": "soundgate.gates:main",
+    "rooms": "soundgate.tracks.rooms.commands:main",
+    "runs": "soundgate.tracks.transfer.commands:runs",
+    "triage": "soundgate.tracks.transfer.commands:triage",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The group of all commands, those of ``COMMANDS`` imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
+        return sorted([*super().list_commands(ctx), *COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        return getattr(import_module(module), name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="soundgate")
 def main() -> None:
     """Reproducible audio machine-learning experiments behind exit gates. Run it in the repository's root."""
@@ -32,6 +53,10 @@ def repro(overrides: tuple[str, ...]) -> None:
     Without arguments this runs params.yaml as it stands. With arguments it composes params.yaml first, for
     example: soundgate repro profile=tiny
     """
+    # Imported here for the same reason as `COMMANDS`.
+    from soundgate import compose as composing
+    from soundgate import gates as gating
+
     set_up_logging()
     with errors_in_one_line():
         if overrides and composing.compose_file(overrides):
@@ -51,13 +76,6 @@ def _environment() -> dict[str, str]:
     here = str(Path(sys.executable).parent)
     return os.environ | {"PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
 
-
-main.add_command(composing.main, "compose")
-main.add_command(gating.main, "gates")
-main.add_command(pipeline.deps_command, "deps")
-main.add_command(rooms.main, "rooms")
-main.add_command(transfer.triage, "triage")
-main.add_command(transfer.runs, "runs")
 
 if __name__ == "__main__":
     main()

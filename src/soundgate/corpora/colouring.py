@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.signal import lfilter, sosfilt, sosfreqz
 
 from soundgate.audio.filters import equaliser_sections, pass_sections
 
@@ -72,6 +71,9 @@ Colour = Annotated[Band | Equaliser | Comb, Field(discriminator="kind")]
 
 def apply_colour(colour: Colour, wav: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return a signal float64 [T] filtered causally, from rest."""
+    # Imported here and below: scipy.signal takes over a second to load, and a pool from a folder has no colours.
+    from scipy.signal import lfilter, sosfilt
+
     if isinstance(colour, Comb):
         return lfilter(_taps(colour, sample_rate), [1.0], wav)
     return sosfilt(_sections(colour, sample_rate), wav)
@@ -82,6 +84,8 @@ def power_response(colour: Colour, frequency_hz: np.ndarray, sample_rate: int) -
     if isinstance(colour, Comb):
         delay_s = (len(_taps(colour, sample_rate)) - 1) / sample_rate
         return np.square(np.abs(1 + colour.gain * np.exp(-2j * np.pi * frequency_hz * delay_s)))
+    from scipy.signal import sosfreqz
+
     return np.square(np.abs(sosfreqz(_sections(colour, sample_rate), frequency_hz, fs=sample_rate)[1]))
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pyroomacoustics
 import scipy.fft
 
 from soundgate.corpora.colouring import Colour, apply_colour, power_response
@@ -126,6 +125,9 @@ def _image_pulses(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Return a pulse for each image and band, float64 [B, T]; complete up to ``until_s``."""
+    # Imported here: it takes over a second to load, and a pool from a folder needs none of it.
+    import pyroomacoustics
+
     order = math.ceil(until_s * SPEED_OF_SOUND * math.sqrt(sum(side**-2 for side in room.size_m)))
     absorption = {"coeffs": wall_absorption(room.size_m, room.decay_s).tolist(), "center_freqs": list(BANDS_HZ)}
     material = pyroomacoustics.Material(energy_absorption=absorption)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.signal import sosfilt
 
 from soundgate.audio.filters import equaliser_sections
 from soundgate.tracks.editor.edit_list import EditList, Segment
@@ -161,6 +160,9 @@ def _played(wav: np.ndarray, edit: EditList, segment: Segment, begin: int, end: 
     lead = 0 if segment.tone is None else round(_SETTLING_S * edit.sample_rate)
     samples = _source(wav, segment.start + begin - lead, segment.start + end)
     if segment.tone is not None:
+        # Imported here: it takes over a second to load, and few edits have a tone.
+        from scipy.signal import sosfilt
+
         tone = segment.tone
         sections = equaliser_sections(tone.low_db, tone.mid_db, tone.high_db, edit.sample_rate)
         samples = sosfilt(sections, samples, axis=-1)[:, lead:]

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import Field
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 from torch.nn import functional
 
@@ -135,6 +134,9 @@ def fit_targets(settings: StyleSettings, cache: ChunkCache, style: np.ndarray) -
     blocks = np.concatenate([style, settings.descriptor_weight * unit((descriptors - mean) / std)], axis=1)
     offset, projection = np.zeros(blocks.shape[1], np.float32), np.eye(blocks.shape[1], dtype=np.float32)
     if settings.lda:
+        # Imported here: it takes over a second to load, and who uses the targets does not fit them.
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
         fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto").fit(blocks[train], codes[train])
         # The grand mean is the classes' mean weighted by their frequency, which a small genre should not move.
         offset = fitted.means_.mean(0).astype(np.float32)
