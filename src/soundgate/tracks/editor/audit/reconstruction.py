@@ -1,19 +1,17 @@
-"""Phase 1 on recordings it never saw: with the true labels, with labels of other beats, and without any model."""
+"""Phase 1 on recordings it never saw: with the true labels, with other labels at every beat, and without any model."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from soundgate.evaluation.groups import group_mean
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.editor.cache import CachedPair, PairCache
 from soundgate.tracks.editor.features import FeatureSettings
-from soundgate.tracks.editor.reconstruct.losses import keep_preserved, multi_resolution_loss
+from soundgate.tracks.editor.reconstruct.measures import kept_share, other_labels, stft_distance
 from soundgate.tracks.editor.reconstruct.model import reconstruct_recording
-from soundgate.tracks.editor.windows import batch_of
 
 STAGE = "editor-audit"
 KINDS = ("labels", "swapped", "raw")
@@ -31,15 +29,15 @@ def reconstruction_table(cache: PairCache, rows: np.ndarray, model: nn.Module, s
 
     Returns:
         One row for each pair and kind: ``pair_id``, ``group``, ``kind``: ``labels`` (the true ones), ``swapped``
-        (the true ones of other beats of the recording) or ``raw`` (no model), and ``MEASURES``.
+        (another one at every beat) or ``raw`` (no model), and ``MEASURES``.
     """
     found = []
     for row in rows:
         known, pair = cache.table.iloc[int(row)], cache.pair(int(row))
-        order = keyed_generator(seed, STAGE, f"swap {known['pair_id']}").permutation(len(pair.labels))
+        swapped = other_labels(pair.labels, keyed_generator(seed, STAGE, f"swap {known['pair_id']}"))
         made = {
             "labels": reconstruct_recording(model, pair.raw, pair.edges, pair.labels),
-            "swapped": reconstruct_recording(model, pair.raw, pair.edges, pair.labels[order]),
+            "swapped": reconstruct_recording(model, pair.raw, pair.edges, swapped),
             "raw": pair.raw,
         }
         named = {"pair_id": known["pair_id"], "group": known["group"]}
@@ -71,11 +69,10 @@ def summarise(table: pd.DataFrame, seed: int, n_bootstrap: int) -> dict:
 
 
 def _measured(pair: CachedPair, made: np.ndarray, features: FeatureSettings) -> dict[str, float]:
-    batch, own = batch_of([(pair, (0, len(pair.labels)))]), torch.from_numpy(made)[None]
     l1 = float(np.abs(made - pair.target).mean())
     return {
         "l1": l1,
         "l1_db": l1 * features.range_db,
-        "stft": float(multi_resolution_loss(own, batch.target, batch.frame_mask)),
-        "keep": float(keep_preserved(own, batch, features.range_db)),
+        "stft": stft_distance(made, pair),
+        "keep": kept_share(made, pair, features.range_db),
     }

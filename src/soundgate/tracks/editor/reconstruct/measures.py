@@ -32,9 +32,9 @@ def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed
         stage: likewise.
 
     Returns:
-        ``l1`` and ``l1_db``, mean distance to the target, and ``stft`` (`multi_resolution_loss`); ``keep``, share of
-        KEEP frames' values within 1 dB of the raw recording; the controls ``l1_raw`` (of the raw recording itself,
-        as if all were kept) and ``l1_swapped`` (with other labels at every beat; a model that ignores labels has
+        ``l1`` and ``l1_db``, mean distance to the target, and ``stft`` (`multi_resolution_loss`); ``keep``, the mean
+        share of KEEP frames' values within 1 dB of the raw recording; the controls ``l1_raw`` (of the raw recording
+        itself, as if all were kept) and ``l1_swapped`` (with other labels at every beat; a model that ignores labels has
         ``l1`` here); ``l1_db_<label>`` of each label that occurs.
     """
     pairs = [cache.pair(row) for row in rows]
@@ -50,12 +50,12 @@ def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed
     raw, target = (np.concatenate([getattr(pair, name) for pair in pairs]) for name in ("raw", "target"))
     apart = np.abs(np.concatenate(made) - target).mean(axis=1)
     range_db = cache.settings.range_db
-    kept = np.abs(np.concatenate(made) - raw)[labels == Label.KEEP] * range_db < KEPT_DB
+    kept = [kept_share(own, pair, range_db) for own, pair in zip(made, pairs, strict=True)]
     measured = {
         "l1": apart.mean(),
         "l1_db": apart.mean() * range_db,
-        "stft": np.mean([_stft(own, pair) for own, pair in zip(made, pairs, strict=True)]),
-        "keep": kept.mean() if len(kept) else np.nan,
+        "stft": np.mean([stft_distance(own, pair) for own, pair in zip(made, pairs, strict=True)]),
+        "keep": np.nanmean(kept) if not np.all(np.isnan(kept)) else np.nan,
         "l1_raw": np.abs(raw - target).mean(),
         "l1_swapped": np.abs(np.concatenate(swapped) - target).mean(),
     }
@@ -64,6 +64,19 @@ def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed
     return {name: float(value) for name, value in measured.items()}
 
 
-def _stft(made: np.ndarray, pair: CachedPair) -> float:
+def stft_distance(made: np.ndarray, pair: CachedPair) -> float:
+    """Return `multi_resolution_loss` of a whole recording, [F, M]."""
     mask = torch.ones(1, len(made), dtype=torch.bool)
     return float(multi_resolution_loss(torch.from_numpy(made)[None], torch.from_numpy(pair.target)[None], mask))
+
+
+def kept_share(made: np.ndarray, pair: CachedPair, range_db: float) -> float:
+    """Return the share of KEEP frames' values within ``KEPT_DB`` of the raw recording; nan where nothing is kept.
+
+    Args:
+        made: float [F, M] in the models' scale.
+        pair: raw recording and labels.
+        range_db: of the scale.
+    """
+    kept = pair.labels[beat_numbers(pair.edges)] == Label.KEEP
+    return float(np.mean(np.abs(made - pair.raw)[kept] * range_db < KEPT_DB)) if kept.any() else float("nan")

@@ -36,7 +36,14 @@ def report_markdown(audit: Audit, gates: dict[str, dict], labels: dict, index: p
         parts += ["", "Failed:", "", *(f"- `{name}`: {gate_cell(gates[name])}" for name in failed)]
     parts += ["", "## Gates", "", markdown_table(gate_rows(gates)), "", "## Transfers and what bounds them", ""]
     parts += ["Held-out judges gave no losses and heard other tracks; `lab` is Lab 1, which did.", ""]
-    parts += [markdown_table(_kind_rows(audit.kinds)), "", "## By pair of genres", "", markdown_table(rounded(audit.pairs)), ""]
+    parts += [
+        markdown_table(_kind_rows(audit.kinds)),
+        "",
+        "## By pair of genres",
+        "",
+        markdown_table(rounded(audit.pairs)),
+        "",
+    ]
     parts += ["`closer_db`: how much nearer to the true rendering than the source is, with its interval.", ""]
     parts += ["## Leakage", "", *_leakage(audit.leakage), "", "## What this allows to conclude", ""]
     parts += [*(f"- {line}" for line in conclusions(audit, labels, index)), ""]
