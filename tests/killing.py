@@ -9,8 +9,8 @@ import time
 # time is work.
 PRELOADED = [
     "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "stages.transfer.content",
-    "stages.transfer.judge", "stages.transfer.mel", "tests.codecs.test_extraction",
-    "tests.tracks.rooms.test_rendering", "tests.tracks.transfer.test_killed_training",
+    "stages.transfer.judge", "stages.transfer.mel", "stages.editor.vocoder", "tests.codecs.test_extraction",
+    "tests.tracks.rooms.test_rendering", "tests.killed_training",
 ]  # fmt: skip
 POLL_S = 0.005
 
