@@ -82,7 +82,7 @@ def joins_of(edit: EditList) -> list[Join]:
     ]
 
 
-def render(wav: np.ndarray, edit: EditList) -> np.ndarray:
+def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np.ndarray:
     """Play an edit list.
 
     Where a piece follows on from the one before it, and in every span that is kept or looped, the output has the
@@ -91,6 +91,7 @@ def render(wav: np.ndarray, edit: EditList) -> np.ndarray:
     Args:
         wav: the raw recording [C, T], of any floating type, or integers at full scale of their type.
         edit: of that recording.
+        out: where to play to, of the shape and type of what is returned; None makes it.
 
     Returns:
         [C, `edit.output_samples`] of the type of ``wav``; integers are rounded and limited.
@@ -100,7 +101,7 @@ def render(wav: np.ndarray, edit: EditList) -> np.ndarray:
     """
     if wav.ndim != 2 or wav.shape[1] != edit.n_samples:
         raise ValueError(f"wav: expected [C, {edit.n_samples}], found {list(wav.shape)}")
-    out = np.empty((len(wav), edit.output_samples), wav.dtype)
+    out = np.empty((len(wav), edit.output_samples), wav.dtype) if out is None else out
     for piece in pieces_of(edit):
         segment = piece.segment
         if piece.plain:
