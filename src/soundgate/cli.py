@@ -14,6 +14,7 @@ from soundgate import gates as gating
 from soundgate import pipeline
 from soundgate.console import logger, set_up_logging
 from soundgate.stage import errors_in_one_line
+from soundgate.tracks.editor import commands as editor
 from soundgate.tracks.rooms import commands as rooms
 from soundgate.tracks.transfer import commands as transfer
 
@@ -58,6 +59,7 @@ main.add_command(pipeline.deps_command, "deps")
 main.add_command(rooms.main, "rooms")
 main.add_command(transfer.triage, "triage")
 main.add_command(transfer.runs, "runs")
+main.add_command(editor.edit, "edit")
 
 if __name__ == "__main__":
     main()

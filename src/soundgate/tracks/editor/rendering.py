@@ -13,6 +13,8 @@ from soundgate.tracks.editor.edit_list import EditList, Segment
 
 # How long an equaliser runs before what it is wanted for, so that it does not start from rest there.
 _SETTLING_S = 0.1
+# What is computed is computed in parts of this length, however long a span is.
+_BLOCK_SAMPLES = 2**20
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,12 @@ def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np
         if piece.plain:
             out[:, piece.position : piece.stop] = wav[:, segment.start : segment.stop]
         else:
-            out[:, piece.position : piece.stop] = _as_type(_played(wav, edit, segment, 0, segment.length), wav.dtype)
+            for begin in range(0, segment.length, _BLOCK_SAMPLES):
+                end = min(begin + _BLOCK_SAMPLES, segment.length)
+                played = as_type(_played(wav, edit, segment, begin, end), wav.dtype)
+                out[:, piece.position + begin : piece.position + end] = played
     for join in joins_of(edit):
-        out[:, join.position - join.half : join.position + join.half] = _as_type(_crossfade(wav, edit, join), wav.dtype)
+        out[:, join.position - join.half : join.position + join.half] = as_type(_crossfade(wav, edit, join), wav.dtype)
     return out
 
 
@@ -180,7 +185,8 @@ def _source(wav: np.ndarray, begin: int, end: int) -> np.ndarray:
     return samples
 
 
-def _as_type(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def as_type(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return samples in another type; integers are rounded and limited, floats not scaled."""
     if np.issubdtype(dtype, np.floating):
         return samples.astype(dtype)
     limits = np.iinfo(dtype)
