@@ -85,7 +85,9 @@ def _decoded(declared: Declared, content: bytes, spool: IO[bytes]) -> ExactAudio
 def _checked_blocks(file: soundfile.SoundFile, declared: Declared, dtype: str) -> Iterator[np.ndarray]:
     """Yield samples [t, C] until the decoder ends; refuse too many of them, and values that are no audio."""
     limit, total = io.MAX_VALUES // file.channels, 0
-    while max(total, declared.frames or 0) <= limit and len(block := file.read(BLOCK_FRAMES, dtype=dtype, always_2d=True)):
+    while max(total, declared.frames or 0) <= limit and len(
+        block := file.read(BLOCK_FRAMES, dtype=dtype, always_2d=True)
+    ):
         peak = max(float(block.max()), -float(block.min())) if block.dtype.kind == "f" else 0.0
         if not np.isfinite(peak):
             raise ContainerError(f"non-finite: {np.sum(~np.isfinite(block))} of {block.size} samples of a block")

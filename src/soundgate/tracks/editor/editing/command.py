@@ -10,7 +10,6 @@ from soundgate.console import logger
 from soundgate.errors import AudioError
 from soundgate.gates import default_profile
 from soundgate.tracks.editor.beats import TRACKING_RATE
-from soundgate.tracks.editor.caching import CacheSettings
 from soundgate.tracks.editor.editing.inputs import Recording, mono_mix, open_recording
 from soundgate.tracks.editor.editing.models import Models
 from soundgate.tracks.editor.editing.output import (
@@ -25,6 +24,7 @@ from soundgate.tracks.editor.editing.output import (
 from soundgate.tracks.editor.editing.picture import edit_picture
 from soundgate.tracks.editor.editing.pipeline import Decision, Mode, decide, play
 from soundgate.tracks.editor.editing.settings import RenderSettings
+from soundgate.tracks.editor.features import FeatureSettings
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def run_edit(options: EditOptions) -> None:
     """
     settings = load_section("editor.render", RenderSettings)
     folder = options.models or Path("data", default_profile(), "editor")
-    features = load_section("editor.cache", CacheSettings).features
+    features = load_section("editor.cache.features", FeatureSettings)
     models = Models(folder, features, settings.griffin_lim_iterations)
     scratch = _folder_of(options.out)
     recording = open_recording(options.source, scratch)

@@ -19,7 +19,7 @@ from soundgate.tracks.editor.vocabulary import BEAT_LABELS
 COLOURS = ("#d55e00", "#b8b8b8", "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#cc79a7")
 _COLUMNS = 1_600
 _MOST_BEAT_LINES = 400
-_TICKS_HZ = (100, 300, 1000, 3000, 8000)
+_TICKS_HZ = (200, 1000, 3000, 8000)
 
 
 def edit_picture(
