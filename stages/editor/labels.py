@@ -12,6 +12,7 @@ from soundgate.scratch import open_scratch
 from soundgate.stage import input_option, output_option, stage_command
 from soundgate.tracks.editor.pairs.table import read_pairs
 from soundgate.tracks.editor.recovery.labelling import MAIN, LabelsSettings, label_gates, label_pairs
+from soundgate.tracks.editor.recovery.table import LABELS_NAME
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS
 
 
@@ -34,7 +35,7 @@ def main(pairs: Path, out: Path, metrics: Path, gates: Path, confusion: Path) ->
     table, measured = label_pairs(settings, read_pairs(pairs), seed, scratch.folder)
     if not measured:
         raise GateError("editor-labels", expected="test pairs whose edit is known", found="none")
-    with atomic_path(scratch.result / "labels.parquet") as temporary:
+    with atomic_path(scratch.result / LABELS_NAME) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
     names = [label.name for label in BEAT_LABELS]
     wide = pd.DataFrame(measured[MAIN]["recovered"]["confusion"], index=names, columns=names)

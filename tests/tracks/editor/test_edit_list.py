@@ -164,7 +164,7 @@ def test_the_target_has_the_raw_length_and_the_edits_gains():
         Segment(label="TRANSITION", start=80, stop=90, partner=90),
     ]
     edit = EditList(sample_rate=1_000, n_samples=100, segments=segments)
-    target = target_on_raw_timeline(mel, edit, 10, -80.0)
+    target = target_on_raw_timeline(mel, edit, 10, -80.0, np.array([100.0, 200.0, 300.0]))
     assert target.shape == mel.shape and target.dtype == mel.dtype
     np.testing.assert_array_equal(target[:, :2], mel[:, :2])
     np.testing.assert_array_equal(target[:, [2, 3, 6]], -80)

@@ -7,7 +7,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy.signal import sosfreqz
 
+from soundgate.audio.filters import equaliser_sections
 from soundgate.tracks.editor.edit_list import EditList, Segment, Tone
 from soundgate.tracks.editor.vocabulary import Label
 
@@ -127,21 +129,27 @@ def expand(labels: np.ndarray, beats: np.ndarray) -> np.ndarray:
     return np.asarray(beats)[np.concatenate(played)] if played else np.empty(0, np.int64)
 
 
-def target_on_raw_timeline(mel_db: np.ndarray, edit: EditList, hop_length: int, floor_db: float) -> np.ndarray:
-    """Return the raw recording's spectrogram with the edit's gains, at its own length.
+def target_on_raw_timeline(
+    mel_db: np.ndarray, edit: EditList, hop_length: float, floor_db: float, bands_hz: np.ndarray
+) -> np.ndarray:
+    """Return the raw recording's spectrogram with the edit's gains and tones, at its own length.
 
     Args:
         mel_db: float [n_mels, F] in dB, frame ``f`` centred on sample ``f · hop_length``.
         edit: of the recording.
-        hop_length: samples from frame to frame.
+        hop_length: samples of the raw recording from frame to frame; no whole number where the spectrogram was made
+            at another rate.
         floor_db: what is cut becomes this, and nothing falls below it.
+        bands_hz: the bands' centre frequencies [n_mels].
 
     Returns:
         Of the type and shape of ``mel_db``: kept frames as they are, one copy of a loop, fades and transitions by
-        their gains, effects by their gain alone (a tone is the decoder's to learn).
+        their gains, effects by their gain and what their equaliser does at the bands' centres.
     """
-    centres = np.arange(mel_db.shape[1]) * hop_length
+    # The last frame may be centred on the end.
+    centres = np.minimum(np.arange(mel_db.shape[1]) * hop_length, edit.n_samples - 1)
     gain = np.zeros(len(centres))
+    change_db = np.zeros(mel_db.shape)
     for segment in edit.segments:
         for number, (start, stop) in enumerate(segment.spans):
             inside = (centres >= start) & (centres < stop)
@@ -151,9 +159,19 @@ def target_on_raw_timeline(mel_db: np.ndarray, edit: EditList, hop_length: int, 
             else:
                 own = np.interp(position, *zip(*segment.gain, strict=True)) if segment.gain else 1.0
             gain[inside] = own
+            change_db[:, inside] = _tone_db(segment.tone, bands_hz, edit.sample_rate)[:, None]
     with np.errstate(divide="ignore"):
-        shifted = mel_db + 20 * np.log10(gain)
-    return np.maximum(shifted, floor_db).astype(mel_db.dtype)
+        change_db += 20 * np.log10(gain)
+    return np.maximum(mel_db + change_db, floor_db).astype(mel_db.dtype)
+
+
+def _tone_db(tone: Tone | None, bands_hz: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return an equaliser's gain at each band's centre, or at half the sample rate if that is lower."""
+    if tone is None:
+        return np.zeros(len(bands_hz))
+    sections = equaliser_sections(tone.low_db, tone.mid_db, tone.high_db, sample_rate)
+    _, response = sosfreqz(sections, np.minimum(bands_hz, sample_rate / 2), fs=sample_rate)
+    return 20 * np.log10(np.abs(response))
 
 
 def _runs(labels: np.ndarray, spans: np.ndarray) -> list[tuple[Label, int, int]]:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import torchaudio
 
+from soundgate.tracks.editor.features import band_centres_hz
+
 HOP = 512
 _N_FFT, _N_MELS = 2048, 40
 _FLOOR = 1e-7  # of the loudest value: -70 dB
@@ -54,6 +56,4 @@ def _transform(sample_rate: int) -> torchaudio.transforms.MelSpectrogram:
 @cache
 def mel_centres_hz(sample_rate: int) -> np.ndarray:
     """Return the bands' centre frequencies [n_mels]."""
-    filters = _transform(sample_rate).mel_scale.fb.numpy()
-    hz = np.linspace(0, sample_rate / 2, len(filters))
-    return hz @ filters / filters.sum(axis=0)
+    return band_centres_hz(_transform(sample_rate).mel_scale.fb.numpy(), sample_rate)

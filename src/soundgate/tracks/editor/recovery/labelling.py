@@ -23,6 +23,7 @@ from soundgate.tracks.editor.pairs.table import truth_of
 from soundgate.tracks.editor.recovery.dtw import labels_by_dtw
 from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
 from soundgate.tracks.editor.recovery.scores import accuracy, class_f1, confusion, controls, estimate, macro_f1
+from soundgate.tracks.editor.recovery.table import COLUMNS
 from soundgate.tracks.editor.remaster import RemasterSettings, remaster
 from soundgate.tracks.editor.timeline import beat_spans, labels_of
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS
@@ -80,13 +81,11 @@ def label_pairs(settings: LabelsSettings, pairs: pd.DataFrame, seed: int, work: 
         work: finished pairs are kept here, so that a killed run goes on.
 
     Returns:
-        The labels: ``pair_id``, ``split``, ``origin`` (``truth`` where it is known, else ``recovered``),
-        ``starts`` and ``labels``, a list each; and the measurements, see `summarise`.
+        The table of labels, see `read_labels`; and the measurements, see `summarise`.
     """
     items = [_Pair(row, bool(row.edit_list) and row.split == "test") for row in pairs.itertuples()]
     parts = list(map_items(partial(_label_once, settings, seed, Ledger(work / "parts")), items, "labels"))
-    columns = ["pair_id", "split", "origin", "starts", "labels"]
-    table = pd.DataFrame([{name: part[name] for name in columns} for part in parts], columns=columns)
+    table = pd.DataFrame([{name: part[name] for name in COLUMNS} for part in parts], columns=COLUMNS)
     measured = [part for part in parts if part["conditions"]]
     return table, summarise(measured, settings, seed) if measured else {}
 
