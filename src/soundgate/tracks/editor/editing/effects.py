@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import least_squares
-from scipy.signal import freqz_sos
 
-from soundgate.audio.filters import HIGH_SHELF_HZ, equaliser_sections
+from soundgate.audio.filters import HIGH_SHELF_HZ
 from soundgate.tracks.editor.edit_list import Tone
-from soundgate.tracks.editor.timeline import Effect
+from soundgate.tracks.editor.timeline import Effect, tone_db
 
 LIMIT_DB = 24.0
 AUDIBLE_DB = 0.5
@@ -41,12 +40,6 @@ def fit_effect(raw_db: np.ndarray, wanted_db: np.ndarray, band_hz: np.ndarray, s
     return Effect(float(gain), Tone(**named) if any(audible) else None)
 
 
-def tone_db(low_db: float, mid_db: float, high_db: float, frequencies_hz: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Return the gain in dB of a three-band equaliser at frequencies."""
-    sections = equaliser_sections(low_db, mid_db, high_db, sample_rate)
-    return 20 * np.log10(np.abs(freqz_sos(sections, frequencies_hz, fs=sample_rate)[1]))
-
-
 def _fitted(difference: np.ndarray, weights: np.ndarray, band_hz: np.ndarray, sample_rate: int) -> list[float]:
     """Return the level, and the tone's three gains where the rate has room for them."""
     mean = float(np.clip(np.average(difference, weights=weights**2), -LIMIT_DB, LIMIT_DB))
@@ -54,6 +47,8 @@ def _fitted(difference: np.ndarray, weights: np.ndarray, band_hz: np.ndarray, sa
         return [mean]
 
     def errors(parts: np.ndarray) -> np.ndarray:
-        return weights * (parts[0] + tone_db(*parts[1:], band_hz, sample_rate) - difference)
+        low, mid, high = parts[1:]
+        made = tone_db(Tone(low_db=low, mid_db=mid, high_db=high), band_hz, sample_rate)
+        return weights * (parts[0] + made - difference)
 
     return least_squares(errors, [mean, 0, 0, 0], bounds=(-LIMIT_DB, LIMIT_DB)).x.tolist()
