@@ -9,18 +9,23 @@ import numpy as np
 from soundgate.errors import FormatError
 from soundgate.tracks.editor.edit_list import EditList
 from soundgate.tracks.editor.exports.audacity import read_audacity
+from soundgate.tracks.editor.grid import Grid
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
 
 _NAMES = {label.name: label for label in BEAT_LABELS}
 
 
-def read_own_labels(path: str | Path, spans: np.ndarray, n_samples: int, sample_rate: int) -> EditList | np.ndarray:
+def read_own_labels(
+    path: str | Path, grid: Grid, n_given: int, n_samples: int, sample_rate: int
+) -> EditList | np.ndarray:
     """Read labels for the beats of a recording.
 
     Args:
         path: a label track that `write_audacity` wrote; one with regions named by labels, where a beat has the label
-            of most of it and KEEP where there is no region; or one name a line for each beat.
-        spans: int64 [N, 2], the beats in samples.
+            of most of it and KEEP where there is no region; or one name a line for each beat, as given or as in the
+            grid.
+        grid: the beats.
+        n_given: how many spans the grid was made of.
         n_samples: of the recording.
         sample_rate: Hz.
 
@@ -41,10 +46,13 @@ def read_own_labels(path: str | Path, spans: np.ndarray, n_samples: int, sample_
             raise FormatError(path, expected=f"an edit of {n_samples} samples at {sample_rate} Hz", found=found)
         return edit
     if any("\t" in line for line in lines):
-        return _of_regions(path, lines, spans, sample_rate)
-    if len(lines) != len(spans):
-        raise FormatError(path, expected=f"a name for each of {len(spans)} beats", found=f"{len(lines)} lines")
-    return np.array([_label(path, line) for line in lines], np.int64)
+        return _of_regions(path, lines, grid.spans, sample_rate)
+    named = np.array([_label(path, line) for line in lines], np.int64)
+    if len(named) == n_given:
+        return named[grid.source]
+    if len(named) != len(grid.spans):
+        raise FormatError(path, expected=f"a name for each of {n_given} beats", found=f"{len(lines)} lines")
+    return named
 
 
 def _of_regions(path: str | Path, lines: list[str], spans: np.ndarray, sample_rate: int) -> np.ndarray:

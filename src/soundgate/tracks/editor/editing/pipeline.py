@@ -77,7 +77,8 @@ def decide(
     found = np.empty(0, np.int64) if reason else find_beats(recording, settings.tempo_bpm) if beats is None else None
     found = read_beats(beats, recording) if found is None else found
     step = features.settings.hop_length * rate / TRACKING_RATE
-    grid = beat_grid(beat_spans(found, recording.n_samples), step, len(raw), round(settings.max_beat_s * rate))
+    given = beat_spans(found, recording.n_samples)
+    grid = beat_grid(given, step, len(raw), round(settings.max_beat_s * rate))
     if reason:
         logger.warning("%s: everything is kept", reason)
         kept = np.full(len(grid.spans), Label.KEEP, np.int64)
@@ -86,7 +87,7 @@ def decide(
     if labels is None:
         decided, probabilities = predict_labels(models.policy, raw, grid.edges)
     else:
-        decided = read_own_labels(labels, grid.spans, recording.n_samples, rate)
+        decided = read_own_labels(labels, grid, len(given), recording.n_samples, rate)
     decision = with_labels(recording, models, grid, raw, decided, mode)
     if not decision.edit.segments:
         subject = "the policy" if labels is None else labels
