@@ -166,7 +166,13 @@ def target_on_raw_timeline(
 
 
 def tone_db(tone: Tone | None, bands_hz: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Return an equaliser's gain at each band's centre, or at half the sample rate if that is lower."""
+    """Return an equaliser's gain at each band's centre, float64 [n_mels] in dB; 0 without an equaliser.
+
+    Args:
+        tone: its settings.
+        bands_hz: the bands' centre frequencies [n_mels]; those above half the sample rate have that one's gain.
+        sample_rate: of what it filters, Hz.
+    """
     if tone is None:
         return np.zeros(len(bands_hz))
     sections = equaliser_sections(tone.low_db, tone.mid_db, tone.high_db, sample_rate)
