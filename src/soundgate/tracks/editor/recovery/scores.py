@@ -35,6 +35,13 @@ def macro_f1(table: np.ndarray) -> float:
     return float(np.nanmean(class_f1(table)[there])) if there.any() else float("nan")
 
 
+def balanced_accuracy(table: np.ndarray) -> float:
+    """Return the mean recall of the labels that the truth has."""
+    beats = table.sum(axis=1)
+    there = beats > 0
+    return float(np.mean(np.diag(table)[there] / beats[there])) if there.any() else float("nan")
+
+
 def estimate(
     tables: np.ndarray, score: Callable[[np.ndarray], float], generator: np.random.Generator, n_bootstrap: int
 ) -> Estimate:

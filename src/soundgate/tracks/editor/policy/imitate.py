@@ -1,0 +1,120 @@
+"""Imitation: the labels of the true edits by cross-entropy, PPO's warm start and what it has to beat."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from soundgate.errors import TrainingError
+from soundgate.randomness import keyed_seed
+from soundgate.tracks.editor.cache import PairCache
+from soundgate.tracks.editor.policy.model import EditPredictor
+from soundgate.tracks.editor.policy.scoring import baselines, by_policy, judge_labels, score_split, summarise_labels
+from soundgate.tracks.editor.policy.settings import ImitationSettings
+from soundgate.tracks.editor.recovery.scores import N_LABELS, accuracy, balanced_accuracy, macro_f1
+from soundgate.tracks.editor.vocabulary import Label
+from soundgate.tracks.editor.windows import draw_batch
+from soundgate.training.loop import fit
+
+STAGE = "editor-imitate"
+
+
+class ImitationTask:
+    """One window of each recording, the cross-entropy of its beats.
+
+    Args:
+        cache: its train rows are the items.
+        settings: see `ImitationSettings`.
+        seed: of the weights.
+        device: to compute on.
+        n_steps: of the whole training, for the schedule.
+    """
+
+    def __init__(
+        self, cache: PairCache, settings: ImitationSettings, seed: int, device: torch.device, n_steps: int
+    ) -> None:
+        self.cache, self.settings, self.device, self.n_steps = cache, settings, device, n_steps
+        self.rows = cache.rows("train")
+        torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
+        self.model = EditPredictor(settings.network, cache.settings.n_mels).to(device)
+        self.class_weights = class_weights(cache, self.rows, settings.class_power).to(device)
+        self.modules: dict[str, nn.Module] = {"model": self.model}
+        optimiser = torch.optim.AdamW(
+            self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.optimisers: dict[str, torch.optim.Optimizer] = {"adamw": optimiser}
+
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Train on a window of each item."""
+        settings, optimiser = self.settings, self.optimisers["adamw"]
+        batch = draw_batch(self.cache, self.rows[items], settings.network.n_frames, None).to(self.device)
+        logits = self.model.train()(batch.raw, batch.beat_of_frame, batch.labels.shape[1])
+        loss = functional.cross_entropy(
+            logits[..., :N_LABELS].flatten(0, 1),
+            batch.labels.flatten(),
+            weight=self.class_weights,
+            ignore_index=Label.PAD,
+            label_smoothing=settings.label_smoothing,
+        )
+        for group in optimiser.param_groups:
+            share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
+            group["lr"] = settings.learning_rate * (0.05 + 0.95 * share)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
+        optimiser.step()
+        return {"loss": float(loss.detach())}
+
+    def evaluate(self) -> dict[str, float]:
+        """Return accuracy, macro-F1 and balanced accuracy on the validation pairs; nothing where there are none."""
+        rows = self.cache.rows("validation")
+        if not len(rows):
+            return {}
+        scored = score_split(self.cache, rows, {"imitation": by_policy(self.model.eval())}, judge_labels)
+        table = np.sum(list(scored["confusion"]), axis=0)
+        scores = {"accuracy": accuracy, "macro_f1": macro_f1, "balanced_accuracy": balanced_accuracy}
+        return {f"validation_{name}": score(table) for name, score in scores.items()}
+
+
+def class_weights(cache: PairCache, rows: np.ndarray, power: float) -> Tensor:
+    """Return a weight for each of the seven labels, float32: frequency to minus ``power``, 1 for a beat on average."""
+    counts = sum(np.bincount(cache.pair(int(row)).labels, minlength=N_LABELS) for row in rows)
+    weights = np.maximum(counts, 1.0) ** -power
+    return torch.tensor(weights * counts.sum() / (weights * counts).sum(), dtype=torch.float32)
+
+
+def measure_imitation(cache: PairCache, model: EditPredictor, seed: int, n_bootstrap: int) -> dict:
+    """Return what `summarise_labels` says of the policy and of who knows nothing, on the test pairs.
+
+    Raises:
+        TrainingError: no test pairs.
+    """
+    rows = cache.rows("test")
+    if not len(rows):
+        raise TrainingError(STAGE, expected="test pairs", found="none")
+    methods = {"imitation": by_policy(model)} | baselines(cache)
+    return summarise_labels(score_split(cache, rows, methods, judge_labels), STAGE, seed, n_bootstrap)
+
+
+def train_imitation(
+    cache: PairCache, settings: ImitationSettings, seed: int, device: torch.device, checkpoint: Path
+) -> tuple[EditPredictor, list[dict]]:
+    """Train on the train pairs, going on from the checkpoint where there is one.
+
+    Returns:
+        The model, frozen and in evaluation mode, and one row of losses and scores for each epoch.
+
+    Raises:
+        TrainingError: no train pairs.
+    """
+    n_items = len(cache.rows("train"))
+    if not n_items:
+        raise TrainingError(STAGE, expected="train pairs", found="none")
+    task = ImitationTask(cache, settings, seed, device, settings.loop.n_steps(n_items))
+    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    return task.model.requires_grad_(False).eval(), history

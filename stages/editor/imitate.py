@@ -1,0 +1,46 @@
+"""Phase 2, before it is learnt what pays: labels as the true edits have them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory, torch_device
+from soundgate.files import atomic_path, write_json
+from soundgate.ledger import jsonable
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.editor.cache import PairCache
+from soundgate.tracks.editor.policy.imitate import STAGE, measure_imitation, train_imitation
+from soundgate.tracks.editor.policy.model import save_predictor
+from soundgate.tracks.editor.policy.settings import ImitationSettings
+
+
+@stage_command("editor-imitate")
+@input_option("cache", "Folder of the pairs' spectrograms.")
+@output_option("out", "Folder for the model.")
+@output_option("metrics", "JSON file for how right its labels are.")
+@output_option("history", "CSV file for the training curves.")
+def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
+    """Train the policy on the labels of the train pairs; measure it on the test pairs."""
+    settings, seed = load_section("editor.imitation", ImitationSettings), load_seed()
+    deterministic_torch(seed)
+    keep_freed_memory()
+    pairs = PairCache.open(cache)
+    scratch = open_scratch(
+        STAGE,
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "imitation": settings.model_dump(mode="json")},
+        inputs=[cache],
+    )
+    model, rows = train_imitation(pairs, settings, seed, torch_device(), scratch.folder / "checkpoint.pt")
+    save_predictor(scratch.result, model)
+    write_json(metrics, jsonable(measure_imitation(pairs, model, seed, settings.n_bootstrap)))
+    with atomic_path(history) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()
