@@ -36,6 +36,13 @@ def downloads_folder(stage: str) -> Path:
     return folder
 
 
+def out_of(path: str | Path) -> Path | None:
+    """Return the output that a file in a work folder is for; None where it is in none."""
+    cards = (parent / CARD for parent in Path(path).absolute().parents)
+    card = next((card for card in cards if card.is_file()), None)
+    return None if card is None else Path(read_json(card)["out"])
+
+
 @dataclass(frozen=True)
 class Scratch:
     """The work folder of one run of one stage; nobody else works in it until this process ends.

@@ -13,7 +13,8 @@ from soundgate.tracks.transfer.codec.bank import build_bank, measure_bank
 from soundgate.tracks.transfer.codec.judge import STAGE, JudgeTask, embed_latents
 from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings
-from soundgate.tracks.transfer.run_folder import history_table, write_history
+from soundgate.tracks.transfer.run_folder import history_table
+from soundgate.training.history import write_history
 from soundgate.training.loop import fit
 
 

@@ -15,8 +15,9 @@ from soundgate.tracks.transfer.codec.sound import sound_of
 from soundgate.tracks.transfer.codec.task import Frozen
 from soundgate.tracks.transfer.codec.train import train_codec
 from soundgate.tracks.transfer.content.model import load_content
-from soundgate.tracks.transfer.run_folder import RunFolder, write_history
+from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.training.history import write_history
 
 
 @stage_command("transfer-codec")

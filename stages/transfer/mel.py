@@ -11,8 +11,9 @@ from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.task import Frozen
 from soundgate.tracks.transfer.mel.train import train_mel
-from soundgate.tracks.transfer.run_folder import RunFolder, write_history
+from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.training.history import write_history
 
 
 @stage_command("transfer-mel")

@@ -94,16 +94,34 @@ def griffin_lim(decibels: np.ndarray, settings: MelSettings, n_iter: int = 32) -
     Source: Griffin and Lim 1984; Perraudin et al. 2013 (momentum).
     Differs: linear-frequency powers are the pseudo-inverse's, negative ones set to 0.
     """
-    inverse, search = _inverse(settings, n_iter)
     power = torch.pow(10.0, torch.as_tensor(decibels, dtype=torch.float32) / 10)
-    wav = search((inverse @ power).clamp(min=0)[None])[0].numpy()
+    wav = invert_power(power, settings, n_iter).numpy()
     return (0.9 * wav / max(np.abs(wav).max(), 1e-9)).astype(np.float32)
 
 
+def invert_power(power: Tensor, settings: MelSettings, n_iter: int = 32) -> Tensor:
+    """Turn mel powers into a waveform at their level, float32 [(F - 1) · hop_length]; see `griffin_lim`.
+
+    Args:
+        power: float32 [n_mels, F].
+        settings: those the spectrogram was made with.
+        n_iter: iterations of the phase search, from zero phase.
+    """
+    return _search(settings, n_iter)(linear_power(power, settings)[None])[0]
+
+
+def linear_power(power: Tensor, settings: MelSettings) -> Tensor:
+    """Return powers [n_fft / 2 + 1, F] of the transform, of which mel powers [n_mels, F] are about the sums."""
+    return (_inverse(settings) @ power).clamp(min=0)
+
+
 @cache
-def _inverse(settings: MelSettings, n_iter: int) -> tuple[Tensor, nn.Module]:
-    filters = MelTransform(settings).power.mel_scale.fb
-    search = torchaudio.transforms.GriffinLim(
+def _inverse(settings: MelSettings) -> Tensor:
+    return torch.linalg.pinv(MelTransform(settings).power.mel_scale.fb.T)
+
+
+@cache
+def _search(settings: MelSettings, n_iter: int) -> nn.Module:
+    return torchaudio.transforms.GriffinLim(
         settings.n_fft, n_iter, hop_length=settings.hop_length, power=2.0, rand_init=False
     )
-    return torch.linalg.pinv(filters.T), search

@@ -20,6 +20,7 @@ from soundgate.console import logger, track
 from soundgate.errors import FormatError, TrainingError
 from soundgate.files import atomic_path
 from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.training.tensorboard import Curves, curves_folder
 
 
 class LoopSettings(Section):
@@ -82,7 +83,7 @@ def fit(
     """Train, going on from ``checkpoint`` where there is one.
 
     Batches are keyed by (seed, name, epoch) and PyTorch's generator by (seed, name, step), so a run that was
-    killed and one that was not compute the same numbers.
+    killed and one that was not compute the same numbers. Epochs are logged for TensorBoard, see `Curves`.
 
     Args:
         task: models, optimisers and the step.
@@ -103,6 +104,7 @@ def fit(
         raise TrainingError(name, expected="items to train on", found="none")
     checkpoint = Path(checkpoint)
     progress = _resume(task, checkpoint)
+    curves = Curves(curves_folder(checkpoint, name), progress.history)
     per_epoch = settings.per_epoch(n_items)
     saved = time.monotonic()
     for epoch in range(progress.step // per_epoch, settings.epochs):
@@ -121,6 +123,7 @@ def fit(
         progress.history.append(row)
         progress.partial = []
         _save(task, checkpoint, progress)
+        curves.add(row)
         saved = time.monotonic()
         logger.info("%s: %s", name, ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
     return progress.history

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.files import atomic_path, write_json
+from soundgate.files import write_json
+from soundgate.training.history import write_history
 
 HISTORY_FILE = "history.csv"
 STATE_FILE = "run_state.json"
@@ -49,9 +50,3 @@ class RunFolder:
 def history_table(rows: Mapping[int, Sequence[Mapping]]) -> pd.DataFrame:
     """Return the epochs of all stages as one table; see `RunFolder.write_history`."""
     return pd.DataFrame([{"stage": stage, **row} for stage, epochs in sorted(rows.items()) for row in epochs])
-
-
-def write_history(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a history as CSV, for the run folder or for a plot."""
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")

@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.statistics import Estimate
 from soundgate.randomness import keyed_generator
-from soundgate.tracks.transfer.estimates import group_mean
 
 STAGE = "transfer-leakage"
 N_FOLDS = 5

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.statistics import Estimate
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.audit.scores import SCORERS, Scorer, mels_of
-from soundgate.tracks.transfer.estimates import group_mean
 
 STAGE = "transfer-audit"
 SCORES = [

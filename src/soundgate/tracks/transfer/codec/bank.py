@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from soundgate.errors import FormatError
+from soundgate.evaluation.groups import group_mean
 from soundgate.files import read_json, write_json
 from soundgate.npz import write_npz
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.judge import STAGE, LatentJudge
 from soundgate.tracks.transfer.codec.settings import BankSettings
-from soundgate.tracks.transfer.estimates import group_mean
 from soundgate.tracks.transfer.gating import gated
 from soundgate.tracks.transfer.style.vectors import StyleVectors, centroid
 from soundgate.training.weights import read_model, save_model

@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.statistics import Estimate
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import ContentModel
-from soundgate.tracks.transfer.estimates import group_mean
 from soundgate.tracks.transfer.gating import gated
 
 STAGE = "transfer-content"

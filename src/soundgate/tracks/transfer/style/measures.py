@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import silhouette_samples
 
+from soundgate.evaluation.groups import group_mean
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
-from soundgate.tracks.transfer.estimates import group_mean
 from soundgate.tracks.transfer.gating import gated
 from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets
 from soundgate.tracks.transfer.style.vectors import centroid

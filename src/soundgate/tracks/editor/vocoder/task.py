@@ -1,0 +1,115 @@
+"""Training of the vocoder: crops of recordings become frames, and the frames are to become the crops again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from soundgate.errors import CorpusError
+from soundgate.randomness import keyed_seed
+from soundgate.tracks.editor.features import Features, FeatureSettings
+from soundgate.tracks.editor.vocoder.measures import STAGE, figures, stft_loss
+from soundgate.tracks.editor.vocoder.model import VocoderNetwork
+from soundgate.tracks.editor.vocoder.settings import VocoderSettings
+from soundgate.tracks.editor.vocoder.waves import Waves
+from soundgate.training.loop import fit
+from soundgate.training.schedule import set_rate, warm_cosine
+
+
+class VocoderTask:
+    """Items are the recordings of the training split, raw and edited alike.
+
+    A crop is a short recording of its own: silent beyond its ends, which is also what the network's padding says.
+
+    Args:
+        waves: all recordings.
+        features: what the frames are.
+        settings: see `VocoderSettings`.
+        seed: of the weights.
+        n_steps: of the whole training, for the schedule.
+        device: to compute on.
+    """
+
+    def __init__(
+        self,
+        waves: Waves,
+        features: FeatureSettings,
+        settings: VocoderSettings,
+        seed: int,
+        n_steps: int,
+        device: torch.device,
+    ) -> None:
+        self.waves, self.settings, self.n_steps, self.device = waves, settings, n_steps, device
+        self.rows, self.features = waves.rows("train"), Features(features)
+        self.n_samples = (settings.crop_frames - 1) * features.hop_length
+        torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
+        self.network = VocoderNetwork(settings.network, features).to(device)
+        self.modules = {"network": self.network}
+        optimiser = torch.optim.AdamW(
+            self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.optimisers = {"adamw": optimiser}
+        self.spectra = stft_loss()
+        held_out = waves.rows("validation")[: settings.n_evaluated]
+        heard = [waves.middle(row, self.n_samples) for row in held_out]
+        self.evaluated = torch.stack([
+            torch.from_numpy(np.pad(wave, (0, self.n_samples - len(wave)))) for wave in heard
+        ]) if heard else None  # fmt: skip
+
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Train on a random crop of each recording."""
+        truth = self.waves.crops(self.rows[items], self.n_samples).to(self.device)
+        unit = self.features.of_batch(truth)
+        made = self.network(unit)
+        stft, convergence, *_ = self.spectra(made[:, None], truth[:, None])
+        mel = (self.features.of_batch(made) - unit).abs().mean()
+        loss = self.settings.weights.mel * mel + self.settings.weights.stft * stft
+        self._update(loss, step)
+        values = {"loss": loss, "stft": stft, "convergence": torch.stack(convergence).mean()}
+        decibels = float(mel.detach()) * self.features.settings.range_db
+        return {name: float(value.detach()) for name, value in values.items()} | {"mel_l1_db": decibels}
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Return the figures of held-out crops, ``validation_`` before their names; see `figures`."""
+        if self.evaluated is None:
+            return {}
+        truth = self.evaluated.to(self.device)
+        own = figures(self.features, self.network(self.features.of_batch(truth)), truth)
+        return {f"validation_{name}": value for name, value in own.items()}
+
+    def _update(self, loss: torch.Tensor, step: int) -> None:
+        optimiser, settings = self.optimisers["adamw"], self.settings
+        share = warm_cosine(step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate)
+        set_rate(optimiser, settings.learning_rate * share)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        optimiser.step()
+
+
+def train_vocoder(
+    waves: Waves,
+    features: FeatureSettings,
+    settings: VocoderSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+) -> tuple[VocoderNetwork, list[dict]]:
+    """Train, going on from the checkpoint where there is one.
+
+    Returns:
+        The network, and one row of losses for each epoch.
+
+    Raises:
+        CorpusError: no recording to train on.
+    """
+    n_items = len(waves.rows("train"))
+    if not n_items:
+        raise CorpusError(STAGE, expected="recordings of at least three groups", found="none in the training split")
+    task = VocoderTask(waves, features, settings, seed, settings.loop.n_steps(n_items), device)
+    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    return task.network, history
