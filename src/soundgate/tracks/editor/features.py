@@ -68,8 +68,6 @@ class Features:
             mel_scale="slaney",
             center=False,
         )
-
-    @property
         self._elsewhere: dict[torch.device, torch.nn.Module] = {}
 
     @cached_property
@@ -103,7 +101,6 @@ class Features:
     def of_batch(self, wavs: Tensor) -> Tensor:
         """Return the frames of a batch, differentiable: [B, T] to [B, F, n_mels] in [0, 1]."""
         half = self.settings.n_fft // 2
-        power = self.power.to(wavs.device)(torch.nn.functional.pad(wavs, (half, half)))
         if wavs.device not in self._elsewhere:
             self._elsewhere[wavs.device] = copy.deepcopy(self.power).to(wavs.device)
         power = self._elsewhere[wavs.device](torch.nn.functional.pad(wavs, (half, half)))
