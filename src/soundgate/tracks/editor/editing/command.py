@@ -61,7 +61,7 @@ def run_edit(options: EditOptions) -> None:
     settings = load_section("editor.render", RenderSettings)
     folder = options.models or Path("data", default_profile(), "editor")
     features = load_section("editor.cache.features", FeatureSettings)
-    models = Models(folder, features, settings.griffin_lim_iterations)
+    models = Models.below(folder, features, settings.griffin_lim_iterations)
     scratch = _folder_of(options.out)
     recording = open_recording(options.source, scratch)
     subtype = check_output(options.source, options.out, recording)

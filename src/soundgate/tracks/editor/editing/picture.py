@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,43 @@ def edit_picture(
     for axis, own, name in ((before, frames[0], "before"), (after, frames[1], "after")):
         image = _draw_frames(axis, own, features, name)
     figure.colorbar(image, ax=[before, after], label="dB", pad=0.01)
-    after.set_xlabel("seconds")
+    _finish(figure, path, title)
+
+
+def timeline_picture(
+    path: str | Path,
+    times_s: np.ndarray,
+    labels: Mapping[str, np.ndarray],
+    frames: Mapping[str, np.ndarray],
+    features: Features,
+    title: str,
+) -> None:
+    """Draw several labellings of one recording on its timeline, above spectrograms of it and of its edits.
+
+    Args:
+        path: a PNG, written atomically.
+        times_s: where beats begin, and the end of the last, [N + 1] seconds.
+        labels: [N] by whose they are.
+        frames: float32 [F, M] in [0, 1] by what they are of; the first are the raw recording's.
+        features: their scale.
+        title: of the picture.
+    """
+    figure = Figure((13, 1.2 + 0.4 * len(labels) + 2.2 * len(frames)), layout="constrained")
+    strips, *spectra = figure.subplots(1 + len(frames), 1, height_ratios=(0.4 * len(labels), *(2.2,) * len(frames)))
+    for height, own in enumerate(reversed(labels.values())):
+        _label_strip(strips, times_s, own, height + 0.05, height + 0.95)
+    strips.set_yticks(np.arange(len(labels)) + 0.5, list(reversed(labels)))
+    longest = max(len(own) for own in frames.values()) * features.settings.hop_length / features.settings.sample_rate
+    for axis, (name, own) in zip(spectra, frames.items(), strict=True):
+        image = _draw_frames(axis, own, features, name)
+        axis.set_xlim(0, longest)
+    strips.set_xlim(0, longest)
+    figure.colorbar(image, ax=spectra, label="dB", pad=0.01)
+    _finish(figure, path, title)
+
+
+def _finish(figure: Figure, path: str | Path, title: str) -> None:
+    figure.axes[-2].set_xlabel("seconds")
     figure.suptitle(title, fontsize=12)
     handles = [Patch(color=COLOURS[label], label=label.name) for label in BEAT_LABELS]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
@@ -61,7 +98,7 @@ def edit_picture(
         figure.savefig(temporary, dpi=100, metadata={"Software": None})
 
 
-def label_strip(axis: Axes, times_s: np.ndarray, labels: np.ndarray, low: float, high: float) -> None:
+def _label_strip(axis: Axes, times_s: np.ndarray, labels: np.ndarray, low: float, high: float) -> None:
     """Colour each beat by its label, between two heights."""
     colours = ListedColormap(COLOURS)
     axis.pcolormesh(
@@ -74,7 +111,7 @@ def _draw_wave(axis: Axes, mono: np.ndarray, times_s: np.ndarray, labels: np.nda
     highest, lowest = np.maximum.reduceat(mono, edges), np.minimum.reduceat(mono, edges)
     limit = max(float(np.abs(mono).max(initial=0)), 1e-3)
     axis.fill_between(edges / TRACKING_RATE, lowest, highest, color="#30404f", linewidth=0.3, step="mid")
-    label_strip(axis, times_s, labels, 1.05 * limit, 1.35 * limit)
+    _label_strip(axis, times_s, labels, 1.05 * limit, 1.35 * limit)
     if len(labels) <= _MOST_BEAT_LINES:
         axis.vlines(times_s, -limit, 1.05 * limit, color="#b03030", linewidth=0.4, alpha=0.5)
     axis.set(ylim=(-limit, 1.35 * limit), ylabel="raw")
