@@ -17,6 +17,7 @@ from soundgate.stage import errors_in_one_line
 COMMANDS = {
     "compose": "soundgate.compose:main",
     "deps": "soundgate.pipeline:deps_command",
+    "edit": "soundgate.tracks.editor.commands:edit",
     "gates": "soundgate.gates:main",
     "rooms": "soundgate.tracks.rooms.commands:main",
     "runs": "soundgate.tracks.transfer.commands:runs",

@@ -79,3 +79,9 @@ def test_real_files_are_read_exactly():
         audio = read_exact(path)
         frames, _ = soundfile.read(path, dtype=audio.samples.dtype.name, always_2d=True)
         np.testing.assert_array_equal(audio.samples, frames.T)
+
+
+def test_computed_samples_are_rounded_to_the_format(tmp_path):
+    samples = np.array([[0x7FFF, 0x8001, -0x7FFF, -0x8001, 2**31 - 1, -(2**31)]], np.int32)
+    write_exact(tmp_path / "a.wav", ExactAudio(samples, 48_000, "PCM_16"))
+    assert (read_exact(tmp_path / "a.wav").samples >> 16).tolist() == [[0, 1, 0, -1, 2**15 - 1, -(2**15)]]

@@ -12,6 +12,9 @@ from soundgate.audio.io import read_audio
 from soundgate.errors import AudioError
 from soundgate.files import atomic_path
 
+BLOCK_FRAMES = 2**18
+BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+
 # The type that holds every value of a sample format; any other format is lossy and decodes to float32.
 _TYPES = {
     "PCM_S8": "int32", "PCM_U8": "int32", "PCM_16": "int32", "PCM_24": "int32", "PCM_32": "int32",
@@ -57,8 +60,27 @@ def read_exact(path: str | Path) -> ExactAudio:
     return ExactAudio(np.ascontiguousarray(frames.T), checked.sample_rate, subtype)
 
 
+def type_of(subtype: str) -> str:
+    """Return the type that holds every value of a sample format; float32 for lossy formats."""
+    return _TYPES.get(subtype, "float32")
+
+
+def check_container(path: str | Path, subtype: str) -> str:
+    """Return libsndfile's name of the container that a file's extension names.
+
+    Raises:
+        AudioError: there is no such container, or it does not hold the sample format without loss.
+    """
+    kind = Path(path).suffix.lower().removeprefix(".").upper()
+    if subtype not in _TYPES or not soundfile.check_format(kind, subtype):
+        raise AudioError(path, expected="a container of the sample format", found=f"{kind}/{subtype}")
+    return kind
+
+
 def write_exact(path: str | Path, audio: ExactAudio) -> None:
-    """Write audio atomically so that `read_exact` gives the same samples.
+    """Write audio atomically and block by block, so that `read_exact` gives the same samples.
+
+    Integers between the steps of their format, which only computed samples are, are rounded to it.
 
     Args:
         path: its extension names a container (``.wav``, ``.flac``, ``.aiff``) that holds the sample format.
@@ -67,12 +89,24 @@ def write_exact(path: str | Path, audio: ExactAudio) -> None:
     Raises:
         AudioError: no such container, one that does not hold the format without loss, or no samples.
     """
-    path = Path(path)
-    kind = path.suffix.lower().removeprefix(".").upper()
-    if audio.subtype not in _TYPES or not soundfile.check_format(kind, audio.subtype):
-        raise AudioError(path, expected="a container of the sample format", found=f"{kind}/{audio.subtype}")
+    path, kind = Path(path), check_container(path, audio.subtype)
     if audio.samples.ndim != 2 or audio.samples.size == 0:
         raise AudioError(path, expected="samples [C, T]", found=f"shape {audio.samples.shape}")
     assert audio.samples.dtype == _TYPES[audio.subtype], audio.samples.dtype
-    with atomic_path(path) as temporary:
-        soundfile.write(temporary, audio.samples.T, audio.sample_rate, format=kind, subtype=audio.subtype)
+    channels, total = audio.samples.shape
+    with (
+        atomic_path(path) as temporary,
+        soundfile.SoundFile(temporary, "w", audio.sample_rate, channels, audio.subtype, format=kind) as file,
+    ):
+        for first in range(0, total, BLOCK_FRAMES):
+            block = audio.samples[:, first : first + BLOCK_FRAMES].T
+            file.write(_on_steps(block, BITS.get(audio.subtype, 32)))
+
+
+def _on_steps(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Round left-aligned integers to the nearest that have only so many bits; the largest is the limit."""
+    if bits == 32:
+        return samples
+    step = 1 << (32 - bits)
+    rounded = (samples.astype(np.int64) + step // 2) // step * step
+    return np.minimum(rounded, 2**31 - step).astype(np.int32)

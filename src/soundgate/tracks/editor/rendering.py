@@ -12,6 +12,8 @@ from soundgate.tracks.editor.edit_list import EditList, Segment
 
 # How long an equaliser runs before what it is wanted for, so that it does not start from rest there.
 _SETTLING_S = 0.1
+# What is computed is computed in parts of this length, however long a span is.
+_BLOCK_SAMPLES = 2**20
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def joins_of(edit: EditList) -> list[Join]:
     ]
 
 
-def render(wav: np.ndarray, edit: EditList) -> np.ndarray:
+def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np.ndarray:
     """Play an edit list.
 
     Where a piece follows on from the one before it, and in every span that is kept or looped, the output has the
@@ -90,6 +92,7 @@ def render(wav: np.ndarray, edit: EditList) -> np.ndarray:
     Args:
         wav: the raw recording [C, T], of any floating type, or integers at full scale of their type.
         edit: of that recording.
+        out: where to play to, of the shape and type of what is returned; None makes it.
 
     Returns:
         [C, `edit.output_samples`] of the type of ``wav``; integers are rounded and limited.
@@ -99,15 +102,18 @@ def render(wav: np.ndarray, edit: EditList) -> np.ndarray:
     """
     if wav.ndim != 2 or wav.shape[1] != edit.n_samples:
         raise ValueError(f"wav: expected [C, {edit.n_samples}], found {list(wav.shape)}")
-    out = np.empty((len(wav), edit.output_samples), wav.dtype)
+    out = np.empty((len(wav), edit.output_samples), wav.dtype) if out is None else out
     for piece in pieces_of(edit):
         segment = piece.segment
         if piece.plain:
             out[:, piece.position : piece.stop] = wav[:, segment.start : segment.stop]
         else:
-            out[:, piece.position : piece.stop] = _as_type(_played(wav, edit, segment, 0, segment.length), wav.dtype)
+            for begin in range(0, segment.length, _BLOCK_SAMPLES):
+                end = min(begin + _BLOCK_SAMPLES, segment.length)
+                played = as_type(_played(wav, edit, segment, begin, end), wav.dtype)
+                out[:, piece.position + begin : piece.position + end] = played
     for join in joins_of(edit):
-        out[:, join.position - join.half : join.position + join.half] = _as_type(_crossfade(wav, edit, join), wav.dtype)
+        out[:, join.position - join.half : join.position + join.half] = as_type(_crossfade(wav, edit, join), wav.dtype)
     return out
 
 
@@ -181,7 +187,8 @@ def _source(wav: np.ndarray, begin: int, end: int) -> np.ndarray:
     return samples
 
 
-def _as_type(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def as_type(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return samples in another type; integers are rounded and limited, floats not scaled."""
     if np.issubdtype(dtype, np.floating):
         return samples.astype(dtype)
     limits = np.iinfo(dtype)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import sosfreqz
@@ -13,6 +15,18 @@ from soundgate.tracks.editor.vocabulary import Label
 
 FADES = {Label.FADE_IN: ((0.0, 0.0), (1.0, 1.0)), Label.FADE_OUT: ((0.0, 1.0), (1.0, 0.0))}
 LOOP_REPEATS = 2
+
+
+class Effect(NamedTuple):
+    """What an EFFECT does; without gain and tone it keeps what it is on.
+
+    Args:
+        gain: linear.
+        tone: the equaliser, if there is one.
+    """
+
+    gain: float = 1.0
+    tone: Tone | None = None
 
 
 def beat_spans(beats: np.ndarray, n_samples: int) -> np.ndarray:
@@ -52,7 +66,13 @@ def labels_of(edit: EditList, spans: np.ndarray) -> np.ndarray:
     return shares.argmax(axis=1)
 
 
-def from_labels(labels: np.ndarray, spans: np.ndarray, sample_rate: int, tone: Tone) -> EditList:
+def from_labels(
+    labels: np.ndarray,
+    spans: np.ndarray,
+    sample_rate: int,
+    tone: Tone,
+    effects: Mapping[int, Effect] | None = None,
+) -> EditList:
     """Make the edit that labels alone describe.
 
     Neighbours of one label are one segment: a run of LOOP is played twice, a run of fades is one fade. A run of
@@ -64,6 +84,7 @@ def from_labels(labels: np.ndarray, spans: np.ndarray, sample_rate: int, tone: T
         spans: int64 [n, 2], what they label, without gaps.
         sample_rate: Hz.
         tone: what EFFECT does, which a label does not say.
+        effects: what single runs of EFFECT do instead, by the first beat of the run; see `effect_runs`.
 
     Raises:
         ValueError: a label is PAD, or there are not as many labels as spans.
@@ -79,9 +100,16 @@ def from_labels(labels: np.ndarray, spans: np.ndarray, sample_rate: int, tone: T
             paired = bool(runs) and runs[0][0] is label
             segments += _transition(spans, (start, stop), runs.pop(0)[1:] if paired else None)
         else:
-            segments.append(_segment(label, int(spans[start, 0]), int(spans[stop - 1, 1]), tone))
+            effect = (effects or {}).get(start, Effect(tone=tone))
+            segments.append(_segment(label, int(spans[start, 0]), int(spans[stop - 1, 1]), effect))
     n_samples = int(spans[-1, 1]) if len(spans) else 0
     return EditList(sample_rate=sample_rate, n_samples=n_samples, segments=tuple(segments))
+
+
+def effect_runs(labels: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first beat and one past the last of every run of EFFECT."""
+    spans = np.stack([np.arange(len(labels)), np.arange(len(labels)) + 1], axis=1)
+    return [(start, stop) for label, start, stop in _runs(np.asarray(labels), spans) if label is Label.EFFECT]
 
 
 def expand(labels: np.ndarray, beats: np.ndarray) -> np.ndarray:
@@ -161,11 +189,14 @@ def _runs(labels: np.ndarray, spans: np.ndarray) -> list[tuple[Label, int, int]]
     return [run for run in runs if run[0] is not Label.CUT]
 
 
-def _segment(label: Label, start: int, stop: int, tone: Tone) -> Segment:
+def _segment(label: Label, start: int, stop: int, effect: Effect) -> Segment:
     if label is Label.LOOP:
         return Segment(label="LOOP", start=start, stop=stop, repeats=LOOP_REPEATS)
+    if label is Label.EFFECT and effect == Effect():
+        return Segment(label="KEEP", start=start, stop=stop)
     if label is Label.EFFECT:
-        return Segment(label="EFFECT", start=start, stop=stop, tone=tone)
+        gain = ((0.0, effect.gain), (1.0, effect.gain)) if effect.gain != 1 else ()
+        return Segment(label="EFFECT", start=start, stop=stop, gain=gain, tone=effect.tone)
     return Segment(label=label.name, start=start, stop=stop, gain=FADES.get(label, ()))
 
 

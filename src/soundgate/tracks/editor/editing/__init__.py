@@ -1,0 +1,1 @@
+"""The trained editor on a recording of any length: `soundgate edit`."""

@@ -1,0 +1,295 @@
+import logging
+import os
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from soundgate import cli
+from soundgate.audio.exact import BITS, ExactAudio, read_exact, write_exact
+from soundgate.audio.programme import programme_loudness_lufs, true_peak
+from soundgate.audio.spooled import open_exact
+from soundgate.tracks.editor.edit_list import read_edit_list
+from soundgate.tracks.editor.editing import inputs, output
+from soundgate.tracks.editor.rendering import untouched
+from tests.pipeline_file import ROOT
+from tests.tracks.editor.tiny_models import save_tiny_models
+
+RATE = 16_000
+# Regions that leave no label out; what lies between them is kept.
+REGIONS = "1\t2\tCUT\n2\t3\tLOOP\n3.5\t4.5\tEFFECT\n5\t6\tTRANSITION\n6.5\t7\tFADE_OUT\n7\t7.5\tFADE_IN\n"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    return save_tiny_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
+    return tmp_path
+
+
+@pytest.fixture
+def warnings(caplog):
+    logger = logging.getLogger("soundgate")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def music(seconds=8.0, channels=1, rate=RATE):
+    rng = np.random.default_rng(0)
+    t = np.arange(round(seconds * rate)) / rate
+    clicks = rng.normal(size=len(t)) * np.exp(-30 * (t % 0.5))
+    chords = sum(np.sin(2 * np.pi * hz * t) for hz in (220, 331, 554)) * 0.2
+    gains = np.linspace(1, 0.3, channels)[:, None]
+    return (0.3 * gains * (clicks + chords) / 2).clip(-1, 1)
+
+
+def write(path, subtype="PCM_16", samples=None, rate=RATE, **shape):
+    samples = music(rate=rate, **shape) if samples is None else samples
+    if subtype in BITS:
+        shift = 32 - BITS[subtype]
+        samples = ((samples * (2**31 - 1)).astype(np.int64) >> shift << shift).astype(np.int32)
+    write_exact(
+        path, ExactAudio(np.ascontiguousarray(samples, samples.dtype if subtype in BITS else "f4"), rate, subtype)
+    )
+    return path
+
+
+def edit(*arguments):
+    return CliRunner().invoke(cli.main, ["edit", *map(str, arguments)])
+
+
+def edited(*arguments):
+    result = edit(*arguments)
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    return result
+
+
+def refused(*arguments):
+    """The one line of an edit that is refused, and nothing of which was written."""
+    out = arguments[arguments.index("--out") + 1]
+    before = {path: path.read_bytes() for path in out.parent.iterdir() if path.is_file()}
+    result = edit(*arguments)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit), repr(result.exception)
+    assert {path: path.read_bytes() for path in out.parent.iterdir() if path.is_file()} == before
+    lines = [line for line in result.output.splitlines() if "Error: " in line]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def text(path, content):
+    path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "channels", "rate"),
+    [("a.wav", "PCM_16", 1, 44_100), ("a.wav", "PCM_24", 2, 48_000), ("a.flac", "PCM_24", 6, RATE),
+     ("a.wav", "PCM_32", 6, 8_000), ("a.wav", "FLOAT", 2, 22_050), ("a.flac", "PCM_16", 2, RATE)],
+)  # fmt: skip
+def test_keeping_all_changes_no_bit(work, models, name, subtype, channels, rate):
+    source = write(work / name, subtype, channels=channels, rate=rate, seconds=3)
+    out = work / f"out{source.suffix}"
+    edited(source, "--out", out, "--models", models, "--labels", text(work / "l.txt", "0\t99\tKEEP\n"))
+    wanted, found = read_exact(source), read_exact(out)
+    assert (found.sample_rate, found.subtype) == (rate, subtype)
+    assert found.samples.shape == wanted.samples.shape and found.samples.tobytes() == wanted.samples.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["splice", "generate"])
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("channels", [2, 6])
+def test_what_is_kept_has_the_very_samples_in_every_channel(work, models, mode, labels, channels):
+    source, out = write(work / "a.wav", "PCM_24", channels=channels), work / "out.wav"
+    own = ["--labels", text(work / "l.txt", REGIONS)] if labels else []
+    edited(source, "--out", out, "--models", models, "--mode", mode, *own)
+    raw, made = read_exact(source).samples, read_exact(out).samples
+    origin = untouched(read_edit_list(work / "out.edit.json"))
+    assert made.shape == (channels, len(origin))
+    np.testing.assert_array_equal(made[:, origin >= 0], raw[:, origin[origin >= 0]])
+    if labels:
+        assert 0.5 < np.mean(origin >= 0) < 1
+
+
+def test_generated_spans_are_heard_at_the_channels_levels(work, models):
+    source, sounds = write(work / "a.wav", channels=2), {}
+    labels = text(work / "l.txt", REGIONS)
+    for mode in ("splice", "generate", "full"):
+        edited(source, "--out", work / f"{mode}.wav", "--models", models, "--labels", labels, "--mode", mode)
+        sounds[mode] = read_exact(work / f"{mode}.wav").samples / 2**31
+    edit_list = read_edit_list(work / "splice.edit.json")
+    shaped = [
+        segment.label in ("EFFECT", "TRANSITION") for segment in edit_list.segments for _ in range(segment.repeats)
+    ]
+    edges = np.cumsum([0, *(segment.length for segment in edit_list.segments for _ in range(segment.repeats))])
+    assert any(shaped)
+    for generated, start, stop in zip(shaped, edges, edges[1:], strict=False):
+        inner = slice(start + RATE // 50, stop - RATE // 50)
+        assert generated != np.array_equal(sounds["splice"][:, inner], sounds["generate"][:, inner])
+    # The second channel is the first at 0.3.
+    left, right = np.sqrt(np.square(sounds["full"]).mean(axis=1))
+    assert left > 0 and right / left == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_labels_that_were_written_are_taken_back(work, models):
+    source = write(work / "a.wav", channels=2)
+    edited(source, "--out", work / "one.wav", "--models", models)
+    edited(source, "--out", work / "two.wav", "--models", models, "--labels", work / "one.labels.txt")
+    for ending in (".wav", ".edit.json", ".labels.txt"):
+        assert (work / f"one{ending}").read_bytes() == (work / f"two{ending}").read_bytes()
+    other = write(work / "b.wav", seconds=5)
+    message = refused(other, "--out", work / "two.wav", "--models", models, "--labels", work / "one.labels.txt")
+    assert "an edit of 80000 samples" in message
+
+
+def test_a_name_a_line_labels_the_beats_that_are_given(work, models):
+    source, out = write(work / "a.wav"), work / "out.wav"
+    beats = text(work / "b.txt", "0.5\t0.5\tx\n1.0 more\n2.0\n")
+    labels = text(work / "l.txt", "keep\nCUT\nLOOP\nKEEP\n")
+    edited(source, "--out", out, "--models", models, "--beats", beats, "--labels", labels, "--explain")
+    table = pd.read_csv(work / "out.explain.csv")
+    starts = table["start_s"][table["label"] == "LOOP"]
+    # The last of the given beats is too long for one.
+    assert starts.tolist() == [1.0] and table["start_s"].tolist() == [0, 0.5, 1, 2, 5] and table["stop_s"].iloc[-1] == 8
+    assert read_exact(out).samples.shape[1] == round(8.5 * RATE)
+    labels.write_text("KEEP\n")
+    assert "a name for each of" in refused(source, "--out", out, "--models", models, "--labels", labels)
+    labels.write_text("0\t9\tSHOUT\n")
+    assert "SHOUT" in refused(source, "--out", out, "--models", models, "--labels", labels)
+    beats.write_text("2\n1\n")
+    assert "times that rise" in refused(source, "--out", out, "--models", models, "--beats", beats)
+    beats.write_text("99\n")
+    assert "outside" in refused(source, "--out", out, "--models", models, "--beats", beats)
+
+
+def test_what_the_policy_thought_is_explained(work, models):
+    result = edited(write(work / "a.wav"), "--out", work / "out.wav", "--models", models, "--explain")
+    table = pd.read_csv(work / "out.explain.csv")
+    assert np.all(table["probability"] >= table["second_probability"]) and np.all(table["label"] != table["second"])
+    assert table["probability"].between(1 / 8, 1).all() and table["done"].notna().all()
+    assert "what is done" in result.output
+    picture = matplotlib.image.imread(work / "out.png")[..., :3]
+    assert picture.std() > 0.1
+    grey, green = np.array([184, 184, 184]) / 255, np.array([0, 158, 115]) / 255
+    assert all(np.any(np.abs(picture - colour).max(axis=2) < 0.01) for colour in (grey, green))
+
+
+@pytest.mark.parametrize("case", ["missing", "empty", "text", "truncated", "nan", "folder"])
+def test_bad_inputs_are_refused_in_one_line(work, models, case):
+    source, out = work / "a.wav", work / "out.wav"
+    out.write_bytes(b"what was there before")
+    if case == "truncated":
+        write(source)
+        source.write_bytes(source.read_bytes()[:-1_000])
+    elif case == "nan":
+        soundfile.write(source, np.full(9_000, np.nan), RATE, subtype="FLOAT")
+    elif case == "folder":
+        source = work
+    elif case != "missing":
+        source.write_bytes({"empty": b"", "text": b"no audio at all"}[case])
+    if case == "folder":
+        assert edit(source, "--out", out, "--models", models).exit_code == 2
+    else:
+        assert source.name in refused(source, "--out", out, "--models", models)
+
+
+@pytest.mark.parametrize(("samples", "reason"), [(np.zeros((2, 40_000)), "Silence"), (np.full((1, 1), 0.5), "shorter"),
+                                                 (np.full((2, 900), 0.5), "shorter")])  # fmt: skip
+def test_what_cannot_be_edited_is_copied_with_a_warning(work, models, warnings, samples, reason):
+    source = write(work / "a.wav", samples=samples)
+    edited(source, "--out", work / "out.wav", "--models", models, "--loudness", "-14")
+    assert open_exact(work / "out.wav", work).samples.tobytes() == open_exact(source, work).samples.tobytes()
+    assert any(reason in record.message and record.levelname == "WARNING" for record in warnings.records)
+
+
+def test_without_beats_there_is_a_grid(work, models, warnings, monkeypatch):
+    monkeypatch.setattr(inputs, "track_beats", lambda *_: np.empty(0, np.int64))
+    source = write(work / "a.wav")
+    edited(source, "--out", work / "out.wav", "--models", models, "--explain")
+    starts = pd.read_csv(work / "out.explain.csv")["start_s"]
+    assert any("No beats were found" in record.message for record in warnings.records)
+    np.testing.assert_allclose(starts, np.arange(len(starts)) * 60 / 110, atol=1e-3)
+
+
+def test_an_edit_of_which_nothing_is_left_is_refused(work, models):
+    source, labels = write(work / "a.wav"), text(work / "l.txt", "0\t99\tCUT\n")
+    assert "CUT alone" in refused(source, "--out", work / "out.wav", "--models", models, "--labels", labels)
+
+
+def test_the_input_is_never_overwritten(work, models):
+    source = write(work / "a.wav")
+    os.link(source, work / "same.wav")
+    for out in (source, work / "same.wav"):
+        assert "other than the input" in refused(source, "--out", out, "--models", models)
+    assert "other than the input" in refused(source, "--out", work, "--models", models)
+
+
+def test_a_container_that_does_not_hold_the_format_is_refused(work, models):
+    source = write(work / "a.wav", "FLOAT")
+    for name in ("out.flac", "out.mp3", "out"):
+        assert "container" in refused(source, "--out", work / name, "--models", models)
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("out.wav", "FLOAT"), ("out.flac", "PCM_16")])
+def test_lossy_recordings_become_floats_or_16_bits(work, models, name, subtype):
+    soundfile.write(work / "a.ogg", music(3).T, RATE)
+    labels = text(work / "l.txt", "0\t9\tKEEP\n")
+    edited(work / "a.ogg", "--out", work / name, "--models", models, "--labels", labels)
+    made, raw = read_exact(work / name), read_exact(work / "a.ogg").samples
+    assert made.subtype == subtype
+    samples = made.samples / 2**31 if made.samples.dtype.kind == "i" else made.samples
+    np.testing.assert_allclose(samples, raw, atol=0 if subtype == "FLOAT" else 2**-16)
+
+
+def test_models_that_are_not_there_are_named_with_what_makes_them(work, models, tmp_path_factory):
+    source, out = write(work / "a.wav"), work / "out.wav"
+    empty = tmp_path_factory.mktemp("none")
+    assert "dvc repro editor-policy" in refused(source, "--out", out, "--models", empty)
+    assert "data/embedded/editor/policy" in refused(source, "--out", out)
+    labels = text(work / "l.txt", "0\t2\tEFFECT\n")
+    assert "dvc repro editor-reconstruct" in refused(source, "--out", out, "--models", empty, "--labels", labels)
+    labels.write_text("0\t2\tCUT\n")
+    edited(source, "--out", out, "--models", empty, "--labels", labels)
+
+
+def test_without_a_vocoder_griffin_and_lim_stand_in(work, models, warnings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "reconstruction").symlink_to(models / "reconstruction")
+    labels = text(work / "l.txt", "0\t1\tEFFECT\n")
+    source = write(work / "a.wav", seconds=2)
+    edited(source, "--out", work / "out.wav", "--models", folder, "--labels", labels, "--mode", "generate")
+    assert any("Griffin" in record.message for record in warnings.records)
+    assert read_exact(work / "out.wav").samples.std() > 0
+
+
+def test_the_loudness_is_reached_unless_it_clips(work, models, warnings):
+    source, labels = write(work / "a.wav", "PCM_24", channels=2), text(work / "l.txt", "0\t99\tKEEP\n")
+    for target, limited in ((-30, False), (-3, True)):
+        warnings.clear()
+        out = work / f"out{target}.wav"
+        edited(source, "--out", out, "--models", models, "--labels", labels, "--loudness", target)
+        made = read_exact(out).samples
+        loudness, peak_db = programme_loudness_lufs(made, RATE), 20 * np.log10(true_peak(made, RATE))
+        assert (loudness == pytest.approx(target, abs=0.05)) != limited
+        assert (peak_db == pytest.approx(output.PEAK_LIMIT_DBTP, abs=0.05)) == limited
+        assert any("would clip" in record.message for record in warnings.records) == limited
+
+
+def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(work, models, monkeypatch):
+    source, out = write(work / "a.wav"), text(work / "out.wav", "before")
+    labels = text(work / "l.txt", "0\t1\tCUT\n")
+    monkeypatch.setattr("soundgate.audio.exact._on_steps", lambda *_: 1 / 0)
+    assert isinstance(edit(source, "--out", out, "--models", models, "--labels", labels).exception, ZeroDivisionError)
+    assert out.read_text() == "before" and not [path for path in work.iterdir() if "partial" in path.name]
+    monkeypatch.undo()
+    os.chdir(work)
+    edited(source, "--out", out, "--models", models, "--labels", labels)
+    assert read_exact(out).samples.shape[1] < 8 * RATE
