@@ -6,7 +6,7 @@ import pandas as pd
 
 from soundgate.config import load_section, load_seed
 from soundgate.device import keep_freed_memory, torch_device
-from soundgate.files import atomic_path, write_json
+from soundgate.files import write_json
 from soundgate.ledger import jsonable
 from soundgate.npz import write_npz
 from soundgate.scratch import open_scratch
@@ -16,6 +16,7 @@ from soundgate.tracks.transfer.content.measures import embed, measure_content
 from soundgate.tracks.transfer.content.model import save_content
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.tracks.transfer.content.train import train_content
+from soundgate.tracks.transfer.run_folder import write_history
 
 
 @stage_command("transfer-content")
@@ -43,8 +44,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     save_content(scratch.result, model)
     write_npz(scratch.result / "embeddings.npz", embeddings)
     write_json(metrics, jsonable(measured))
-    with atomic_path(history) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    write_history(history, pd.DataFrame(rows))
     scratch.publish()
 
 

@@ -45,7 +45,7 @@ TRAININGS = {
     ),
     "judge": Training(
         JUDGE.model_dump(mode="json") | {"channels": 8, "loop": LOOP, "n_bootstrap": 10},
-        ("cache",), ("out", "metrics"),
+        ("cache",), ("out", "metrics", "history"),
     ),
     "mel": Training(
         MEL | {stage: MEL[stage] | {"loop": LOOP} for stage in ("stage1", "stage2")},
