@@ -9,7 +9,11 @@ import pytest
 
 from soundgate.execution import map_items
 
-SHOW = "import soundgate, os, numba; print(os.environ.get('NUMBA_CACHE_DIR'), numba.config.CACHE_DIR or None, flush=True); "
+SHOW = """
+import os, soundgate, numba
+print(os.environ.get("NUMBA_CACHE_DIR"), numba.config.CACHE_DIR or None, flush=True)
+input()
+"""
 
 
 class Running:
@@ -18,7 +22,7 @@ class Running:
     def __init__(self, home, before="", **variables):
         own = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
         own |= {"XDG_CACHE_HOME": str(home)} | variables
-        command = [sys.executable, "-c", f"{before}{SHOW}input()"]
+        command = [sys.executable, "-c", before + SHOW]
         self.process = subprocess.Popen(command, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.folder, self.used = self.process.stdout.readline().split()
 
@@ -53,7 +57,7 @@ def test_processes_at_once_have_folders_of_their_own_and_the_next_finds_the_firs
 def test_a_folder_of_the_users_and_a_numba_loaded_before_are_left_alone(start, tmp_path):
     own = str(tmp_path / "mine")
     assert start(NUMBA_CACHE_DIR=own).used == own
-    assert start("import numba; ").folder == "None"
+    assert start("import numba").folder == "None"
 
 
 def test_without_a_place_to_write_numba_has_its_own(start, tmp_path):
