@@ -14,6 +14,7 @@ from soundgate.tracks.transfer.judge.measures import measure_judges
 from soundgate.tracks.transfer.judge.scoring import Judges
 from soundgate.tracks.transfer.judge.style_fit import fit_style_judge
 from soundgate.tracks.transfer.judge.task import STAGE, JudgeSettings, JudgeTask
+from soundgate.training.history import write_history
 from soundgate.training.loop import fit
 
 
@@ -21,7 +22,8 @@ from soundgate.training.loop import fit
 @input_option("cache", "Folder of the chunk cache.")
 @output_option("out", "Folder for the judges.")
 @output_option("metrics", "JSON file for how good they are.")
-def main(cache: Path, out: Path, metrics: Path) -> None:
+@output_option("history", "CSV file for the training curves of the judge of content.")
+def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train judges on tracks that nothing else is trained on; they score transfers and never give a loss."""
     settings, seed = load_section("transfer.judge", JudgeSettings), load_seed()
     deterministic_torch(seed)
@@ -41,10 +43,12 @@ def main(cache: Path, out: Path, metrics: Path) -> None:
         raise CorpusError("transfer-cache", expected="tracks of two genres set apart for the judges", found=found)
     n_steps = settings.loop.n_steps(n_items)
     task = JudgeTask(chunks, settings, seed, n_steps)
-    fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=scratch.folder / "checkpoint.pt")
+    checkpoint = scratch.folder / "checkpoint.pt"
+    epochs = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
     judges = Judges(task.judge.requires_grad_(False).eval(), fit_style_judge(chunks, settings.n_copies, seed))
     judges.save(scratch.result)
     write_json(metrics, jsonable(measure_judges(chunks, judges, seed, settings.n_bootstrap)))
+    write_history(history, epochs)
     scratch.publish()
 
 

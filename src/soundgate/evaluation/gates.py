@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from soundgate.errors import GateError
+from soundgate.evaluation.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,33 @@ def verdict(
     if control is not None:
         result["control"] = _finite(control)
     return result
+
+
+def gated(
+    estimate: Estimate | float | None, side: Literal["above", "below"], threshold: float, control: float | None = None
+) -> dict:
+    """Return a number with its threshold: how a stage hands it on to the one that judges it.
+
+    Args:
+        estimate: the value, with its interval where it is an estimate.
+        side: ``above``: passes at or above the threshold; ``below``: at or below.
+        threshold: of the gate.
+        control: what a broken model would have.
+
+    Returns:
+        ``value``, ``side``, ``threshold`` and, where they are known, ``ci_low``, ``ci_high``, ``n``, ``control``.
+    """
+    known = estimate.as_dict() if isinstance(estimate, Estimate) else {"value": estimate}
+    limits = {"side": side, "threshold": threshold}
+    return known | limits | ({} if control is None else {"control": control})
+
+
+def judge_gated(number: Mapping) -> dict[str, float | int | str | None]:
+    """Hold what `gated` returned against its threshold; see `verdict`."""
+    interval = (number["ci_low"], number["ci_high"]) if "ci_low" in number else None
+    return verdict(
+        number["value"], number["side"], number["threshold"], interval, number.get("n"), number.get("control")
+    )
 
 
 def judge(metrics: Mapping, gates: Sequence[Gate]) -> dict[str, dict]:

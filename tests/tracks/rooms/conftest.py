@@ -6,10 +6,14 @@ import pytest
 
 from soundgate.audio.io import write_audio
 from soundgate.corpora.index import Entry, build_index, write_corpus
+from soundgate.tracks.rooms.acoustics import rendered_rooms
 from soundgate.tracks.rooms.embed import save_embeddings
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue
+from soundgate.tracks.rooms.manifest import build_manifest
+from soundgate.tracks.rooms.measures import read_triples
 from soundgate.tracks.rooms.plan import PlanSettings, build_plan
-from soundgate.tracks.rooms.rendering import RunFolder
+from soundgate.tracks.rooms.quality import QualitySettings
+from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
 from soundgate.tracks.rooms.sterilise import SteriliseSettings, sterilise
 
 RATE, CLIP = 48_000, 12_000
@@ -21,6 +25,7 @@ PLAN = PlanSettings.model_validate({
     "n_triples": 20, "triples_per_batch": 4, "spare_share": 0.5, "split_shares": (0.6, 0.2, 0.2),
     "wet": (0.3, 1.0), "toolkit": TOOLKIT,
 })  # fmt: skip
+SETTINGS = RenderSettings(budget_gb=1, quality=QualitySettings(min_rms=1e-4, max_clipped_share=0.5))
 
 
 def _irs(folder, out):
@@ -81,3 +86,36 @@ def small_run(tmp_path_factory):
 
 def parts(folder):
     return RunFolder(folder / "irs", folder / "embeddings", folder / "vocals", folder / "plan")
+
+
+@pytest.fixture(scope="session")
+def batches(small_run, tmp_path_factory):
+    """The folder of its batches, rendered; not to be changed."""
+    out = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOUNDGATE_WORKERS", "1")
+        render(parts(small_run), out, SETTINGS)
+    return out
+
+
+@pytest.fixture(scope="session")
+def manifest(small_run, batches):
+    return build_manifest(parts(small_run), batches, RATE)
+
+
+@pytest.fixture(scope="session")
+def rooms(small_run):
+    return rendered_rooms(load_catalogue(small_run / "irs"), CLIP)
+
+
+@pytest.fixture
+def tables(small_run, batches, manifest, rooms):
+    """What `measure_run` takes, as a dict to change; the voices get a truth that sterilising came nearer to."""
+    triples, effects = read_triples(batches, manifest)
+    voices = pd.read_parquet(small_run / "vocals/files.parquet")
+    after = 12.0 + np.arange(len(voices))
+    plain = np.where(np.arange(len(voices)) % 5 == 0, 7.0 + np.arange(len(voices)) / 10, np.nan)
+    return {
+        "triples": triples, "effects": effects, "rooms": rooms.copy(),
+        "voices": voices.assign(sdr_before_db=10.0, sdr_after_db=after, control_sdr_db=plain),
+    }  # fmt: skip

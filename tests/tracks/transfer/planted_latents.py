@@ -38,12 +38,12 @@ def write_planted_labs(root, n_scores):
     return root
 
 
-def _write_latents(root, n_frames=232) -> None:
+def _write_latents(root) -> None:
     cache = ChunkCache.open(root / "cache")
     rows, parts = cache.rows(), []
     for row in rows:
         generator = np.random.default_rng(int(row))
-        latents = generator.standard_normal((1, 128, n_frames))
+        latents = generator.standard_normal((1, 128, 232))
         slope = np.linspace(-1, 1, N_GAINS)[:, None] * (-1) ** cache.index["genre_code"].iloc[row]
         latents[0, :N_GAINS] = slope + 0.2 * latents[0, :N_GAINS]
         parts.append(latents.astype(np.float16))

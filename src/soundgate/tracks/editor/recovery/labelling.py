@@ -13,7 +13,7 @@ from pydantic import Field
 
 from soundgate.audio.io import read_audio, resample
 from soundgate.config import Section
-from soundgate.evaluation.gates import verdict
+from soundgate.evaluation.gates import gated, judge_gated
 from soundgate.evaluation.statistics import Estimate
 from soundgate.execution import map_items
 from soundgate.ledger import Ledger
@@ -124,23 +124,20 @@ def summarise(parts: list[dict], settings: LabelsSettings, seed: int) -> dict:
 
 def label_gates(measured: dict, thresholds: LabelThresholds) -> dict[str, dict]:
     """Return the verdicts: thresholds with oracle beats on clean edits, and margins over knowing nothing anywhere."""
-    gates = {}
+    gates, controls_of = {}, measured["controls"].values()
     for name, threshold in thresholds.model_dump().items():
-        known = Estimate(**_floats(measured[MAIN]["recovered"][name]))
-        gates[f"labels_{name}"] = verdict(
-            known.value, "above", threshold, (known.ci_low, known.ci_high), known.n
-        ) | {"control": max(own[name] for own in measured["controls"].values())}  # fmt: skip
+        control = max(known[name] for known in controls_of)
+        gates[f"labels_{name}"] = gated(_estimate_of(measured[MAIN]["recovered"][name]), "above", threshold, control)
+    control = max(known["macro_f1"] for known in controls_of)
     for beats, version in product(BEATS, VERSIONS):
-        own = Estimate(**_floats(measured[f"{beats}_{version}"]["recovered"]["macro_f1"]))
-        control = max(known["macro_f1"] for known in measured["controls"].values())
-        gates[f"labels_{beats}_{version}_over_control"] = verdict(
-            own.value - control, "above", 0.0, (own.ci_low - control, own.ci_high - control), own.n
-        )
-    return gates
+        own = _estimate_of(measured[f"{beats}_{version}"]["recovered"]["macro_f1"])
+        over = Estimate(own.value - control, own.ci_low - control, own.ci_high - control, own.n)
+        gates[f"labels_{beats}_{version}_over_control"] = gated(over, "above", 0.0)
+    return {name: judge_gated(gate) for name, gate in gates.items()}
 
 
-def _floats(known: dict) -> dict:
-    return {name: float("nan") if value is None else value for name, value in known.items()}
+def _estimate_of(known: dict) -> Estimate:
+    return Estimate(**{name: float("nan") if value is None else value for name, value in known.items()})
 
 
 def _label_once(settings: LabelsSettings, seed: int, ledger: Ledger, pair: _Pair) -> dict:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.config import Section
-from soundgate.evaluation.gates import verdict
+from soundgate.evaluation.gates import judge_gated, verdict
 
 # Of two gates on one quantity, each is what bounds the other: cosines of the same music, cosines of different music.
 EACH_OTHER = {"same_content": "mismatched_content", "mismatched_content": "same_content"}
@@ -45,11 +45,8 @@ def stage_gates(measured: Mapping[str, dict]) -> dict[str, dict]:
     for prefix, metrics in measured.items():
         gates = metrics["gates"]
         for name, gate in gates.items():
-            interval = (gate["ci_low"], gate["ci_high"]) if "ci_low" in gate else None
-            control = gate.get("control", gates.get(EACH_OTHER.get(name), {}).get("value"))
-            verdicts[f"{prefix}_{name}"] = verdict(
-                gate["value"], gate["side"], gate["threshold"], interval, gate.get("n"), control
-            )
+            other = {"control": gates.get(EACH_OTHER.get(name), {}).get("value")}
+            verdicts[f"{prefix}_{name}"] = judge_gated(other | gate)
     return verdicts
 
 

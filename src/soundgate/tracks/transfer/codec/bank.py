@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from soundgate.errors import FormatError
+from soundgate.evaluation.gates import gated
 from soundgate.evaluation.groups import group_mean
 from soundgate.files import read_json, write_json
 from soundgate.npz import write_npz
@@ -15,7 +16,6 @@ from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.judge import STAGE, LatentJudge
 from soundgate.tracks.transfer.codec.settings import BankSettings
-from soundgate.tracks.transfer.gating import gated
 from soundgate.tracks.transfer.style.vectors import StyleVectors, centroid
 from soundgate.training.weights import read_model, save_model
 
@@ -81,7 +81,7 @@ def measure_bank(cache: ChunkCache, bank: StyleBank, settings: BankSettings, see
     """Measure a bank on test rows.
 
     Returns:
-        ``gates`` (see `soundgate.tracks.transfer.gating.gated`): ``centroid_cosine``, the largest between two genres
+        ``gates`` (see `soundgate.evaluation.gates.gated`): ``centroid_cosine``, the largest between two genres
         (control: the same with the train items' genres shuffled), and ``nearest_centroid``, the share of test items
         whose nearest centroid is their genre's (control: the majority); and the table of centroid cosines.
     """

@@ -10,13 +10,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from soundgate.evaluation.gates import gated
 from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.statistics import Estimate
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import ContentModel
-from soundgate.tracks.transfer.gating import gated
 
 STAGE = "transfer-content"
 BATCH = 128
@@ -40,7 +40,7 @@ def measure_content(
     """Measure Lab 1 on the test rows.
 
     Returns:
-        ``gates`` (see `soundgate.tracks.transfer.gating.gated`), and what stands beside them.
+        ``gates`` (see `soundgate.evaluation.gates.gated`), and what stands beside them.
     """
     generator = keyed_generator(seed, STAGE, "bootstrap")
     test = cache.rows("test")

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import silhouette_samples
 
+from soundgate.evaluation.gates import gated
 from soundgate.evaluation.groups import group_mean
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
-from soundgate.tracks.transfer.gating import gated
 from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets
 from soundgate.tracks.transfer.style.vectors import centroid
 
@@ -22,7 +22,7 @@ def measure_style(settings: StyleSettings, cache: ChunkCache, targets: StyleTarg
     """Measure Lab 2: geometry on the test rows, stability over fifths of the train tracks.
 
     Returns:
-        ``gates`` (see `soundgate.tracks.transfer.gating.gated`) and the table of centroid cosines.
+        ``gates`` (see `soundgate.evaluation.gates.gated`) and the table of centroid cosines.
     """
     generator = keyed_generator(seed, STAGE, "bootstrap")
     test = cache.rows("test")

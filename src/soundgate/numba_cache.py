@@ -1,0 +1,46 @@
+"""Gives every process a folder of its own for what numba compiles."""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import count
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows, where numba's own folder is used.
+    fcntl = None
+
+VARIABLE = "NUMBA_CACHE_DIR"
+
+
+def claim_cache() -> IO | None:
+    """Take a folder that no other process uses, and name it in ``NUMBA_CACHE_DIR``.
+
+    Two processes that compile one function for different types at once leave an index that names the one's code for
+    the other's types, and whoever loads it crashes. So the first process has folder ``0``, one beside it ``1``, ...;
+    what they compile is kept for the next. A folder that the user names, or numba loaded before, is left as it is.
+
+    Returns:
+        What holds the folder while it is open; None where numba's own is used.
+    """
+    root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "soundgate" / "numba"
+    named = os.environ.get(VARIABLE)
+    if fcntl is None or "numba" in sys.modules or (named and Path(named).parent != root):
+        return None
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for number in count():
+            lock = (root / f"{number}.lock").open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                continue
+            os.environ[VARIABLE] = str(root / str(number))
+            return lock
+    except OSError:  # Nowhere to write to, or a file system without locks.
+        os.environ.pop(VARIABLE, None)
+    return None

@@ -1,0 +1,77 @@
+"""No two processes at once have one folder for what numba compiles."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from soundgate.execution import map_items
+
+SHOW = """
+import os, soundgate, numba
+print(os.environ.get("NUMBA_CACHE_DIR"), numba.config.CACHE_DIR or None, flush=True)
+input()
+"""
+
+
+class Running:
+    """A process that has imported soundgate and waits until it is ended."""
+
+    def __init__(self, home, before="", **variables):
+        own = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+        own |= {"XDG_CACHE_HOME": str(home)} | variables
+        command = [sys.executable, "-c", before + SHOW]
+        self.process = subprocess.Popen(command, env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.folder, self.used = self.process.stdout.readline().split()
+
+    def end(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def start(tmp_path):
+    running = []
+
+    def launch(*arguments, **variables):
+        running.append(Running(tmp_path, *arguments, **variables))
+        return running[-1]
+
+    yield launch
+    for process in running:
+        process.end()
+
+
+def test_processes_at_once_have_folders_of_their_own_and_the_next_finds_the_first(start, tmp_path):
+    root = tmp_path / "soundgate/numba"
+    first = start()
+    second = start(NUMBA_CACHE_DIR=first.folder)  # As the first's child would inherit it.
+    assert [first.folder, second.folder] == [str(root / "0"), str(root / "1")]
+    assert (first.used, second.used) == (first.folder, second.folder)
+    first.end()
+    assert start().folder == str(root / "0")
+
+
+def test_a_folder_of_the_users_and_a_numba_loaded_before_are_left_alone(start, tmp_path):
+    own = str(tmp_path / "mine")
+    assert start(NUMBA_CACHE_DIR=own).used == own
+    assert start("import numba").folder == "None"
+
+
+def test_without_a_place_to_write_numba_has_its_own(start, tmp_path):
+    (tmp_path / "soundgate").write_text("not a folder")
+    assert start().folder == "None"
+
+
+def folder_of_process(_):
+    return os.getpid(), os.environ["NUMBA_CACHE_DIR"]
+
+
+def test_workers_have_folders_of_their_own(monkeypatch):
+    if Path(os.environ["NUMBA_CACHE_DIR"]).parts[-3:-1] != ("soundgate", "numba"):
+        pytest.skip("NUMBA_CACHE_DIR is set")
+    found = dict(map_items(folder_of_process, range(8), "Folders", workers=2))
+    folders = [*found.values(), os.environ["NUMBA_CACHE_DIR"]]
+    assert found and len(set(folders)) == len(folders)

@@ -1,0 +1,41 @@
+import pandas as pd
+import pytest
+
+from soundgate.tracks.rooms.plots import write_plots
+
+from .conftest import RATE
+
+REJECTED = {"room: silent": 2, "voice: truncated": 1}
+
+
+def test_the_plots_hold_the_counts(tables, tmp_path):
+    triples, effects, rooms = (tables[name] for name in ("triples", "effects", "rooms"))
+    write_plots(triples, effects, rooms, REJECTED, RATE, tmp_path)
+    names = {"snr", "rt60", "effects", "durations", "rejects"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.csv" for name in names} | {"overview.png"}
+    found = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in names}
+    snr = effects["achieved_snr_db"].dropna()
+    assert found["snr"]["count"].sum() == len(snr)
+    for edge, count in found["snr"].iloc[:-1].itertuples(index=False):
+        assert count == ((snr >= edge) & (snr < edge + 2.5)).sum()
+    durations = found["durations"].set_index("duration_s")["count"]
+    assert durations[0.25] == (triples["valid_samples"] == 12_000).sum() and durations.sum() == 20
+    assert durations[0.0] == (triples["valid_samples"] == 3_000).sum()
+    assert found["effects"].set_index("effect")["count"].to_dict() == effects["name"].value_counts().to_dict()
+    assert found["rt60"]["rt60_s"].is_monotonic_increasing and set(found["rt60"]["ir"]) == set(rooms["ir"])
+    assert dict(found["rejects"].values.tolist()) == REJECTED
+    assert (tmp_path / "overview.png").read_bytes().startswith(b"\x89PNG")
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_plots(triples, effects, rooms, REJECTED, RATE, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+
+
+@pytest.mark.parametrize("kept", ["no noise", "nothing"])
+def test_plots_are_written_without_noise_and_rejects(tables, tmp_path, kept):
+    effects = tables["effects"]
+    effects = effects[effects["name"] != "noise"] if kept == "no noise" else effects.iloc[:0]
+    write_plots(tables["triples"], effects, tables["rooms"], {}, RATE, tmp_path)
+    assert not pd.read_csv(tmp_path / "snr.csv")["count"].any()
+    assert pd.read_csv(tmp_path / "rejects.csv", keep_default_na=False).values.tolist() == [["none", 0]]
+    assert pd.read_csv(tmp_path / "effects.csv")["count"].sum() == len(effects)
+    assert (tmp_path / "overview.png").read_bytes().startswith(b"\x89PNG")
