@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from soundgate.errors import ConfigError
@@ -74,21 +75,30 @@ def _packages_above(module: str) -> Iterator[str]:
     return (".".join(parts[:depth]) for depth in range(1, len(parts)))
 
 
-def _imported_names(path: Path, module: str) -> Iterator[str]:
-    """Yield every name the file imports; of ``from a import b`` both ``a`` and ``a.b``: b may be a module."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    except SyntaxError as error:
-        raise ConfigError(path, expected="Python", found=str(error)) from error
+def _imported_names(path: Path, module: str) -> tuple[str, ...]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(tree):
+    try:
+        return _names_in(path.read_text(encoding="utf-8"), package)
+    except SyntaxError as error:
+        raise ConfigError(path, expected="Python", found=f"{error.msg}, line {error.lineno}") from error
+
+
+@cache
+def _names_in(text: str, package: str) -> tuple[str, ...]:
+    """Return every name the code imports; of ``from a import b`` both ``a`` and ``a.b``: b may be a module.
+
+    Cached, because most modules are reached from many stages.
+    """
+    names: list[str] = []
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from _prefixes(alias.name)
+                names += _prefixes(alias.name)
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
-            yield from _prefixes(base)
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            names += _prefixes(base)
+            names += (f"{base}.{alias.name}" for alias in node.names)
+    return tuple(names)
 
 
 def _prefixes(name: str) -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import Field
-from scipy.signal import fftconvolve
 
 from soundgate.config import Section
 from soundgate.console import track
@@ -48,6 +47,9 @@ def play_in_room(noise: np.ndarray, ir: np.ndarray) -> np.ndarray:
     Returns:
         float32 [T].
     """
+    # Imported here: scipy.signal takes over a second to load, and most who reach this module embed nothing.
+    from scipy.signal import fftconvolve
+
     return fftconvolve(noise, ir.astype(np.float64))[: len(noise)].astype(np.float32)
 
 
