@@ -1,22 +1,34 @@
 """Every stage of the track that trains, killed by SIGKILL."""
 
 import pytest
+import torch
 
+from soundgate.tracks.editor.policy.model import EditPredictor, save_predictor
+from soundgate.tracks.editor.policy.settings import NetworkSettings
+from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, save_reconstruction
 from tests.killed_training import LOOP, Training, check_killed_training
-from tests.tracks.editor.planted import planted_cache
+from tests.tracks.editor.planted import FEATURES, planted_cache
+from tests.tracks.editor.test_policy import IMITATION, POLICY, PPO
 from tests.tracks.editor.test_reconstruction import SETTINGS as RECONSTRUCTION
 
 
 def stage(name, section, settings, inputs, outputs):
     """Return the stage ``editor-<name>`` with the settings of its section."""
-    params = {"seed": 0, "editor": {section: settings | {"loop": LOOP}}}
+    params = {"seed": 0, "editor": {section: settings}}
     return Training(f"stages.editor.{name}", params, inputs, outputs)
 
 
 TRAININGS = {
     "reconstruct": stage(
-        "reconstruct", "reconstruction", RECONSTRUCTION.model_dump(mode="json"),
+        "reconstruct", "reconstruction", RECONSTRUCTION.model_dump(mode="json") | {"loop": LOOP},
         ("cache",), ("out", "metrics", "history"),
+    ),
+    "imitate": stage(
+        "imitate", "imitation", IMITATION | {"loop": LOOP}, ("cache",), ("out", "metrics", "history")
+    ),
+    "policy": stage(
+        "policy", "policy", POLICY | {"ppo": PPO | {"loop": LOOP}},
+        ("cache", "imitation", "reconstruction"), ("out", "metrics", "history"),
     ),
 }  # fmt: skip
 
@@ -26,6 +38,10 @@ def inputs(tmp_path_factory):
     """The folders that the stages read, by the names of their options."""
     root = tmp_path_factory.mktemp("inputs")
     planted_cache(root / "cache")
+    torch.manual_seed(0)
+    network = NetworkSettings.model_validate(POLICY["network"])
+    save_predictor(root / "imitation", EditPredictor(network, FEATURES.n_mels))
+    save_reconstruction(root / "reconstruction", ReconstructionModel(RECONSTRUCTION.network, FEATURES))
     return root
 
 

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import functional
 
 from soundgate.errors import TrainingError
 from soundgate.tracks.editor.cache import CachedPair
 from soundgate.tracks.editor.policy.advantage import advantages, normalised
 from soundgate.tracks.editor.policy.executing import execute
+from soundgate.tracks.editor.policy.hearing import compared, moments
 from soundgate.tracks.editor.policy.imitate import ImitationTask, class_weights, measure_imitation, train_imitation
 from soundgate.tracks.editor.policy.model import (
     EditPredictor,
     ValueNetwork,
-    _likeness,
     load_predictor,
     save_predictor,
 )
@@ -117,18 +118,23 @@ def test_each_beat_hears_its_own_frames_and_its_neighbours(cache):
     assert away[3] > 0 and away[10] > 0
 
 
-def test_likeness_finds_the_beat_that_comes_again():
-    torch.manual_seed(0)
-    signature = torch.randn(1, 12, 16)
-    signature[0, 7] = signature[0, 3]
-    mask = torch.ones(1, 12, dtype=torch.bool)
-    mask[0, 10:] = False
-    likeness = _likeness(signature, mask, 5)[0]
-    assert likeness.shape == (12, 10)
-    assert likeness[7, 3] == pytest.approx(1, abs=1e-5)  # 4 before
-    assert likeness[3, 5 + 3] == pytest.approx(1, abs=1e-5)  # 4 after
-    assert likeness[7, [0, 1, 2, 4]].max() < 0.9
-    assert (likeness[0, :5] == 0).all() and (likeness[9, 5:] == 0).all()
+def test_the_beat_that_comes_again_is_found_where_it_is_and_heard_to_be_noisier():
+    generator = torch.Generator().manual_seed(0)
+    beats = torch.rand(10, 8, FEATURES.n_mels, generator=generator)
+    beats[7] = beats[3].clamp(min=0.3)
+    numbers = torch.arange(10).repeat_interleave(8)[None]
+    padded = torch.cat([numbers, torch.full((1, 5), 12)], 1)
+    raw = functional.pad(beats.flatten(0, 1), (0, 0, 0, 5))[None]
+    mask = torch.arange(12)[None] < 10
+    there, like, louder, noisier = compared(raw, padded, moments(raw, padded, 12), mask, 5)[0].chunk(4, -1)
+    before, after = (7, 3), (3, 5 + 3)  # 4 before, 4 after: columns are 1 ... 5 before, then 1 ... 5 after
+    assert like[before] == like[after] > 0.5
+    others = like.clone()
+    others[before] = others[after] = 0
+    assert others.max() < 0.5 * like[before]
+    assert noisier[before] > 0.2 and noisier[after] == -noisier[before] and louder[before] > 0
+    assert there[0].tolist() == [0] * 5 + [1] * 5 and there[9].tolist() == [1] * 5 + [0] * 5 and there[10:].sum() == 0
+    assert (like[there == 0] == 0).all()
 
 
 def test_a_take_played_again_is_told_by_its_noise(tmp_path):
