@@ -34,7 +34,7 @@ def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed
     Returns:
         ``l1`` and ``l1_db``, mean distance to the target, and ``stft`` (`multi_resolution_loss`); ``keep``, the mean
         share of KEEP frames' values within 1 dB of the raw recording; the controls ``l1_raw`` (of the raw recording
-        itself, as if all were kept) and l1_swapped (with other labels at every beat; a model that ignores labels
+        itself, as if all were kept) and ``l1_swapped`` (with other labels at every beat; a model that ignores labels
         has ``l1`` here); ``l1_db_<label>`` of each label that occurs.
     """
     pairs = [cache.pair(row) for row in rows]
