@@ -18,8 +18,8 @@ def phase1_gates(measured: dict, thresholds: AuditThresholds) -> dict[str, dict]
         "reconstruction_l1": _held(made["l1"], "below", thresholds.l1, raw["l1"]),
         "reconstruction_stft": _held(made["stft"], "below", thresholds.stft, raw["stft"]),
         "reconstruction_keep": _held(made["keep"], "above", thresholds.keep_preserved, swapped["keep"]),
-        "reconstruction_obeys_labels": _margin(measured["swapped_over_labels"]),
-        "reconstruction_over_raw": _margin(measured["raw_over_labels"]),
+        "reconstruction_obeys_labels": _margin(measured["swapped_over_labels"], thresholds),
+        "reconstruction_over_raw": _margin(measured["raw_over_labels"], thresholds),
     }
 
 
@@ -45,11 +45,11 @@ def policy_gates(labels: dict, rewards: dict, thresholds: AuditThresholds) -> di
         ),
     }  # fmt: skip
     for other in ("all_keep", "majority", "imitation"):
-        gates[f"policy_over_{other}"] = _margin(rewards["policy"]["over"][other])
+        gates[f"policy_over_{other}"] = _margin(rewards["policy"]["over"][other], thresholds)
     control = max(labels[name]["macro_f1"]["value"] for name in ("all_keep", "majority"))
     low, high = (own["macro_f1"][end] for end in ("ci_low", "ci_high"))
     gates["policy_macro_f1_over_control"] = _margin(
-        {"ci_low": _less(low, control), "ci_high": _less(high, control), "n": own["macro_f1"]["n"]}
+        {"ci_low": _less(low, control), "ci_high": _less(high, control), "n": own["macro_f1"]["n"]}, thresholds
     )
     return gates
 
@@ -68,7 +68,7 @@ def sound_gates(truth: dict, vocoder: dict, thresholds: AuditThresholds) -> dict
             agreement, "above", thresholds.reward_agreement, {"value": agreement["control"]}
         ),
         "kept_samples_identical": _held(identical, "above", 1.0, {"value": identical["control"]}),
-        "vocoder_over_griffin_lim": _margin(vocoder["over_griffin_lim"]),
+        "vocoder_over_griffin_lim": _margin(vocoder["over_griffin_lim"], thresholds),
     }
 
 
@@ -77,10 +77,10 @@ def _held(estimate: dict, side: str, threshold: float, control: dict) -> dict:
     return verdict(estimate["value"], side, threshold, interval, estimate["n"], control["value"])
 
 
-def _margin(estimate: dict) -> dict:
-    """Hold the lower end of a difference's interval against 0."""
+def _margin(estimate: dict, thresholds: AuditThresholds) -> dict:
+    """Hold the lower end of a difference's interval against the smallest margin that counts."""
     interval = (_number(estimate["ci_low"]), _number(estimate["ci_high"]))
-    return verdict(estimate["ci_low"], "above", 0.0, interval, estimate["n"])
+    return verdict(estimate["ci_low"], "above", thresholds.margin, interval, estimate["n"])
 
 
 def _number(value: float | None) -> float:

@@ -21,7 +21,7 @@ def report_markdown(audit: Audit, gates: dict[str, dict]) -> str:
     parts = ["# Editing raw audio: exit audit", "", f"{len(gates) - len(failed)} of {len(gates)} gates pass."]
     if failed:
         parts += ["", "Failed:", "", *(f"- `{name}`: {gate_cell(gates[name])}" for name in failed)]
-    parts += ["", "## Gates", "", "Margins are held against 0 with the lower end of their interval.", ""]
+    parts += ["", "## Gates", "", "Of margins the lower end of the interval is judged.", ""]
     parts += [markdown_table(gate_rows(gates)), "", "## Reconstruction", ""]
     parts += ["With the true labels, with those of other beats, and the raw recording without any model.", ""]
     parts += [markdown_table(rounded(_reconstruction(audit))), "", "## Labels and rewards", ""]

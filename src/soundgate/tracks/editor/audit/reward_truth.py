@@ -89,9 +89,15 @@ def reward_against_renderer(
 
 
 def agreement(table: pd.DataFrame) -> tuple[float, float]:
-    """Return Spearman's correlation of both distances, and that with the versions turned by half: the control."""
-    half = np.roll(table["renderer"].to_numpy(), len(table) // 2)
-    return float(spearmanr(table["model"], table["renderer"])[0]), float(spearmanr(table["model"], half)[0])
+    """Return Spearman's correlation of both distances, and that with the versions turned by half: the control.
+
+    A model that has the same distance for every version orders nothing: 0.
+    """
+    renderer = table["renderer"].to_numpy()
+    if table["model"].nunique() < 2:
+        return 0.0, 0.0
+    half = np.roll(renderer, len(table) // 2)
+    return float(spearmanr(table["model"], renderer)[0]), float(spearmanr(table["model"], half)[0])
 
 
 def _rendered(recording: Recording, edit: EditList, features: Features, n_frames: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from soundgate.config import Section
 
 
 class AuditThresholds(Section):
-    """What the gates demand; margins over baselines are held against 0 with the lower end of their interval.
+    """What the gates demand; of margins over baselines the lower end of the interval is judged.
 
     Args:
         l1: of phase 1 in the models' scale, at most (the seed's).
@@ -17,6 +17,7 @@ class AuditThresholds(Section):
         reward: with the label bonus, at least (the seed's).
         accuracy: of the labels, at least (the seed's).
         duration_error: relative, at most (the seed's).
+        margin: that a difference must have at least; above 0, since doing what a baseline does is no gain.
         reward_agreement: rank correlation of the frozen model's distance with that of rendered audio, at least.
     """
 
@@ -26,6 +27,7 @@ class AuditThresholds(Section):
     reward: float
     accuracy: float = Field(ge=0, le=1)
     duration_error: float = Field(ge=0)
+    margin: float = Field(gt=0)
     reward_agreement: float = Field(ge=-1, le=1)
 
 

@@ -62,16 +62,26 @@ def measure_vocoder(vocoder: Vocoder, waves: Waves, features: Features, settings
     Returns:
         Method to figure to estimate over groups. Methods: ``vocoder``; ``griffin_lim``; the controls
         ``random_phase`` (the right spectrum with phases drawn) and ``other_recording`` (real sound, of another group).
+        ``over_griffin_lim``: by how much the vocoder's spectral convergence is lower on the same recordings.
     """
     rows = [
-        {"method": method, "group": waves.table["group"][row], **figures(features, made[None], truth[None])}
+        {"method": method, "row": row, "group": waves.table["group"][row]} | figures(features, made[None], truth[None])
         for row in waves.rows("test")
         for method, made, truth in _made(vocoder, waves, features, settings, seed, int(row))
     ]
+    table = pd.DataFrame(rows)
+    wide = table.pivot(index="row", columns="method", values="spectral_convergence")
+    over = pd.DataFrame({
+        "method": "over_griffin_lim", "lower_by": wide["griffin_lim"] - wide["vocoder"],
+        "group": waves.table["group"][wide.index],
+    })  # fmt: skip
     return {
         method: {name: _estimate(own, name, seed, settings.n_bootstrap) for name in FIGURES}
-        for method, own in pd.DataFrame(rows).groupby("method", sort=False)
-    } | {"n_recordings": len(waves.rows("test"))}
+        for method, own in table.groupby("method", sort=False)
+    } | {
+        "over_griffin_lim": _estimate(over, "lower_by", seed, settings.n_bootstrap),
+        "n_recordings": len(waves.rows("test")),
+    }
 
 
 def _estimate(own: pd.DataFrame, name: str, seed: int, n_bootstrap: int) -> dict:

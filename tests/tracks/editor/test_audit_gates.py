@@ -1,0 +1,145 @@
+"""The audit of the audit: editors that know nothing, and models that do not listen, fail the gates meant for them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from soundgate.tracks.editor.audit.gating import phase1_gates, policy_gates, sound_gates
+from soundgate.tracks.editor.audit.reconstruction import reconstruction_table, summarise
+from soundgate.tracks.editor.audit.reward_truth import SHARES, Recording, agreement, perturbed, reward_against_renderer
+from soundgate.tracks.editor.audit.settings import AuditThresholds
+from soundgate.tracks.editor.edit_list import Tone
+from soundgate.tracks.editor.features import Features
+from soundgate.tracks.editor.policy.scoring import (
+    baselines,
+    judge_reward,
+    score_split,
+    summarise_labels,
+    summarise_rewards,
+)
+from soundgate.tracks.editor.policy.settings import RewardWeights
+from soundgate.tracks.editor.timeline import from_labels
+from soundgate.tracks.editor.vocabulary import Label
+from tests.tracks.editor.planted import FEATURES, planted_cache
+
+# Planted labels change at random, and what is cut is a seventh: the parts weigh otherwise than in real music.
+WEIGHTS = RewardWeights(reconstruction=100, labels=5, duration=3, smoothness=0)
+THRESHOLDS = AuditThresholds(
+    l1=0.1, stft=1.0, keep_preserved=0.95, reward=0.0, accuracy=0.7, duration_error=0.1, margin=0.001,
+    reward_agreement=0.7,
+)  # fmt: skip
+MARGINS = {f"policy_over_{name}" for name in ("all_keep", "majority", "imitation")} | {"policy_macro_f1_over_control"}
+
+
+class Executor(torch.nn.Module):
+    """A reconstruction that cuts what is CUT, or does not listen."""
+
+    settings = SimpleNamespace(n_frames=10_000)
+
+    def __init__(self, listens=True):
+        super().__init__()
+        self.listens, self.weight = listens, torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, raw, frame_labels):
+        return raw * (frame_labels != Label.CUT)[..., None] if self.listens else raw
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return planted_cache(tmp_path_factory.mktemp("cache"), n_pairs=30)
+
+
+def nearly_true(share):
+    """Return the truth with a share of the beats wrong."""
+
+    def labels(pair):
+        generator = np.random.default_rng(len(pair.raw))
+        wrong = generator.random(len(pair.labels)) < share
+        return np.where(wrong, (pair.labels + 1) % 7, pair.labels)
+
+    return labels
+
+
+def policy_verdicts(cache, policy, imitation, weights=WEIGHTS):
+    methods = {"policy": policy, "imitation": imitation} | baselines(cache)
+    scored = score_split(cache, cache.rows("test"), methods, judge_reward(Executor(), weights))
+    rewards = summarise_rewards(scored, "test", 0, 200)
+    for method, own in scored.groupby("method"):
+        value = float((own["reward"] + weights.labels * own["labels"]).mean())
+        rewards[method]["with_labels"] = {"value": value, "ci_low": value, "ci_high": value, "n": len(own)}
+    return policy_gates(summarise_labels(scored, "test", 0, 200), rewards, THRESHOLDS)
+
+
+def failed(verdicts):
+    return {name for name, gate in verdicts.items() if not gate["pass"]}
+
+
+def test_an_editor_that_is_nearly_right_passes(cache):
+    assert not failed(policy_verdicts(cache, nearly_true(0.02), nearly_true(0.4)))
+
+
+@pytest.mark.parametrize("known", ["all_keep", "majority"])
+def test_an_editor_that_knows_nothing_fails_every_margin(cache, known):
+    policy = baselines(cache)[known]
+    verdicts = policy_verdicts(cache, policy, nearly_true(0.4))
+    assert {f"policy_over_{known}", "policy_macro_f1_over_control", "policy_accuracy"} <= failed(verdicts)
+
+
+def test_a_policy_that_is_its_imitation_gains_nothing(cache):
+    assert failed(policy_verdicts(cache, nearly_true(0.05), nearly_true(0.05))) == {"policy_over_imitation"}
+
+
+def test_keep_for_all_is_paid_by_the_seeds_reward(cache):
+    """What the seed's criterion is worth: an editor that does nothing meets it."""
+    seeds = RewardWeights(reconstruction=10, labels=5, duration=3, smoothness=2)
+    verdicts = policy_verdicts(cache, baselines(cache)["all_keep"], nearly_true(0.4), seeds)
+    assert verdicts["policy_reward"]["pass"] and not verdicts["policy_over_all_keep"]["pass"]
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_model_that_ignores_its_labels_is_found(cache, listens):
+    table = reconstruction_table(cache, cache.rows("test"), Executor(listens), 0)
+    gates = phase1_gates(summarise(table, 0, 200), THRESHOLDS)
+    for name in ("reconstruction_obeys_labels", "reconstruction_over_raw"):
+        assert gates[name]["pass"] == listens
+    # It does keep what is kept.
+    assert gates["reconstruction_keep"]["pass"]
+
+
+def test_labels_are_exchanged_for_others():
+    labels = np.arange(70) % 7
+    for share, version in zip(SHARES, perturbed(labels, np.random.default_rng(0)), strict=True):
+        assert np.mean(version != labels) == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_reward_that_orders_edits_as_their_audio_does_agrees(cache, listens):
+    features = Features(FEATURES)
+    pair = cache.pair(int(cache.rows("test")[0]))
+    edges = pair.edges * FEATURES.hop_length
+    spans = np.stack([edges[:-1], edges[1:]], axis=1)
+    generator = np.random.default_rng(0)
+    levels = np.repeat(generator.uniform(0.05, 0.3, len(spans)), np.diff(edges))
+    wav = (generator.standard_normal(edges[-1]) * levels).astype(np.float32)[None]
+    edit = from_labels(pair.labels, spans, FEATURES.sample_rate, Tone())
+    raw = features(wav[0])[: len(pair.raw)]
+    pair = pair._replace(
+        raw=raw, target=raw * (pair.labels[np.repeat(np.arange(24), np.diff(pair.edges))] > 0)[:, None]
+    )
+    recording = Recording(wav, FEATURES.sample_rate, edit, spans)
+    table = reward_against_renderer(pair, recording, Executor(listens), features, 0, "p")
+    value, control = agreement(table)
+    assert table["renderer"].iloc[0] == 0
+    if listens:
+        assert value > 0.8 and control < 0.5
+    else:
+        assert not value > 0.8
+
+
+def test_damaged_copies_and_a_poor_vocoder_fail():
+    estimate = {"value": 0.9, "ci_low": 0.8, "ci_high": 1.0, "n": 5, "control": 0.0}
+    vocoder = {"over_griffin_lim": {"value": 0.1, "ci_low": -0.1, "ci_high": 0.3, "n": 5}}
+    gates = sound_gates({"agreement": estimate, "identical": estimate}, vocoder, THRESHOLDS)
+    assert failed(gates) == {"kept_samples_identical", "vocoder_over_griffin_lim"}
