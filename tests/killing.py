@@ -8,9 +8,11 @@ import time
 # Children start from a process that has imported what takes long, the tests that kill among it, so that most of their
 # time is work.
 PRELOADED = [
-    "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "stages.transfer.content",
-    "stages.transfer.judge", "stages.transfer.mel", "stages.editor.vocoder", "tests.codecs.test_extraction",
-    "tests.tracks.rooms.test_rendering", "tests.killed_training",
+    "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "stages.editor.reconstruct",
+    "stages.editor.vocoder", "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
+    "tests.codecs.test_extraction",
+    "tests.tracks.editor.test_killed_training", "tests.tracks.rooms.test_rendering",
+    "tests.tracks.transfer.test_killed_training",
 ]  # fmt: skip
 POLL_S = 0.005
 

@@ -1,8 +1,8 @@
-"""Every stage of the track that trains, killed: interrupted or not, the same bytes."""
+"""Every stage of the track that trains, killed by SIGKILL."""
 
 import pytest
 
-from tests.killed_training import LOOP, Training, assert_kills_change_nothing
+from tests.killed_training import LOOP, Training, check_killed_training
 from tests.tracks.transfer.planted import planted_cache, write_labs
 from tests.tracks.transfer.planted_latents import BANK, CODEC, write_planted_latents
 from tests.tracks.transfer.test_content import SETTINGS as CONTENT
@@ -16,39 +16,36 @@ CACHE = {
 }  # fmt: skip
 
 
-def training(name, settings, *rest):
-    return Training("transfer", name, {"cache": CACHE, name: settings}, *rest)
+def stage(name, settings, *options):
+    """Return the stage ``transfer-<name>`` with the settings of its section."""
+    return Training(f"stages.transfer.{name}", {"seed": 0, "transfer": {"cache": CACHE, name: settings}}, *options)
 
 
-TRAININGS = [
-    training(
+TRAININGS = {
+    "content": stage(
         "content",
         CONTENT.model_dump(mode="json")
         | {"encoder": {"channels": [8, 8, 8], "shared": 8}, "loop": LOOP, "n_bootstrap": 10},
         ("cache",), ("out", "metrics", "history"),
     ),
-    training(
+    "judge": stage(
         "judge",
         JUDGE.model_dump(mode="json") | {"channels": 8, "loop": LOOP, "n_bootstrap": 10},
         ("cache",), ("out", "metrics"),
     ),
-    training(
+    "mel": stage(
         "mel",
-        MEL | {stage: MEL[stage] | {"loop": LOOP} for stage in ("stage1", "stage2")},
+        MEL | {part: MEL[part] | {"loop": LOOP} for part in ("stage1", "stage2")},
         ("cache", "content", "style"), ("out", "history"), ("stage1_latest", "stage2_latest"),
     ),
-    training(
-        "bank",
-        BANK | {"loop": LOOP},
-        ("cache", "latents"), ("out", "metrics", "history"),
-    ),
-    training(
+    "bank": stage("bank", BANK | {"loop": LOOP}, ("cache", "latents"), ("out", "metrics", "history")),
+    "codec": stage(
         "codec",
-        CODEC | {stage: CODEC[stage] | {"loop": LOOP} for stage in ("stage1", "stage2", "stage3")},
+        CODEC | {part: CODEC[part] | {"loop": LOOP} for part in ("stage1", "stage2", "stage3")},
         ("cache", "latents", "content", "style", "bank"), ("out", "history"),
         ("stage1_latest", "stage2_latest", "stage3_latest"),
     ),
-]  # fmt: skip
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +58,6 @@ def labs(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("training", TRAININGS, ids=lambda training: training.name)
-def test_killed_at_random_moments_a_training_ends_with_the_same_bytes(labs, tmp_path, training):
-    assert_kills_change_nothing(training, labs, tmp_path)
+@pytest.mark.parametrize("name", TRAININGS)
+def test_killed_at_random_moments_a_training_ends_with_the_same_bytes(labs, tmp_path, name):
+    check_killed_training(TRAININGS[name], labs, tmp_path)

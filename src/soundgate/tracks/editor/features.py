@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cached_property
+
 import numpy as np
 import torch
 import torchaudio
@@ -65,8 +68,9 @@ class Features:
             mel_scale="slaney",
             center=False,
         )
+        self._elsewhere: dict[torch.device, torch.nn.Module] = {}
 
-    @property
+    @cached_property
     def centres_hz(self) -> np.ndarray:
         """The bands' centre frequencies, float64 [n_mels], rising."""
         return band_centres_hz(self.power.mel_scale.fb.numpy(), self.settings.sample_rate)
@@ -97,7 +101,9 @@ class Features:
     def of_batch(self, wavs: Tensor) -> Tensor:
         """Return the frames of a batch, differentiable: [B, T] to [B, F, n_mels] in [0, 1]."""
         half = self.settings.n_fft // 2
-        power = self.power.to(wavs.device)(torch.nn.functional.pad(wavs, (half, half)))
+        if wavs.device not in self._elsewhere:
+            self._elsewhere[wavs.device] = copy.deepcopy(self.power).to(wavs.device)
+        power = self._elsewhere[wavs.device](torch.nn.functional.pad(wavs, (half, half)))
         return self.from_db(_decibels(power).mT)
 
     def to_db(self, unit):

@@ -131,14 +131,20 @@ def target_on_raw_timeline(
             else:
                 own = np.interp(position, *zip(*segment.gain, strict=True)) if segment.gain else 1.0
             gain[inside] = own
-            change_db[:, inside] = _tone_db(segment.tone, bands_hz, edit.sample_rate)[:, None]
+            change_db[:, inside] = tone_db(segment.tone, bands_hz, edit.sample_rate)[:, None]
     with np.errstate(divide="ignore"):
         change_db += 20 * np.log10(gain)
     return np.maximum(mel_db + change_db, floor_db).astype(mel_db.dtype)
 
 
-def _tone_db(tone: Tone | None, bands_hz: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Return an equaliser's gain at each band's centre, or at half the sample rate if that is lower."""
+def tone_db(tone: Tone | None, bands_hz: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return an equaliser's gain at each band's centre, float64 [n_mels] in dB; 0 without an equaliser.
+
+    Args:
+        tone: its settings.
+        bands_hz: the bands' centre frequencies [n_mels]; those above half the sample rate have that one's gain.
+        sample_rate: of what it filters, Hz.
+    """
     if tone is None:
         return np.zeros(len(bands_hz))
     sections = equaliser_sections(tone.low_db, tone.mid_db, tone.high_db, sample_rate)

@@ -58,6 +58,13 @@ class Batch:
 def draw_batch(
     cache: PairCache, rows: Sequence[int] | np.ndarray, n_frames: int, generator: torch.Generator | None = None
 ) -> Batch:
+    """Draw a window of each pair and put them into a batch; see `draw_windows`."""
+    return whole_batch(draw_windows(cache, rows, n_frames, generator))
+
+
+def draw_windows(
+    cache: PairCache, rows: Sequence[int] | np.ndarray, n_frames: int, generator: torch.Generator | None = None
+) -> list[CachedPair]:
     """Draw a window of each pair, starting at a random beat, as long as fits.
 
     Args:
@@ -73,7 +80,12 @@ def draw_batch(
         last_start = int(np.searchsorted(edges, edges[-1] - n_frames))
         first = int(torch.randint(last_start + 1, (), generator=generator))
         windows.append(cache.pair(row, (first, _end(edges, first, n_frames))))
-    return batch_of([(pair, (0, len(pair.labels))) for pair in windows])
+    return windows
+
+
+def whole_batch(pairs: Sequence[CachedPair]) -> Batch:
+    """Put pairs into a batch, all of each."""
+    return batch_of([(pair, (0, len(pair.labels))) for pair in pairs])
 
 
 def beat_windows(edges: np.ndarray, n_frames: int, overlap_beats: int = OVERLAP_BEATS) -> list[tuple[int, int]]:

@@ -122,13 +122,24 @@ def _shaped(part: Part, settings: DrawSettings, generator: np.random.Generator) 
         return part._replace(repeats=int(generator.integers(2, 5)))
     if part.label != "EFFECT":
         return part
-    level, *bands = generator.uniform(*settings.effect_db, 4) * generator.choice([-1, 1], 4)
+    gain_db, tone = draw_effect(settings.effect_db, generator)
+    return part._replace(gain_db=gain_db, tone=tone)
+
+
+def draw_effect(limits_db: tuple[float, float], generator: np.random.Generator) -> tuple[float, Tone | None]:
+    """Draw what an EFFECT does: a gain in dB, a tone, or both; what it does not is 0 or None.
+
+    Args:
+        limits_db: of the size of the gain, and of each band's that the tone changes.
+        generator: of the draws.
+    """
+    level, *bands = generator.uniform(*limits_db, 4) * generator.choice([-1, 1], 4)
     kind = generator.choice(["level", "tone", "both"], p=[0.4, 0.3, 0.3])
     # Highs alone would be heard by nobody where a style has none.
     used = np.array([(True, False), (False, True), (True, True)][generator.integers(3)] + (generator.random() < 0.5,))
     low, mid, high = np.round(bands, 2) * used
     tone = None if kind == "level" else Tone(low_db=low, mid_db=mid, high_db=high)
-    return part._replace(gain_db=0.0 if kind == "tone" else round(float(level), 2), tone=tone)
+    return 0.0 if kind == "tone" else round(float(level), 2), tone
 
 
 def _draw_added(part: Part, missing: float, settings: DrawSettings, generator: np.random.Generator) -> Part:

@@ -1,0 +1,1 @@
+"""Phase 1: how a spectrogram becomes what its labels say."""

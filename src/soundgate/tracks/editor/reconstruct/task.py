@@ -1,0 +1,100 @@
+"""Phase 1's training step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.tracks.editor.cache import PairCache
+from soundgate.tracks.editor.features import Features
+from soundgate.tracks.editor.reconstruct.drawing import draw_edit
+from soundgate.tracks.editor.reconstruct.losses import consistency_loss, l1_loss, mse_loss, multi_resolution_loss
+from soundgate.tracks.editor.reconstruct.measures import measure
+from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
+from soundgate.tracks.editor.windows import Batch, draw_windows, whole_batch
+
+STAGE = "editor-reconstruct"
+
+
+def warmed_cosine(step: int, warmup_steps: int, n_steps: int) -> float:
+    """Return a step's share of the learning rate: rising to 1 over the warm-up, then a half cosine to 0."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup_steps) / max(1, n_steps - warmup_steps))))
+
+
+class ReconstructionTask:
+    """Windows of the train pairs, some with labels of their own, some with drawn ones.
+
+    Args:
+        cache: the pairs; the train rows are the items, the validation rows measure.
+        settings: see `ReconstructionSettings`.
+        seed: of the draws.
+        device: to compute on.
+        n_steps: of the whole training, for the schedule.
+    """
+
+    def __init__(
+        self, cache: PairCache, settings: ReconstructionSettings, seed: int, device: torch.device, n_steps: int
+    ) -> None:
+        self.cache, self.settings, self.seed, self.device, self.n_steps = cache, settings, seed, device, n_steps
+        self.rows, self.evaluated = cache.rows("train"), cache.rows("validation")
+        self.features = Features(cache.settings)
+        torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
+        self.model = ReconstructionModel(settings.network, cache.settings).to(device)
+        self.model.set_checkpointing(settings.checkpointing)
+        self.modules = {"model": self.model}
+        optimiser = torch.optim.AdamW(
+            self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.optimisers = {"adamw": optimiser}
+
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Take one step on a window of each item."""
+        self.model.train()
+        batch = self.draw(self.rows[items], step)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
+            made = self.model(batch.raw, batch.frame_labels)
+        losses = self._losses(made.float(), batch)
+        weights = self.settings.weights.model_dump()
+        total = sum(weights[name] * loss for name, loss in losses.items())
+        optimiser = self.optimisers["adamw"]
+        for group in optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * warmed_cosine(step, self.settings.warmup_steps, self.n_steps)
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        optimiser.step()
+        return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
+
+    def draw(self, rows: np.ndarray, step: int) -> Batch:
+        """Draw windows of pairs; the first of them, as many as the settings say, get drawn labels."""
+        windows = draw_windows(self.cache, rows, self.settings.network.n_frames)
+        generator = keyed_generator(self.seed, STAGE, f"labels {step}")
+        n_drawn = round(self.settings.drawn.share * len(windows))
+        drawn = [draw_edit(pair, self.features, self.settings.drawn, generator) for pair in windows[:n_drawn]]
+        return whole_batch([*drawn, *windows[n_drawn:]]).to(self.device)
+
+    def evaluate(self) -> dict[str, float]:
+        """Return `measure` on the validation pairs, its names after ``validation_``; nothing without any."""
+        if not len(self.evaluated):
+            return {}
+        measured = measure(self.model.eval(), self.cache, self.evaluated, self.seed, STAGE)
+        return {f"validation_{name}": value for name, value in measured.items()}
+
+    def _losses(self, made: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses that have a weight."""
+        mask = batch.frame_mask
+        losses = {
+            "l1": lambda: l1_loss(made, batch.target, mask),
+            "mse": lambda: mse_loss(made, batch.target, mask),
+            "stft": lambda: multi_resolution_loss(made, batch.target, mask),
+            "consistency": lambda: consistency_loss(made, batch.raw, batch.frame_labels),
+        }
+        weights = self.settings.weights.model_dump()
+        return {name: loss() for name, loss in losses.items() if weights[name]}

@@ -1,0 +1,47 @@
+"""Phase 1: train the network that does what labels say."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory, torch_device
+from soundgate.files import atomic_path, write_json
+from soundgate.ledger import jsonable
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.editor.cache import PairCache
+from soundgate.tracks.editor.reconstruct.model import save_reconstruction
+from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
+from soundgate.tracks.editor.reconstruct.train import measure_reconstruction, train_reconstruction
+
+
+@stage_command("editor-reconstruct")
+@input_option("cache", "Folder of the cache of pairs.")
+@output_option("out", "Folder for the model.")
+@output_option("metrics", "JSON file for what it is measured by.")
+@output_option("history", "CSV file for the training curves.")
+def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
+    """Train on the train pairs with their own labels and with drawn ones; measure on pairs it never saw."""
+    settings, seed = load_section("editor.reconstruction", ReconstructionSettings), load_seed()
+    deterministic_torch(seed)
+    keep_freed_memory()
+    device = torch_device()
+    pairs = PairCache.open(cache)
+    scratch = open_scratch(
+        "editor-reconstruct",
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "reconstruction": settings.model_dump(mode="json")},
+        inputs=[cache],
+    )
+    model, rows = train_reconstruction(pairs, settings, seed, device, scratch.folder / "checkpoint.pt")
+    save_reconstruction(scratch.result, model)
+    write_json(metrics, jsonable(measure_reconstruction(model, pairs, seed)))
+    with atomic_path(history) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()
