@@ -9,7 +9,8 @@ import time
 # time is work.
 PRELOADED = [
     "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "stages.editor.reconstruct",
-    "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel", "tests.codecs.test_extraction",
+    "stages.editor.vocoder", "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
+    "tests.codecs.test_extraction",
     "tests.tracks.editor.test_killed_training", "tests.tracks.rooms.test_rendering",
     "tests.tracks.transfer.test_killed_training",
 ]  # fmt: skip

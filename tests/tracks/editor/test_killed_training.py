@@ -8,13 +8,15 @@ from soundgate.tracks.editor.policy.settings import NetworkSettings
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, save_reconstruction
 from tests.killed_training import LOOP, Training, check_killed_training
 from tests.tracks.editor.planted import FEATURES, planted_cache
+from tests.tracks.editor.recordings import write_recordings
 from tests.tracks.editor.test_policy import IMITATION, POLICY, PPO
 from tests.tracks.editor.test_reconstruction import SETTINGS as RECONSTRUCTION
+from tests.tracks.editor.test_vocoder import SETTINGS as VOCODER
 
 
 def stage(name, section, settings, inputs, outputs):
     """Return the stage ``editor-<name>`` with the settings of its section."""
-    params = {"seed": 0, "editor": {section: settings}}
+    params = {"seed": 0, "editor": {"cache": {"features": {}}, section: settings}}
     return Training(f"stages.editor.{name}", params, inputs, outputs)
 
 
@@ -30,6 +32,7 @@ TRAININGS = {
         "policy", "policy", POLICY | {"ppo": PPO | {"loop": LOOP}},
         ("cache", "imitation", "reconstruction"), ("out", "metrics", "history"),
     ),
+    "vocoder": stage("vocoder", "vocoder", VOCODER | {"loop": LOOP}, ("pairs",), ("out", "metrics", "history")),
 }  # fmt: skip
 
 
@@ -42,6 +45,7 @@ def inputs(tmp_path_factory):
     network = NetworkSettings.model_validate(POLICY["network"])
     save_predictor(root / "imitation", EditPredictor(network, FEATURES.n_mels))
     save_reconstruction(root / "reconstruction", ReconstructionModel(RECONSTRUCTION.network, FEATURES))
+    write_recordings(root / "pairs")
     return root
 
 
