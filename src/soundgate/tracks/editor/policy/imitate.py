@@ -18,7 +18,7 @@ from soundgate.tracks.editor.policy.scoring import baselines, by_policy, judge_l
 from soundgate.tracks.editor.policy.settings import ImitationSettings
 from soundgate.tracks.editor.recovery.scores import N_LABELS, accuracy, balanced_accuracy, macro_f1
 from soundgate.tracks.editor.vocabulary import Label
-from soundgate.tracks.editor.windows import draw_batch
+from soundgate.tracks.editor.windows import draw_batch, whole_batch
 from soundgate.training.loop import fit
 
 STAGE = "editor-imitate"
@@ -41,7 +41,9 @@ class ImitationTask:
         self.cache, self.settings, self.device, self.n_steps = cache, settings, device, n_steps
         self.rows = cache.rows("train")
         torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
-        self.model = EditPredictor(settings.network, cache.settings.n_mels).to(device)
+        self.model = EditPredictor(settings.network, cache.settings.n_mels)
+        self.model.encoder.set_scale(*scale_of(self.model, cache, self.rows))
+        self.model.to(device)
         self.class_weights = class_weights(cache, self.rows, settings.class_power).to(device)
         self.modules: dict[str, nn.Module] = {"model": self.model}
         optimiser = torch.optim.AdamW(
@@ -63,7 +65,8 @@ class ImitationTask:
         )
         for group in optimiser.param_groups:
             share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
-            group["lr"] = settings.learning_rate * (0.05 + 0.95 * share)
+            rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+            group["lr"] = settings.learning_rate * rise * (0.05 + 0.95 * share)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
@@ -79,6 +82,18 @@ class ImitationTask:
         table = np.sum(list(scored["confusion"]), axis=0)
         scores = {"accuracy": accuracy, "macro_f1": macro_f1, "balanced_accuracy": balanced_accuracy}
         return {f"validation_{name}": score(table) for name, score in scores.items()}
+
+
+@torch.no_grad()
+def scale_of(model: EditPredictor, cache: PairCache, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation over beats of what a policy hears before it has learned anything."""
+    count, total, square = 0, torch.zeros(()), torch.zeros(())
+    for row in rows:
+        batch = whole_batch([cache.pair(int(row))])
+        heard = model.encoder.hear(batch.raw, batch.beat_of_frame, batch.labels.shape[1])[0][0].double()
+        count, total, square = count + len(heard), total + heard.sum(0), square + heard.square().sum(0)
+    mean = total / count
+    return mean.float(), (square / count - mean.square()).clamp(min=0).sqrt().float()
 
 
 def class_weights(cache: PairCache, rows: np.ndarray, power: float) -> Tensor:

@@ -22,6 +22,8 @@ _STRIDE = 4
 _EVERY = 2
 # How loud positions are beside what is heard, at first.
 _POSITION_SHARE = 0.1
+# Of what hardly varies, differences are not blown up.
+_LEAST_SPREAD = 0.01
 
 
 class BeatEncoder(nn.Module):
@@ -44,7 +46,10 @@ class BeatEncoder(nn.Module):
         self.settings, self.n_mels = settings, n_mels
         self.first = nn.Conv1d(n_mels, settings.channels, 2 * _STRIDE - 1, stride=_STRIDE, padding=_STRIDE - 1)
         self.second = nn.Conv1d(settings.channels, settings.dim, 5, padding=2)
-        n_inputs = settings.dim + 3 * n_mels + N_COMPARED * 2 * settings.n_lags
+        n_heard = 3 * n_mels + N_COMPARED * 2 * settings.n_lags
+        self.register_buffer("centre", torch.zeros(n_heard))
+        self.register_buffer("spread", torch.ones(n_heard))
+        n_inputs = settings.dim + n_heard
         self.inputs = nn.Sequential(
             nn.Linear(n_inputs, 2 * settings.dim), nn.GELU(), nn.Linear(2 * settings.dim, settings.dim)
         )
@@ -60,14 +65,23 @@ class BeatEncoder(nn.Module):
             n_beats: N.
         """
         there = beat_of_frame < n_beats
-        mask = torch.arange(n_beats, device=raw.device) <= beat_of_frame.masked_fill(~there, -1).amax(1, keepdim=True)
+        heard, mask = self.hear(raw, beat_of_frame, n_beats)
+        told = torch.cat([self._found(raw, beat_of_frame, there, n_beats), (heard - self.centre) / self.spread], -1)
+        where = _positions(n_beats, self.settings.dim, raw.device)
+        return self.layers(self.inputs(told) + self.position_share * where, mask)
+
+    def hear(self, raw: Tensor, beat_of_frame: Tensor, n_beats: int) -> tuple[Tensor, Tensor]:
+        """Return what is told of each beat before anything is learned, [B, N, H], and which are beats, bool [B, N]."""
+        last = beat_of_frame.masked_fill(beat_of_frame == n_beats, -1).amax(1, keepdim=True)
+        mask = torch.arange(n_beats, device=raw.device) <= last
         thinned, numbers = raw[:, ::_EVERY], beat_of_frame[:, ::_EVERY]
         levels = moments(thinned, numbers, n_beats)
-        heard = [self._found(raw, beat_of_frame, there, n_beats), levels]
-        if self.settings.n_lags:
-            heard.append(compared(thinned, numbers, levels, mask, self.settings.n_lags))
-        where = _positions(n_beats, self.settings.dim, raw.device)
-        return self.layers(self.inputs(torch.cat(heard, -1)) + self.position_share * where, mask)
+        return torch.cat([levels, compared(thinned, numbers, levels, mask, self.settings.n_lags)], -1), mask
+
+    def set_scale(self, centre: Tensor, spread: Tensor) -> None:
+        """Set what `hear` is made relative to, [H] each: mean and standard deviation over the train pairs' beats."""
+        self.centre.copy_(centre)
+        self.spread.copy_(spread.clamp(min=_LEAST_SPREAD))
 
     def _found(self, raw: Tensor, beat_of_frame: Tensor, there: Tensor, n_beats: int) -> Tensor:
         """Return what the convolutions find, [B, N, dim]; what lies beyond the end is 0 to each, as padding is."""

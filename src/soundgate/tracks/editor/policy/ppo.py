@@ -74,6 +74,7 @@ class PpoTask:
         torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
         self.policy = copy.deepcopy(frozen.imitation).requires_grad_(True).eval()
         self.value = ValueNetwork(settings.network, frozen.cache.settings.n_mels).to(self.device).eval()
+        self.value.encoder.set_scale(self.policy.encoder.centre, self.policy.encoder.spread)
         self.modules: dict[str, nn.Module] = {"policy": self.policy, "value": self.value}
         rate = settings.ppo.learning_rate
         self.optimisers: dict[str, torch.optim.Optimizer] = {

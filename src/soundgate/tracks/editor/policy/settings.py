@@ -27,7 +27,7 @@ class NetworkSettings(Section):
     dim: int = Field(ge=8, multiple_of=2)
     n_layers: int = Field(ge=1)
     n_heads: int = Field(ge=1)
-    n_lags: int = Field(ge=0)
+    n_lags: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
     n_frames: int = Field(ge=64)
 
@@ -44,7 +44,8 @@ class ImitationSettings(Section):
     Args:
         network: see `NetworkSettings`.
         loop: how long.
-        learning_rate: of AdamW, decayed by a half cosine to a twentieth.
+        learning_rate: of AdamW after the warm-up; then a half cosine to a twentieth.
+        warmup_steps: over which it rises.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
         label_smoothing: share of the target that is spread evenly over the seven labels.
@@ -55,6 +56,7 @@ class ImitationSettings(Section):
     network: NetworkSettings
     loop: LoopSettings
     learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
     weight_decay: float = Field(ge=0)
     clip: float = Field(gt=0)
     label_smoothing: float = Field(ge=0, lt=1)
