@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from soundgate.compose import compose_text
 from soundgate.errors import CorpusError, WeightsError
@@ -62,8 +63,6 @@ def stirred(model, seed=1):
 
 
 def composed(*overrides):
-    from ruamel.yaml import YAML
-
     params = YAML(typ="safe").load(compose_text(overrides))["editor"]
     return ReconstructionSettings.model_validate(params["reconstruction"]), params["cache"]["features"]
 
@@ -76,8 +75,13 @@ def test_the_seeds_preset_has_the_seeds_size_and_numbers():
     assert abs(n_parameters / 29.9e6 - 1) < 0.01
     assert settings.network.n_frames == 2048 and settings.network.residual == "scalar"
     assert settings.loop.n_steps(0) == 100_000 and settings.learning_rate == 1e-4 and settings.clip == 1
-    small, _ = composed()
-    assert small.network.patch == 4 and small.network.residual == "gate"
+
+
+@pytest.mark.parametrize("profile", ["embedded", "tiny", "real", "full"])
+def test_profiles_have_the_gated_network_on_patches(profile):
+    settings, features = composed(f"profile={profile}")
+    assert settings.network.patch == 4 and settings.network.residual == "gate"
+    assert FeatureSettings.model_validate(features) == FeatureSettings()
 
 
 @pytest.mark.parametrize("residual", ["gate", "scalar"])
