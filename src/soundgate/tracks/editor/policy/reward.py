@@ -72,6 +72,30 @@ def beat_parts(labels: Tensor, made: Tensor, batch: Batch) -> RewardParts:
     )
 
 
+def credited_parts(labels: Tensor, made: Tensor, batch: Batch) -> RewardParts:
+    """Return what each beat's own label answers for, [B, N]: its part in the sample's reward, times the beats.
+
+    Of the length that is the difference to the same edit without this beat, of the smoothness both changes that the
+    beat takes part in. A length that all beats are paid for alike tells none of them what it did, and weighs as
+    little beside its label as one beat in a whole edit.
+
+    Args:
+        labels: as `beat_parts`'s, as are the others.
+        made: [B, T, M].
+        batch: the truth.
+
+    Source: difference rewards, Wolpert and Tumer 2002, "Optimal payoff functions for members of collectives".
+    """
+    parts, mask = beat_parts(labels, made, batch), batch.beat_mask
+    played = batch.seconds * plays_of(labels) * mask
+    total, true = played.sum(1, keepdim=True), (batch.seconds * batch.plays * mask).sum(1, keepdim=True)
+    without, whole = ((length - true).abs() / true.clamp(min=1e-6) for length in (total - played, total))
+    after = torch.cat([parts.smoothness[:, 1:], torch.zeros_like(parts.smoothness[:, :1])], 1)
+    return parts._replace(
+        duration=(without - whole) * mask * mask.sum(1, keepdim=True), smoothness=parts.smoothness + after
+    )
+
+
 def sample_parts(labels: Tensor, made: Tensor, batch: Batch) -> RewardParts:
     """Return the parts of every sample, [B]: the means of the seed's reward, over frames, beats and pairs of beats.
 

@@ -11,7 +11,7 @@ from torch.distributions import Categorical
 from soundgate.tracks.editor.policy.advantage import advantages, normalised
 from soundgate.tracks.editor.policy.executing import execute
 from soundgate.tracks.editor.policy.model import EditPredictor, ValueNetwork
-from soundgate.tracks.editor.policy.reward import RewardParts, beat_parts, sample_parts
+from soundgate.tracks.editor.policy.reward import RewardParts, beat_parts, credited_parts, sample_parts
 from soundgate.tracks.editor.policy.settings import PpoSettings, RewardWeights
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.recovery.scores import N_LABELS
@@ -89,7 +89,8 @@ def roll_out(
     made = execute(reconstruction, batch, labels)
     parts = sample_parts(labels, made, batch)
     if settings.ratio == "beat":
-        rewards = beat_parts(labels, made, batch).total(weights)
+        of_beats = credited_parts if settings.advantage == "bandit" else beat_parts
+        rewards = of_beats(labels, made, batch).total(weights)
     else:
         rewards, mask = parts.total(weights)[:, None], mask[:, :1]
     gamma = settings.gamma if settings.advantage == "sequence" else 0.0
