@@ -13,7 +13,7 @@ from soundgate.tracks.editor.audit.run import Trained, run_audit
 from soundgate.tracks.editor.audit.settings import AuditSettings
 from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.pairs.table import read_pairs
-from soundgate.tracks.editor.policy.predict import load_predictor
+from soundgate.tracks.editor.policy.model import load_predictor
 from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import load_reconstruction
 

@@ -28,7 +28,7 @@ from soundgate.tracks.editor.policy.model import (
 )
 from soundgate.tracks.editor.policy.ppo import Frozen, PpoTask, clipped_loss, measure_policy, train_policy
 from soundgate.tracks.editor.policy.predict import predict_labels
-from soundgate.tracks.editor.policy.reward import beat_parts, duration_error, sample_parts
+from soundgate.tracks.editor.policy.reward import beat_parts, credited_parts, duration_error, sample_parts
 from soundgate.tracks.editor.policy.rollout import distribution, log_probabilities, roll_out
 from soundgate.tracks.editor.policy.scoring import ORACLE, baselines, judge_reward, score_split, summarise_rewards
 from soundgate.tracks.editor.policy.settings import ImitationSettings, NetworkSettings, PolicySettings, RewardWeights
@@ -246,6 +246,20 @@ def test_reward_parts_by_hand():
     expected = torch.tensor([10 * -0.5 * 4 / 6 + 5 * 0.5 + 0 - 2, 5.0 + 3.0])
     torch.testing.assert_close(samples.total(WEIGHTS), expected)
     torch.testing.assert_close(samples.total(WEIGHTS.without_labels()), expected - 5 * samples.labels)
+
+
+def test_a_label_answers_for_the_difference_that_its_beat_makes():
+    """Of length and smoothness: the sample's reward less that without the beat, times the beats."""
+    truth = by_hand()
+    labels = torch.tensor([[Label.KEEP, Label.LOOP], [Label.KEEP, Label.PAD]])
+    made = torch.zeros_like(truth.raw)
+    credited = credited_parts(labels, made, truth)
+    # 7 s instead of 1 s; without the first beat 6 s, without the second 1 s.
+    torch.testing.assert_close(credited.duration, torch.tensor([[2 * (5.0 - 6.0), 2 * (0.0 - 6.0)], [1.0, 0.0]]))
+    torch.testing.assert_close(credited.smoothness, torch.tensor([[-1.0, -1.0], [0.0, 0.0]]))
+    beats = beat_parts(labels, made, truth)
+    torch.testing.assert_close(credited.reconstruction, beats.reconstruction)
+    torch.testing.assert_close(credited.labels, beats.labels)
 
 
 def test_the_truth_earns_the_most_there_is():

@@ -62,7 +62,8 @@ def measure_vocoder(vocoder: Vocoder, waves: Waves, features: Features, settings
     Returns:
         Method to figure to estimate over groups. Methods: ``vocoder``; ``griffin_lim``; the controls
         ``random_phase`` (the right spectrum with phases drawn) and ``other_recording`` (real sound, of another group).
-        ``over_griffin_lim``: by how much the vocoder's spectral convergence is lower on the same recordings.
+        ``over_griffin_lim``: the logarithm of how many times lower the vocoder's spectral convergence is on the same
+        recordings; of a ratio, because that of near silence is large whatever is done.
     """
     rows = [
         {"method": method, "row": row, "group": waves.table["group"][row]} | figures(features, made[None], truth[None])
@@ -72,7 +73,7 @@ def measure_vocoder(vocoder: Vocoder, waves: Waves, features: Features, settings
     table = pd.DataFrame(rows)
     wide = table.pivot(index="row", columns="method", values="spectral_convergence")
     over = pd.DataFrame({
-        "method": "over_griffin_lim", "lower_by": wide["griffin_lim"] - wide["vocoder"],
+        "method": "over_griffin_lim", "lower_by": np.log(wide["griffin_lim"] / wide["vocoder"]),
         "group": waves.table["group"][wide.index],
     })  # fmt: skip
     return {
