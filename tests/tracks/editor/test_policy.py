@@ -546,3 +546,15 @@ def test_nothing_to_learn_from_is_an_error(cache, tmp_path):
         train_policy(frozen, PolicySettings.model_validate(POLICY), 0, tmp_path / "c.pt")
     with pytest.raises(TrainingError, match="test pairs"):
         measure_imitation(Empty(), predictor(), 0, 100)
+
+
+def test_the_policy_that_earned_most_on_validation_pairs_is_kept(cache):
+    task = ppo_task(cache)
+    bias = task.policy.head.bias
+    for value, reward, kept in ((1.0, 0.5, 1.0), (2.0, 0.7, 2.0), (3.0, 0.6, 2.0)):
+        bias.data[0] = value
+        task.best.offer(task.policy, reward)
+        assert task.best.policy.head.bias[0].item() == kept
+    # Where nothing is known of any, the last one.
+    task.best.offer(task.policy, None)
+    assert task.best.policy.head.bias[0].item() == 3.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,11 +76,12 @@ class PpoTask:
         self.policy = copy.deepcopy(frozen.imitation).requires_grad_(True).eval()
         self.value = ValueNetwork(settings.network, frozen.cache.settings.n_mels).to(self.device).eval()
         self.value.encoder.set_scale(self.policy.encoder.centre, self.policy.encoder.spread)
-        self.modules: dict[str, nn.Module] = {"policy": self.policy, "value": self.value}
-        rate = settings.ppo.learning_rate
+        rate, learning = settings.ppo.learning_rate, {"policy": self.policy, "value": self.value}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(module.parameters(), rate, eps=1e-5) for name, module in self.modules.items()
+            name: torch.optim.Adam(module.parameters(), rate, eps=1e-5) for name, module in learning.items()
         }
+        self.best = _Best(self.policy)
+        self.modules: dict[str, nn.Module] = learning | {"best": self.best}
         others = {"imitation": by_policy(frozen.imitation)} | baselines(frozen.cache)
         self.known = self._scored({name: others[name] for name in ("imitation", KEEP, ORACLE)})
 
@@ -99,8 +101,13 @@ class PpoTask:
         return logged | self._learn_value(rollout)
 
     def evaluate(self) -> dict[str, float]:
-        """Return the validation pairs' mean reward without label bonus, beside those of imitation, KEEP and truth."""
-        return self._scored({"policy": by_policy(self.policy)}) | self.known
+        """Return the validation pairs' mean reward without label bonus, beside those of imitation, KEEP and truth.
+
+        The policy is kept where it is the best so far.
+        """
+        scored = self._scored({"policy": by_policy(self.policy)})
+        self.best.offer(self.policy, scored.get("validation_policy"))
+        return scored | self.known
 
     def _scored(self, methods: dict[str, Method]) -> dict[str, float]:
         """Return each method's mean reward on the validation pairs, nothing where there are none."""
@@ -153,6 +160,25 @@ class PpoTask:
         optimiser.step()
 
 
+class _Best(nn.Module):
+    """The policy that earned most on the validation pairs so far; part of a checkpoint.
+
+    Args:
+        policy: what there is before anything was learnt.
+    """
+
+    def __init__(self, policy: EditPredictor) -> None:
+        super().__init__()
+        self.policy = copy.deepcopy(policy)
+        self.register_buffer("reward", torch.tensor(-math.inf))
+
+    def offer(self, policy: EditPredictor, reward: float | None) -> None:
+        """Keep a policy that earns more than the one kept, or of which nothing is known."""
+        if reward is None or reward > float(self.reward):
+            self.policy.load_state_dict(policy.state_dict())
+            self.reward.fill_(-math.inf if reward is None else reward)
+
+
 def clipped_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     """Return minus the mean of the smaller of two gains: at the ratio, and at the ratio kept within 1 ± clip.
 
@@ -178,7 +204,8 @@ def train_policy(
     """Improve the imitating policy on the train pairs, going on from the checkpoint where there is one.
 
     Returns:
-        The policy, frozen and in evaluation mode, and one row of figures for each epoch.
+        The policy of the epoch with the highest reward on the validation pairs (of the last one where there are
+        none), frozen and in evaluation mode; and one row of figures for each epoch.
 
     Raises:
         TrainingError: no train pairs, a first ratio that is not 1, or figures that are not finite.
@@ -189,7 +216,7 @@ def train_policy(
     loop = settings.ppo.loop
     task = PpoTask(frozen, settings, seed, loop.n_steps(n_items))
     history = fit(task, loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
-    return task.policy.requires_grad_(False).eval(), history
+    return task.best.policy.requires_grad_(False).eval(), history
 
 
 def measure_policy(frozen: Frozen, policy: EditPredictor, settings: PolicySettings, seed: int) -> dict:
