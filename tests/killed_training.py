@@ -42,24 +42,24 @@ def check_killed_training(training, inputs, folder):
         inputs: folder with the folders that its input options name.
         folder: empty, to work in.
     """
-    whole = _repository(folder / "whole", inputs, training)
-    uninterrupted = forkserver().Process(target=_run_stage, args=(whole, training))
+    whole = repository(folder / "whole", inputs, training)
+    uninterrupted = forkserver().Process(target=run_stage, args=(whole, training))
     uninterrupted.start()
     uninterrupted.join()
     assert uninterrupted.exitcode == 0 and _steps_done(whole) == dict.fromkeys(
         training.checkpoints, LOOP["steps_per_epoch"]
     )
-    expected = _made(whole, training)
+    expected = made(whole, training)
     assert {Path(path).parts[1] for path in expected} == set(training.outputs)
 
-    here, seen, finished, inside = _repository(folder / "0", inputs, training), [{}], 0, set()
+    here, seen, finished, inside = repository(folder / "0", inputs, training), [{}], 0, set()
     kills = 0
     killer = Killer(lambda: _written(here), most=5)
     while kills < N_KILLS or not finished or inside < set(training.checkpoints):
-        if killer.attempt(_run_stage, here, training):
-            assert _made(here, training) == expected
+        if killer.attempt(run_stage, here, training):
+            assert made(here, training) == expected
             finished += 1
-            here = _repository(folder / str(finished), inputs, training)
+            here = repository(folder / str(finished), inputs, training)
             seen.append({})
         else:
             now = _steps_done(here)
@@ -70,7 +70,7 @@ def check_killed_training(training, inputs, folder):
     print(f"{training.module}: {finished} finished; steps done at each kill: {seen}")
 
 
-def _repository(folder, inputs, training):
+def repository(folder, inputs, training):
     """Make a folder in which the stage's command runs."""
     folder.mkdir()
     for part in ("src", "stages"):
@@ -81,7 +81,7 @@ def _repository(folder, inputs, training):
     return folder
 
 
-def _run_stage(folder, training):
+def run_stage(folder, training):
     """Run the stage's command: in a process of its own, as it changes the folder and the settings of PyTorch."""
     os.chdir(folder)
     os.environ |= {"SOUNDGATE_DEVICE": "cpu", "SOUNDGATE_WORKERS": "1", "SOUNDGATE_LOG": "WARNING"}
@@ -92,7 +92,7 @@ def _run_stage(folder, training):
     command.main([f"--{option}={value}" for option, value in options.items()], standalone_mode=False)
 
 
-def _made(folder, training):
+def made(folder, training):
     """Return the bytes of every file that the stage published."""
     outputs = [folder / "made" / output for output in training.outputs]
     files = [path for output in outputs for path in (output, *output.rglob("*")) if path.is_file()]

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from soundgate.config import load_section, load_seed
 from soundgate.errors import GateError
 from soundgate.files import atomic_path, write_json, write_text
@@ -12,8 +10,8 @@ from soundgate.scratch import open_scratch
 from soundgate.stage import input_option, output_option, stage_command
 from soundgate.tracks.editor.pairs.table import read_pairs
 from soundgate.tracks.editor.recovery.labelling import MAIN, LabelsSettings, label_gates, label_pairs
+from soundgate.tracks.editor.recovery.scores import confusion_rows
 from soundgate.tracks.editor.recovery.table import LABELS_NAME
-from soundgate.tracks.editor.vocabulary import BEAT_LABELS
 
 
 @stage_command("editor-labels")
@@ -37,10 +35,7 @@ def main(pairs: Path, out: Path, metrics: Path, gates: Path, confusion: Path) ->
         raise GateError("editor-labels", expected="test pairs whose edit is known", found="none")
     with atomic_path(scratch.result / LABELS_NAME) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
-    names = [label.name for label in BEAT_LABELS]
-    wide = pd.DataFrame(measured[MAIN]["recovered"]["confusion"], index=names, columns=names)
-    long = wide.rename_axis("actual").reset_index().melt("actual", var_name="predicted", value_name="beats")
-    rows = long.loc[long.index.repeat(long["beats"]), ["actual", "predicted"]]
+    rows = confusion_rows(measured[MAIN]["recovered"]["confusion"])
     write_text(confusion, rows.to_csv(index=False, lineterminator="\n"))
     write_json(metrics, jsonable(measured))
     write_json(gates, label_gates(measured, settings.thresholds))

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from soundgate.config import load_section, load_seed
 from soundgate.device import keep_freed_memory, torch_device
-from soundgate.files import atomic_path, write_json
+from soundgate.files import write_json
 from soundgate.ledger import jsonable
 from soundgate.scratch import open_scratch
 from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
@@ -15,6 +13,7 @@ from soundgate.tracks.editor.policy.model import load_predictor, save_predictor
 from soundgate.tracks.editor.policy.ppo import STAGE, Frozen, measure_policy, train_policy
 from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import load_reconstruction
+from soundgate.training.history import write_history
 
 
 @stage_command("editor-policy")
@@ -43,8 +42,7 @@ def main(cache: Path, imitation: Path, reconstruction: Path, out: Path, metrics:
     model, rows = train_policy(frozen, settings, seed, scratch.folder / "checkpoint.pt")
     save_predictor(scratch.result, model)
     write_json(metrics, jsonable(measure_policy(frozen, model, settings, seed)))
-    with atomic_path(history) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    write_history(history, rows)
     scratch.publish()
 
 

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from soundgate.config import load_section, load_seed
 from soundgate.device import keep_freed_memory, torch_device
-from soundgate.files import atomic_path, write_json
+from soundgate.files import write_json
 from soundgate.ledger import jsonable
 from soundgate.scratch import open_scratch
 from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
@@ -14,6 +12,7 @@ from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.reconstruct.model import save_reconstruction
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.reconstruct.train import measure_reconstruction, train_reconstruction
+from soundgate.training.history import write_history
 
 
 @stage_command("editor-reconstruct")
@@ -38,8 +37,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     model, rows = train_reconstruction(pairs, settings, seed, device, scratch.folder / "checkpoint.pt")
     save_reconstruction(scratch.result, model)
     write_json(metrics, jsonable(measure_reconstruction(model, pairs, seed)))
-    with atomic_path(history) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    write_history(history, rows)
     scratch.publish()
 
 

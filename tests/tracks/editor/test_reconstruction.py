@@ -18,7 +18,7 @@ from soundgate.tracks.editor.reconstruct.model import (
     save_reconstruction,
 )
 from soundgate.tracks.editor.reconstruct.settings import DrawnLabels, NetworkSettings, ReconstructionSettings
-from soundgate.tracks.editor.reconstruct.task import ReconstructionTask, warmed_cosine
+from soundgate.tracks.editor.reconstruct.task import ReconstructionTask
 from soundgate.tracks.editor.reconstruct.train import measure_reconstruction, train_reconstruction
 from soundgate.tracks.editor.timeline import from_labels, target_on_raw_timeline
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
@@ -277,11 +277,6 @@ def test_savings_change_little_or_nothing(cache, update):
     exact = "checkpointing" in update
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-6 if exact else 0.02)
     torch.testing.assert_close(results[0][1], results[1][1], atol=1e-7 if exact else 0.02, rtol=0)
-
-
-def test_the_schedule_warms_up_and_ends_at_0():
-    assert [warmed_cosine(step, 4, 104) for step in (0, 3, 4, 54, 104)] == pytest.approx([0.25, 1, 1, 0.5, 0])
-    assert warmed_cosine(0, 0, 10) == 1
 
 
 def test_the_trained_model_is_published_and_loaded(cache, tmp_path):

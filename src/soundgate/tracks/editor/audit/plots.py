@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from soundgate.files import write_text
 from soundgate.tracks.editor.audit.run import Audit
-from soundgate.tracks.editor.vocabulary import BEAT_LABELS
+from soundgate.tracks.editor.recovery.scores import confusion_rows
 
 
 def write_plots(folder: Path, audit: Audit) -> None:
@@ -25,19 +24,3 @@ def write_plots(folder: Path, audit: Audit) -> None:
     }
     for name, table in tables.items():
         write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
-def confusion_rows(confusion: list[list[int]]) -> pd.DataFrame:
-    """Return one row for each beat, ``actual`` and ``predicted``, as DVC's confusion template counts them.
-
-    Args:
-        confusion: [7, 7], true labels by found ones.
-    """
-    names = np.array([label.name for label in BEAT_LABELS])
-    counts = np.asarray(confusion)
-    actual, predicted = np.indices(counts.shape)
-    repeats = counts.ravel()
-    return pd.DataFrame({
-        "actual": names[np.repeat(actual.ravel(), repeats)],
-        "predicted": names[np.repeat(predicted.ravel(), repeats)],
-    })  # fmt: skip

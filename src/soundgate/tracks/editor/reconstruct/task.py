@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,15 +15,9 @@ from soundgate.tracks.editor.reconstruct.measures import measure
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.windows import Batch, draw_windows, whole_batch
+from soundgate.training.schedule import set_rate, warm_cosine
 
 STAGE = "editor-reconstruct"
-
-
-def warmed_cosine(step: int, warmup_steps: int, n_steps: int) -> float:
-    """Return a step's share of the learning rate: rising to 1 over the warm-up, then a half cosine to 0."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup_steps) / max(1, n_steps - warmup_steps))))
 
 
 class ReconstructionTask:
@@ -64,8 +56,8 @@ class ReconstructionTask:
         weights = self.settings.weights.model_dump()
         total = sum(weights[name] * loss for name, loss in losses.items())
         optimiser = self.optimisers["adamw"]
-        for group in optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * warmed_cosine(step, self.settings.warmup_steps, self.n_steps)
+        share = warm_cosine(step, self.n_steps, warm_up=self.settings.warmup_steps, final=0.0)
+        set_rate(optimiser, share * self.settings.learning_rate)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from soundgate.evaluation.statistics import FEW_UNITS, Estimate
@@ -16,6 +17,22 @@ N_LABELS = len(BEAT_LABELS)
 def confusion(truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return int64 [7, 7]: how many beats of each true label (rows) have each label."""
     return np.bincount(truth * N_LABELS + labels, minlength=N_LABELS**2).reshape(N_LABELS, N_LABELS)
+
+
+def confusion_rows(table: np.ndarray | list[list[int]]) -> pd.DataFrame:
+    """Return one row for each beat, ``actual`` and ``predicted``, as DVC's confusion template counts them.
+
+    Args:
+        table: [7, 7], see `confusion`.
+    """
+    names = np.array([label.name for label in BEAT_LABELS])
+    counts = np.asarray(table)
+    actual, predicted = np.indices(counts.shape)
+    repeats = counts.ravel()
+    return pd.DataFrame({
+        "actual": names[np.repeat(actual.ravel(), repeats)],
+        "predicted": names[np.repeat(predicted.ravel(), repeats)],
+    })  # fmt: skip
 
 
 def accuracy(table: np.ndarray) -> float:
