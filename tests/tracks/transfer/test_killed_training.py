@@ -30,7 +30,7 @@ TRAININGS = {
     "judge": stage(
         "judge",
         JUDGE.model_dump(mode="json") | {"channels": 8, "loop": LOOP, "n_bootstrap": 10},
-        ("cache",), ("out", "metrics"),
+        ("cache",), ("out", "metrics", "history"),
     ),
     "mel": stage(
         "mel",
