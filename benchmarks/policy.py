@@ -39,10 +39,10 @@ VARIANTS = {
 
 
 def varied(settings: PolicySettings, variant: str, rate: float, updates: int) -> PolicySettings:
-    """Return the settings of a run of so many updates."""
+    """Return the settings of a run of so many updates, a quarter of them the value network's alone."""
     changes = VARIANTS[variant]
     loop = settings.ppo.loop.model_copy(update={"epochs": 1, "steps_per_epoch": updates})
-    own = {"advantage": "bandit", "ratio": "beat", "learning_rate": rate, "loop": loop}
+    own = {"advantage": "bandit", "ratio": "beat", "learning_rate": rate, "loop": loop, "value_warmup": updates // 4}
     reward = settings.reward.model_copy(update={"labels": changes.get("labels", settings.reward.labels)})
     ppo = settings.ppo.model_copy(update=own | {name: value for name, value in changes.items() if name != "labels"})
     return settings.model_copy(update={"ppo": ppo, "reward": reward})
