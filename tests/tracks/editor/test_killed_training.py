@@ -8,8 +8,8 @@ from soundgate.tracks.editor.policy.settings import NetworkSettings
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, save_reconstruction
 from tests.killed_training import LOOP, Training, check_killed_training
 from tests.tracks.editor.planted import FEATURES, planted_cache
+from tests.tracks.editor.policies import IMITATION, POLICY, PPO
 from tests.tracks.editor.recordings import write_recordings
-from tests.tracks.editor.test_policy import IMITATION, POLICY, PPO
 from tests.tracks.editor.test_reconstruction import SETTINGS as RECONSTRUCTION
 from tests.tracks.editor.test_vocoder import SETTINGS as VOCODER
 
