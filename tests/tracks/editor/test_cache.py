@@ -36,14 +36,6 @@ def write_pair(folder, pair_id, raw, edit, rate, edit_list=None, raw_beats=(), s
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_process():
-    """Two that compile the tracker of beats at once crash."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOUNDGATE_WORKERS", "1")
-        yield
-
-
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     """A drawn pair, one at another rate whose truth is not known, one without beats, one shorter than a transform."""
