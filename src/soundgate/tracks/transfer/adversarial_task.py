@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from soundgate.randomness import keyed_generator
-from soundgate.tracks.transfer.adversarial import hinge_discriminator, r1_penalty, set_trainable
 from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
+from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
 
 
 class Verdict(NamedTuple):
