@@ -9,7 +9,7 @@ import pandas as pd
 
 from soundgate.randomness import keyed_generator
 
-FEWEST = 3
+VOICES_FROM = {"validation": "train"}
 
 
 class Roles(NamedTuple):
@@ -29,25 +29,34 @@ class Roles(NamedTuple):
 def assign_roles(table: pd.DataFrame, split: str, n_content: int, n_enrolment: int, seed: int) -> dict[str, Roles]:
     """Deal out each speaker's utterances.
 
-    The draw depends on the utterances' names and ``seed`` alone.
+    The draw depends on the utterances' names and ``seed`` alone. Speakers of ``validation`` lend their content from
+    there and their voice from ``train``, where they have most.
 
     Args:
         table: of the cache.
         split: whose utterances.
         n_content: utterances to convert of each speaker, at most a third of what there is.
-        n_enrolment: utterances to know the voice from, at most a third of what there is.
+        n_enrolment: utterances to know the voice from, at most half of what is left.
         seed: of the draw.
 
     Returns:
-        Roles by speaker; speakers with fewer than three utterances, of whom none can be judged, are left out.
+        Roles by speaker; those of whom some role would stay empty are left out.
     """
     roles = {}
     for speaker, own in table[table["split"] == split].groupby("speaker"):
-        if len(own) < FEWEST:
-            continue
-        rows = own.sort_values("utterance").index.to_numpy(np.int64)
-        order = keyed_generator(seed, "voice-roles", str(speaker)).permutation(rows)
-        first = min(n_content, len(rows) // FEWEST)
-        second = first + min(n_enrolment, len(rows) // FEWEST)
-        roles[str(speaker)] = Roles(order[:first], order[first:second], order[second:])
+        drawn = _drawn(own, seed, f"{split} {speaker}")
+        if split in VOICES_FROM:
+            voice = table[(table["split"] == VOICES_FROM[split]) & (table["speaker"] == speaker)]
+            content, rest = drawn[:n_content], _drawn(voice, seed, f"voice of {speaker}")
+        else:
+            count = min(n_content, len(drawn) // 3)
+            content, rest = drawn[:count], drawn[count:]
+        enrolment, reference = np.split(rest, [min(n_enrolment, len(rest) // 2)])
+        if len(content) and len(enrolment):
+            roles[str(speaker)] = Roles(content, enrolment, reference)
     return roles
+
+
+def _drawn(own: pd.DataFrame, seed: int, item: str) -> np.ndarray:
+    rows = own.sort_values("utterance").index.to_numpy(np.int64)
+    return keyed_generator(seed, "voice-roles", item).permutation(rows)

@@ -11,7 +11,7 @@ from soundgate.errors import CorpusError
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.voice.audit.settings import EvaluationSettings
 from soundgate.tracks.voice.cache import VoiceCache
-from soundgate.tracks.voice.roles import FEWEST, Roles, assign_roles
+from soundgate.tracks.voice.roles import Roles, assign_roles
 
 UNSEEN, SEEN = "test", "validation"
 
@@ -65,8 +65,9 @@ def draw_evaluation(cache: VoiceCache, split: str, n_pairs: int, settings: Evalu
     if len(roles) < 2:
         raise CorpusError(
             f"voice-audit, split {split}",
-            expected=f"two speakers with {FEWEST} utterances each",
+            expected="two speakers or more with utterances to convert, to know the voice from and to judge it by",
             found=str(len(roles)),
+            remedy="Add utterances, three of each speaker at least.",
         )
     couples = list(combinations(sorted(roles), 2))
     order = keyed_generator(settings.seed, "voice-audit", f"pairs {split}").permutation(len(couples))
