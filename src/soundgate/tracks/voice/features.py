@@ -15,7 +15,7 @@ from soundgate.config import Section
 
 # HiFi-GAN's smallest magnitude.
 FLOOR = 1e-5
-# A frame is voiced from this periodicity on, where it lies no further below the loud frames, and no further, in octaves,
+# A frame is voiced from this periodicity on, where it is no further below the loud frames, and no further, in octaves,
 # from the median of the voiced frames around it.
 _VOICED_CORRELATION, _VOICED_DB, _JUMP_OCTAVES = 0.5, -35.0, 0.4
 _SMOOTHED_FRAMES, _AROUND_FRAMES = 3, 11
