@@ -20,8 +20,6 @@ from soundgate.tracks.voice.audit.run import run_audit, scores_of
 from soundgate.tracks.voice.audit.settings import AuditSettings
 from soundgate.tracks.voice.audit.summary import summarise
 from soundgate.tracks.voice.cache import VoiceCache
-from soundgate.tracks.voice.judge.encoder import load_judge
-from soundgate.tracks.voice.judge.units import load_units
 from soundgate.tracks.voice.model.folder import load_converter
 from soundgate.tracks.voice.speaker.model import load_speaker
 

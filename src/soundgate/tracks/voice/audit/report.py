@@ -94,7 +94,7 @@ def _proves(estimate: dict, border: float) -> bool | None:
     low, high = estimate["ci_low"], estimate["ci_high"]
     if low is None or low <= border <= high:
         return None
-    return low > border
+    return bool(low > border)
 
 
 def _estimate(own: dict) -> str:
