@@ -17,18 +17,6 @@ from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, Sc
 from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
 
 
-class Verdict(NamedTuple):
-    """What a critic says.
-
-    Args:
-        logits: of each sub-critic, [B, positions ...]; above 0 for real.
-        features: activations of all layers, each [B, C, ..., time].
-    """
-
-    logits: list[Tensor]
-    features: list[Tensor]
-
-
 class Networks(NamedTuple):
     """What is trained, on the device.
 
