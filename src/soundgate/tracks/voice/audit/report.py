@@ -9,7 +9,7 @@ from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN
 from soundgate.tracks.voice.audit.reconstruction import FIGURES, METHODS
 from soundgate.tracks.voice.audit.systems import CONVERTED, TARGET
 
-# With fewer speakers a crossed interval rests on too few degrees of freedom to mean much.
+# With fewer speakers an interval rests on too few degrees of freedom to mean much.
 _FEW_SPEAKERS = 6
 _COLUMNS = {
     "similarity_to_target": "to target",
