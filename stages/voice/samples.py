@@ -21,12 +21,12 @@ from soundgate.tracks.voice.samples.steadiness import coherence_picture, summari
 @stage_command("voice-samples")
 @input_option("cache", "Folder of the cache.")
 @input_option("converter", "Folder of the converter.")
-@input_option("judge", "Folder of the held-out judge.")
+@input_option("judge", "Folder of the held-out judges.")
 @output_option("out", "Folder for the samples, summary.csv, coherence.csv and samples.html.")
 @output_option("metrics", "JSON file for levels and steadiness.")
 @output_option("picture", "PNG file for the voice of long passages over time.")
 def main(cache: Path, converter: Path, judge: Path, out: Path, metrics: Path, picture: Path) -> None:
-    """Write originals, reconstructions and conversions of unseen speakers, long ones too, with a page to compare them."""
+    """Write originals, reconstructions and conversions of unseen speakers, long ones too, and a page to compare."""
     settings, seed = load_section("voice.samples", SamplesSettings), load_seed()
     deterministic_torch(seed)
     scratch = open_scratch(
@@ -38,7 +38,7 @@ def main(cache: Path, converter: Path, judge: Path, out: Path, metrics: Path, pi
     )
     samples = generate_evaluation_samples(
         load_converter(converter), VoiceCache.open(cache), torch_device(), scratch.result, settings.num_samples,
-        encoder=load_judge(judge), settings=settings, seed=seed,
+        encoder=load_judge(judge / "encoder"), settings=settings, seed=seed,
     )  # fmt: skip
     write_json(metrics, jsonable(summarise(samples)))
     coherence_picture(picture, samples.windows)

@@ -82,9 +82,10 @@ def conclusions(found: dict) -> list[str]:
             else "no sign that conversions are made for it alone."
         )
     )
+    over = {name: _estimate(own) for name, own in found["over"].items()}
     lines.append(
-        f"In similarity to the target, conversions exceed the mere shift of pitch by {_estimate(found['over']['pitch_shift'])}"
-        f" and random weights by {_estimate(found['over']['random_weights'])}."
+        f"In similarity to the target, conversions exceed the mere shift of pitch by {over['pitch_shift']}, random"
+        f" weights by {over['random_weights']}."
     )
     return lines
 
