@@ -14,7 +14,7 @@ from torch import nn
 
 from soundgate.errors import CorpusError
 from soundgate.files import read_json
-from soundgate.tracks.transfer.adversarial_task import Verdict, mixing, other_genres
+from soundgate.tracks.transfer.adversarial_task import mixing, other_genres
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
@@ -22,6 +22,7 @@ from soundgate.tracks.transfer.mel.task import Frozen, MelTask, new_networks
 from soundgate.tracks.transfer.mel.train import train_mel
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.training.adversarial import Verdict
 from soundgate.training.loop import LoopSettings, fit
 from tests.pipeline_file import ROOT
 from tests.tracks.transfer.planted import write_labs

@@ -53,7 +53,7 @@ Path(sys.argv[1]).parent.mkdir(parents=True, exist_ok=True); Path(sys.argv[1]).w
 """,
     "stages/train.py": """import os, sys, time
 from pathlib import Path
-seed, effect, fail = int(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "True"
+seed, effect, fail = int(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "true"
 with open(os.environ["TOY_LOG"], "a") as log: log.write(f"train {seed} {effect:g}\\n")
 while os.path.exists(os.environ["TOY_BLOCK"]): time.sleep(0.1)
 if fail: sys.exit("this arm breaks")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import librosa
 import numpy as np
+import pandas as pd
 import torchaudio
 from pydantic import Field, model_validator
 from scipy.ndimage import median_filter
@@ -14,9 +15,12 @@ from soundgate.config import Section
 
 # HiFi-GAN's smallest magnitude.
 FLOOR = 1e-5
-# Periodicity from which a frame is voiced, and how far below the loudest frames it may lie.
-_VOICED_CORRELATION, _VOICED_DB = 0.7, -35.0
-_SHORTEST_RUN = 3
+# A frame is voiced from this periodicity on, where it is no further below the loud frames, and no further, in octaves,
+# from the median of the voiced frames around it.
+_VOICED_CORRELATION, _VOICED_DB, _JUMP_OCTAVES = 0.5, -35.0, 0.4
+_SMOOTHED_FRAMES, _AROUND_FRAMES = 3, 11
+# Upper edges in which periods are looked for and in which they are checked, as multiples of the highest fundamental.
+_SEARCHED, _CHECKED = 2.0, 5.0
 _YIN_FRAME_S = 0.064
 
 
@@ -89,7 +93,7 @@ def track_f0(wav: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     """Find the fundamental frequency of a recording of one voice.
 
     A frame is voiced where the waveform repeats itself after the period found, and where it is not far quieter than
-    the recording's loud frames; single frames that differ from both neighbours are smoothed away.
+    the recording's loud frames; what leaps from the frames around it is taken for an error of the search.
 
     Args:
         wav: float32 [T] at the settings' rate.
@@ -104,15 +108,21 @@ def track_f0(wav: np.ndarray, settings: FeatureSettings) -> np.ndarray:
     n_frames = settings.n_frames(len(wav))
     if not np.any(wav):
         return np.zeros(n_frames, np.float32)
-    wav = run_sections(pass_sections("low", 2 * settings.f0_max_hz, rate), wav)
+    searched, checked = (
+        run_sections(pass_sections("low", min(share * settings.f0_max_hz, 0.49 * rate), rate), wav)
+        for share in (_SEARCHED, _CHECKED)
+    )
     f0 = librosa.yin(
-        wav, fmin=settings.f0_min_hz, fmax=settings.f0_max_hz, sr=rate, hop_length=hop,
+        searched, fmin=settings.f0_min_hz, fmax=settings.f0_max_hz, sr=rate, hop_length=hop,
         frame_length=round(_YIN_FRAME_S * rate),
     )[:n_frames]  # fmt: skip
-    f0 = median_filter(f0, 3, mode="nearest")
-    correlation, level_db = _periodicity(wav, rate / f0, hop, round(rate / settings.f0_min_hz))
+    f0 = median_filter(f0, _SMOOTHED_FRAMES, mode="nearest")
+    correlation, level_db = _periodicity(checked, rate / f0, hop, round(rate / settings.f0_min_hz))
     voiced = (correlation > _VOICED_CORRELATION) & (level_db > np.quantile(level_db, 0.95) + _VOICED_DB)
-    voiced = median_filter(voiced.astype(np.uint8), _SHORTEST_RUN, mode="constant").astype(bool)
+    octaves = pd.Series(np.log2(f0))
+    around = octaves.where(voiced).rolling(_AROUND_FRAMES, center=True, min_periods=1).median()
+    voiced &= ((octaves - around).abs() < _JUMP_OCTAVES).to_numpy()
+    voiced = median_filter(voiced.astype(np.uint8), _SMOOTHED_FRAMES, mode="constant").astype(bool)
     return np.where(voiced, f0, 0).astype(np.float32)
 
 

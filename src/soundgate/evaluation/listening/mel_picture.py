@@ -1,4 +1,4 @@
-"""Mel spectrograms of one clip and what became of it, side by side."""
+"""Mel spectrograms side by side: one recording and what became of it."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,18 @@ from torch.nn.functional import relu
 
 # One critic's logits, of any shape that begins with the batch, or those of several.
 Logits = Tensor | Sequence[Tensor]
+
+
+class Verdict(NamedTuple):
+    """What a critic says.
+
+    Args:
+        logits: of each sub-critic, [B, positions ...]; above 0 for real.
+        features: activations of all layers, each [B, C, ..., time].
+    """
+
+    logits: list[Tensor]
+    features: list[Tensor]
 
 
 def hinge_discriminator(real_logits: Logits, fake_logits: Logits) -> Tensor:
@@ -24,6 +37,20 @@ def hinge_discriminator(real_logits: Logits, fake_logits: Logits) -> Tensor:
 def hinge_generator(fake_logits: Logits) -> Tensor:
     """Return the generator's side of the hinge loss, averaged over critics."""
     return torch.stack([-fake.mean() for fake in _listed(fake_logits)]).mean()
+
+
+def least_squares_discriminator(real_logits: Logits, fake_logits: Logits) -> Tensor:
+    """Return the critics' squared distance from 1 for real and 0 for made, averaged over critics.
+
+    Source: Mao et al. 2017, "Least squares generative adversarial networks", eq. 9.
+    """
+    pairs = zip(_listed(real_logits), _listed(fake_logits), strict=True)
+    return torch.stack([(real - 1).square().mean() + fake.square().mean() for real, fake in pairs]).mean()
+
+
+def least_squares_generator(fake_logits: Logits) -> Tensor:
+    """Return the generator's side of the least-squares loss, averaged over critics."""
+    return torch.stack([(fake - 1).square().mean() for fake in _listed(fake_logits)]).mean()
 
 
 def r1_penalty(real_logits: Logits, real_inputs: Tensor) -> Tensor:

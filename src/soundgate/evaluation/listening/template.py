@@ -1,4 +1,4 @@
-"""The sample page's HTML, as Python so that whatever imports it depends on it."""
+"""The page's HTML, as Python so that whatever imports it depends on it."""
 
 TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -42,7 +42,6 @@ article {
   border-radius: 10px;
 }
 .head { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: baseline; margin-bottom: 10px; }
-.way { font-weight: 600; }
 .kind {
   padding: 1px 9px; border: 1px solid #b9d0e6; border-radius: 20px; background: #eef5fb; color: #174a78;
   font-size: 13px;
@@ -53,6 +52,8 @@ figcaption { margin-bottom: 4px; font-size: 14px; font-weight: 600; }
 audio { display: block; width: 100%; height: 42px; }
 img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 .none { color: var(--dim); }
+.kind b { font-weight: 400; color: #4a6a88; }
+article > a { display: inline-block; margin-top: 8px; color: var(--link); }
 @media (max-width: 700px) { .controls { position: static; } }
 @media print { audio, .controls { display: none; } }
 </style>
@@ -70,9 +71,9 @@ img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 </header>
 <div class="controls">
   <form id="controls" role="search" aria-label="Samples">
-    {% for name, (label, choices) in filters.items() %}
+    {% for label, choices in filters.items() %}
     <label>{{ label }}
-      <select data-filter="{{ name }}">
+      <select data-filter="{{ label }}">
         <option value="">all</option>
         {% for choice in choices %}
         <option value="={{ choice }}">{{ choice or "(none)" }}</option>
@@ -83,7 +84,7 @@ img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
     <label class="wide">Search <input id="search" type="search" autocomplete="off" spellcheck="false"></label>
     <label>Sort by
       <select id="sort">
-        <option value="">order of the pack</option>
+        <option value="">order of the page</option>
         {% for name in scores %}
         <option value="{{ name }}">{{ name }}</option>
         {% endfor %}
@@ -95,40 +96,49 @@ img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
     <p id="shown" role="status"></p>
   </form>
 </div>
-<main id="clips">
-  {% for clip in clips %}
-  <article data-path_kind="{{ clip.path_kind }}" data-source_genre="{{ clip.source_genre }}"
-           data-target_genre="{{ clip.target_genre }}" data-values="{{ clip['values'] }}">
+<main id="cards">
+  {% for card in cards %}
+  <article data-card="{{ card['values'] }}">
     <div class="head">
-      <h2>{{ clip.clip_id }}</h2>
-      <span class="kind">{{ clip.path_kind }}</span>
-      <span class="way">{{ clip.source_genre }} → {{ clip.target_genre }}</span>
+      <h2>{{ card.name }}</h2>
+      {% for label, value in card.facets.items() %}
+      {% if value %}
+      <span class="kind"><b>{{ label }}</b> {{ value }}</span>
+      {% endif %}
+      {% endfor %}
     </div>
     <dl>
-      {% for name, value in clip.scores.items() %}
+      {% for name, value in card.scores.items() %}
       <div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
       {% endfor %}
     </dl>
+    {% if card.players %}
     <div class="players">
-      {% for label, file in clip.players.items() %}
+      {% for label, file in card.players.items() %}
       <figure>
         <figcaption>{{ label }}</figcaption>
-        <audio controls preload="metadata" src="{{ file }}" aria-label="{{ label }} of {{ clip.clip_id }}"></audio>
+        <audio controls preload="metadata" src="{{ file }}" aria-label="{{ label }} of {{ card.name }}"></audio>
       </figure>
       {% endfor %}
     </div>
-    {% if clip.picture %}
-    <img src="{{ clip.picture }}" loading="lazy" alt="Mel spectrograms of {{ clip.clip_id }}">
+    {% else %}
+    <p class="none">Nothing is played.</p>
     {% endif %}
+    {% if card.picture %}
+    <img src="{{ card.picture }}" loading="lazy" alt="Spectrograms of {{ card.name }}">
+    {% endif %}
+    {% for label, file in card.links.items() %}
+    <a href="{{ file }}">{{ label }}</a>
+    {% endfor %}
   </article>
   {% endfor %}
   <p class="none" id="none" hidden>No sample fits.</p>
 </main>
 <script>
 "use strict";
-const main = document.getElementById("clips");
+const main = document.getElementById("cards");
 const articles = [...main.querySelectorAll("article")];
-const values = new Map(articles.map((article) => [article, JSON.parse(article.dataset.values)]));
+const values = new Map(articles.map((article) => [article, JSON.parse(article.dataset.card)]));
 const filters = [...document.querySelectorAll("[data-filter]")];
 const parts = ["search", "sort", "order", "shown", "none"].map((id) => document.getElementById(id));
 const [search, sort, order, shown, none] = parts;
@@ -137,13 +147,15 @@ function update() {
   const text = search.value.trim().toLowerCase();
   let count = 0;
   for (const article of articles) {
-    const fits = ({ value, dataset }) => !value || value === `=${article.dataset[dataset.filter]}`;
+    const own = values.get(article).facets;
+    const fits = ({ value, dataset }) => !value || value === `=${own[dataset.filter]}`;
     article.hidden = !filters.every(fits) || !article.querySelector(".head").textContent.toLowerCase().includes(text);
     if (article.hidden) article.querySelectorAll("audio").forEach((audio) => audio.pause());
     else count += 1;
   }
   const sorted = [...articles];
-  if (sort.value) sorted.sort((one, other) => compare(values.get(one)[sort.value], values.get(other)[sort.value]));
+  const score = (article) => values.get(article).scores[sort.value] ?? null;
+  if (sort.value) sorted.sort((one, other) => compare(score(one), score(other)));
   if (sorted.some((article, place) => article !== main.children[place])) main.append(...sorted, none);
   shown.textContent = `${count} of ${articles.length} samples`;
   none.hidden = count > 0;

@@ -14,11 +14,15 @@ class Film(nn.Module):
     Args:
         n_condition: width of the condition.
         n_channels: of what is modulated.
+        identity: begin as a layer that changes nothing.
     """
 
-    def __init__(self, n_condition: int, n_channels: int) -> None:
+    def __init__(self, n_condition: int, n_channels: int, identity: bool = False) -> None:
         super().__init__()
         self.linear = nn.Linear(n_condition, 2 * n_channels)
+        if identity:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, values: Tensor, condition: Tensor) -> Tensor:
         """Modulate [B, C, ...] by [B, n_condition]."""

@@ -1,0 +1,75 @@
+"""How far figures are from a run's own trailing window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from soundgate.training.health.settings import HealthSettings
+
+# Makes the median absolute deviation the standard deviation of a normal distribution.
+_NORMAL = 1.4826
+# A quiet window's deviation is taken for at least this share of its median: noise of a tenth is no news.
+_LEAST_SPREAD = 0.1
+_TINY = 1e-30
+
+
+def robust_z(values: np.ndarray, reference: np.ndarray, least: float) -> np.ndarray:
+    """Return by how many robust deviations values [n] are from the median of ``reference`` [m].
+
+    Args:
+        values: float.
+        reference: float, not empty.
+        least: the least deviation taken for granted, above 0.
+
+    Source: Iglewicz and Hoaglin 1993, "How to detect and handle outliers" (median and MAD).
+    """
+    median = np.median(reference)
+    return (values - median) / max(_NORMAL * float(np.median(np.abs(reference - median))), least)
+
+
+def split_window(series: np.ndarray, settings: HealthSettings) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the last ``sustained`` values and the window before them; None where it holds too few."""
+    latest, before = series[-settings.sustained :], series[: -settings.sustained][-settings.window :]
+    return (latest, before) if len(before) >= settings.least else None
+
+
+def has_risen(series: np.ndarray, settings: HealthSettings, factor: float, z: float | None = None) -> bool:
+    """Whether each of the last values is far above the window before them: by ``z`` deviations and by a factor.
+
+    Args:
+        series: float [n], one value a check, positive; others count as next to nothing.
+        settings: window, sustained, and z where none is given.
+        factor: of the window's median.
+        z: robust deviations of the logarithm.
+    """
+    return _has_moved(series, settings, factor, 1.0, z)
+
+
+def has_fallen(series: np.ndarray, settings: HealthSettings, factor: float, z: float | None = None) -> bool:
+    """Whether each of the last values is far below the window before them; see `has_risen`, ``factor`` below 1."""
+    return _has_moved(series, settings, 1 / factor, -1.0, z)
+
+
+def _has_moved(series: np.ndarray, settings: HealthSettings, factor: float, sign: float, z: float | None) -> bool:
+    parts = split_window(np.log(np.maximum(series, _TINY)), settings)
+    if parts is None:
+        return False
+    latest, before = parts
+    away = sign * (latest - np.median(before))
+    far = sign * robust_z(latest, before, _LEAST_SPREAD) > (settings.thresholds.z if z is None else z)
+    return bool(np.all(far & (away > np.log(factor))))
+
+
+def has_risen_linearly(series: np.ndarray, settings: HealthSettings, z: float) -> bool:
+    """Whether each of the last values is ``z`` robust deviations above the window before them; of any sign."""
+    parts = split_window(series, settings)
+    if parts is None:
+        return False
+    latest, before = parts
+    least = max(_LEAST_SPREAD * float(np.median(np.abs(before))), _TINY)
+    return bool(np.all(robust_z(latest, before, least) > z))
+
+
+def lasts_below(series: np.ndarray, limit: float, checks: int) -> bool:
+    """Whether the last so many values are all there and below a limit."""
+    return len(series) >= checks and bool(np.all(series[-checks:] < limit))
