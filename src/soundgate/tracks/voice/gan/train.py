@@ -35,6 +35,7 @@ def train_converter(
     n_items = len(cache.rows("train"))
     if not n_items or not len(cache.rows("validation")):
         raise CorpusError(STAGE, expected="utterances to train on and to validate with", found="none")
+    seed += settings.seed
     loop = task_loop(settings)
     task = GanTask(cache, speaker, settings, seed, loop.n_steps(n_items), device)
     return task.converter, fit(task, loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
@@ -42,7 +43,10 @@ def train_converter(
 
 def task_loop(settings: TrainSettings) -> LoopSettings:
     """Return the loop over `GanTask`'s items: of a speaker's crops in a batch the first is one."""
-    return settings.loop.model_copy(update={"batch_size": settings.loop.batch_size // settings.utterances_per_speaker})
+    changes: dict[str, int] = {"batch_size": settings.loop.batch_size // settings.utterances_per_speaker}
+    if settings.epoch_s is not None:
+        changes["steps_per_epoch"] = max(1, round(settings.epoch_s / settings.step_s))
+    return settings.loop.model_copy(update=changes)
 
 
 def summary(history: list[dict]) -> dict[str, float]:
