@@ -20,6 +20,8 @@ from soundgate.tracks.voice.audit.run import run_audit, scores_of
 from soundgate.tracks.voice.audit.settings import AuditSettings
 from soundgate.tracks.voice.audit.summary import summarise
 from soundgate.tracks.voice.cache import VoiceCache
+from soundgate.tracks.voice.judge.encoder import load_judge
+from soundgate.tracks.voice.judge.units import load_units
 from soundgate.tracks.voice.model.folder import load_converter
 from soundgate.tracks.voice.speaker.model import load_speaker
 
@@ -45,9 +47,8 @@ def main(
     deterministic_torch(seed)
     device = torch_device()
     utterances, model = VoiceCache.open(cache), load_converter(converter).to(device).eval()
-    listeners = Listeners(
-        *(part.to(device).eval() for part in (load_judge(judge), load_speaker(speaker), load_units(judge)))
-    )
+    parts = load_judge(judge / "encoder"), load_speaker(speaker), load_units(judge / "units")
+    listeners = Listeners(*(part.to(device).eval() for part in parts))
     audit = run_audit(settings, utterances, model, listeners)
     found, thresholds = summarise(audit, seed, settings.n_bootstrap), settings.thresholds
     verdicts = embedding_gates(read_json(embeddings), thresholds) | conversion_gates(found, thresholds)

@@ -102,7 +102,7 @@ def test_what_is_measured_is_what_happened(tmp_path):
         own = list(module.parameters())
         size = math.sqrt(sum(float(one.square().sum()) for one in start[name]))
         change = math.sqrt(sum(float((a.detach() - b).square().sum()) for a, b in zip(own, start[name], strict=True)))
-        after = math.sqrt(sum(float(one.square().sum()) for one in own))
+        after = math.sqrt(sum(float(one.detach().square().sum()) for one in own))
         assert record.metrics[f"parameter/{name}"] == pytest.approx(after)
         if name != "average":
             assert record.metrics[f"gradient/{name}"] == pytest.approx(seen[len(own)])

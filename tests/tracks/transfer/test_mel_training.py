@@ -26,6 +26,7 @@ from soundgate.training.adversarial import Verdict
 from soundgate.training.loop import LoopSettings, fit
 from tests.pipeline_file import ROOT
 from tests.tracks.transfer.planted import write_labs
+from tests.training.duel import health
 
 GENRES = ("bright", "dark", "flat")
 SETTINGS = {
@@ -339,7 +340,7 @@ def test_the_stage_command_publishes_the_run(folders, tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(folders, "labs")
     with open("params.yaml", "w") as file:
-        YAML().dump({"seed": 0, "transfer": {"mel": SETTINGS}}, file)
+        YAML().dump({"seed": 0, "transfer": {"mel": SETTINGS}, "health": health().model_dump()}, file)
     options = {name: f"labs/{name}" for name in ("cache", "content", "style")} | {"out": "mel", "history": "curves.csv"}
     command = importlib.import_module("stages.transfer.mel").main
     done = CliRunner().invoke(command, [f"--{k}={v}" for k, v in options.items()], catch_exceptions=False)

@@ -12,9 +12,10 @@ from soundgate.audio.io import read_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.errors import CorpusError
 from soundgate.tracks.voice.samples.coherence import coherence
-from soundgate.tracks.voice.samples.generate import generate_evaluation_samples
+from soundgate.tracks.voice.samples.generate import Samples, generate_evaluation_samples
 from soundgate.tracks.voice.samples.levels import write_matched
 from soundgate.tracks.voice.samples.settings import SamplesSettings
+from soundgate.tracks.voice.samples.steadiness import coherence_picture, summarise
 from tests.browser import browser_page, needs_chromium
 
 from .planted_voices import HOP, RATE, FormantJudge, say, write_planted_cache
@@ -34,9 +35,9 @@ def cache(tmp_path_factory):
 def pack(cache, tmp_path_factory):
     folder, model = tmp_path_factory.mktemp("pack"), tiny_converter()
     model.train()
-    summary = generate_evaluation_samples(model, cache, "cpu", folder, 3, encoder=FormantJudge(), settings=SETTINGS)
+    samples = generate_evaluation_samples(model, cache, "cpu", folder, 3, encoder=FormantJudge(), settings=SETTINGS)
     assert model.training, "the model is given back as it came"
-    return folder, summary
+    return folder, samples
 
 
 def read(path):
@@ -44,7 +45,7 @@ def read(path):
 
 
 def test_every_sample_has_what_the_seed_lists(pack, cache):
-    folder, summary = pack
+    folder, (summary, _) = pack
     assert sorted(path.name for path in folder.glob("sample_*")) == [f"sample_{number:03d}" for number in range(3)]
     for sample in folder.glob("sample_*"):
         facts = json.loads((sample / "metadata.json").read_text())
@@ -72,7 +73,7 @@ def test_the_original_is_the_utterance_but_for_its_level(pack, cache):
 
 
 def test_a_long_form_sample_joins_utterances_and_is_followed_over_time(pack):
-    folder, summary = pack
+    folder, (summary, _) = pack
     facts = json.loads((folder / "sample_002/metadata.json").read_text())
     assert facts["kind"] == "long-form" and facts["duration_s"] >= 7.9 and len(set(facts["utterances"])) >= 4
     assert set(facts["coherence"]) == {"original", "reconstruction", *(f"converted_to_{t}" for t in facts["targets"])}
@@ -126,6 +127,19 @@ def test_coherence_has_the_mean_spread_and_drift_that_were_planted():
     assert turning["lowest"] == pytest.approx(np.cos(0.8), abs=1e-4)
     silent = coherence(Loudness(), np.zeros(4 * RATE), np.array([1.0, 0.0]), RATE, 1.0).as_dict()
     assert silent["n_windows"] == 0 and silent["mean"] is None
+
+
+def test_steadiness_is_told_by_kind_of_file(pack, tmp_path):
+    _, samples = pack
+    found = summarise(samples)
+    assert found["n_samples"] == 3 and found["n_conversions"] == 6 and found["clipped_samples"] == 0
+    assert list(found["coherence"]) == ["original", "reconstruction", "converted"]
+    spreads = samples.conversions["spread"].dropna()
+    assert found["coherence"]["converted"]["spread"] == pytest.approx(spreads.mean())
+    for windows in (samples.windows, samples.windows[:0]):
+        coherence_picture(tmp_path / "p.png", windows)
+        assert matplotlib.image.imread(tmp_path / "p.png")[..., :3].std() > 0.01
+    assert summarise(Samples(samples.conversions, samples.windows[:0]))["coherence"] == {}
 
 
 def test_silent_windows_say_nothing():

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from soundgate.tracks.voice.cache import VoiceCache
-from soundgate.tracks.voice.model.converter import Voices, VoiceConverter
+from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 
 # A voice is known from so many seconds of an utterance at most, from its middle.
 VOICE_S = 6.0

@@ -8,6 +8,41 @@ from soundgate.tracks.voice.audit.settings import AuditThresholds
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, TARGET
 
 
+def embedding_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
+    """Hold the speaker encoder's embeddings of unseen speakers against the seed's criteria and random weights.
+
+    Args:
+        found: what `soundgate.tracks.voice.embeddings` wrote: figures, and under ``random_weights`` those of an
+            encoder before any training.
+        thresholds: of the gates.
+    """
+    random, gates = found["random_weights"], {}
+    held = {
+        "same_speaker_similarity": ("above", thresholds.same_speaker),
+        "different_speaker_similarity": ("below", thresholds.different_speaker),
+        "separation": ("above", thresholds.separation),
+    }
+    for name, (side, threshold) in held.items():
+        gates[f"embedding_{name}"] = _held(_figure(found, name), side, threshold, _figure(random, name))
+    own, control = _figure(found, "separation"), _figure(random, "separation")["value"]
+    ends = {end: None if own[end] is None else own[end] - control for end in ("ci_low", "ci_high")}
+    gates["embedding_over_random"] = _lower_end(own | ends, thresholds.over_random_encoder)
+    return gates
+
+
+def health_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
+    """Hold the health monitor's verdicts on injected faults and healthy runs against thresholds.
+
+    Args:
+        found: ``recall`` and ``false_alarms``, an estimate or a number each.
+        thresholds: of the gates.
+    """
+    return {
+        "health_recall": _held(found["recall"], "above", thresholds.fault_recall),
+        "health_false_alarms": _held(found["false_alarms"], "below", thresholds.false_alarms),
+    }
+
+
 def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
     """Hold conversions of unseen speakers against the controls.
 
@@ -46,15 +81,13 @@ def reconstruction_gates(found: dict, thresholds: AuditThresholds) -> dict[str, 
     }
 
 
-def _held(estimate: dict, side: str, threshold: float, control: dict) -> dict:
-    return verdict(estimate["value"], side, threshold, _interval(estimate), estimate["n"], control["value"])
+def _held(estimate: dict, side: str, threshold: float, control: dict | None = None) -> dict:
+    return verdict(estimate["value"], side, threshold, _interval(estimate), estimate["n"], control and control["value"])
 
 
 def _lower_end(estimate: dict, threshold: float, control: dict | None = None) -> dict:
     """Hold the lower end of an interval against what must be exceeded."""
-    return verdict(
-        estimate["ci_low"], "above", threshold, _interval(estimate), estimate["n"], control and control["value"]
-    )
+    return _held(estimate | {"value": estimate["ci_low"]}, "above", threshold, control)
 
 
 def _interval(estimate: dict) -> tuple[float, float]:

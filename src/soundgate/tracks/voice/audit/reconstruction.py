@@ -11,7 +11,7 @@ from auraloss.freq import MultiResolutionSTFTLoss
 
 from soundgate.audio.mel import MelSettings, MelTransform, invert_power
 from soundgate.tracks.voice.audit.pairs import Pair
-from soundgate.tracks.voice.audit.systems import CONTROLS, COPY_SYNTHESIS, IDENTITY, RANDOM, System
+from soundgate.tracks.voice.audit.systems import COPY_SYNTHESIS, IDENTITY, RANDOM, System
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.features import FeatureSettings, LogMel
 from soundgate.tracks.voice.speaking import spoken

@@ -9,7 +9,7 @@ from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN
 from soundgate.tracks.voice.audit.reconstruction import FIGURES, METHODS
 from soundgate.tracks.voice.audit.systems import CONVERTED, TARGET
 
-# With fewer speakers a crossed interval rests on too few degrees of freedom to mean much.
+# With fewer speakers an interval rests on too few degrees of freedom to mean much.
 _FEW_SPEAKERS = 6
 _COLUMNS = {
     "similarity_to_target": "to target",
@@ -82,9 +82,10 @@ def conclusions(found: dict) -> list[str]:
             else "no sign that conversions are made for it alone."
         )
     )
+    over = {name: _estimate(own) for name, own in found["over"].items()}
     lines.append(
-        f"In similarity to the target, conversions exceed the mere shift of pitch by {_estimate(found['over']['pitch_shift'])}"
-        f" and random weights by {_estimate(found['over']['random_weights'])}."
+        f"In similarity to the target, conversions exceed the mere shift of pitch by {over['pitch_shift']}, random"
+        f" weights by {over['random_weights']}."
     )
     return lines
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from soundgate.evaluation.crossed import crossed_mean, crossed_share
 from soundgate.evaluation.groups import group_mean
+from soundgate.evaluation.pairs import pair_mean, pair_share
 from soundgate.evaluation.statistics import Estimate
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.voice.audit.hearing import MEASURES
@@ -47,13 +47,13 @@ def summarise(audit: Audit, seed: int, n_bootstrap: int) -> dict:
     systems: dict[str, dict] = {}
     for (split, system), rows in audit.pairs.groupby(["split", "system"], sort=False):
         name = f"{split} {system}"
-        own = {measure: estimate(crossed_mean, rows[measure], rows, f"{name} {measure}") for measure in MEASURES}
+        own = {measure: estimate(pair_mean, rows[measure], rows, f"{name} {measure}") for measure in MEASURES}
         for share, gap in (("closer", "similarity_gap"), ("encoder_closer", "encoder_similarity_gap")):
-            own[share] = estimate(crossed_share, rows[gap] > 0, rows, f"{name} {share}")
+            own[share] = estimate(pair_share, rows[gap] > 0, rows, f"{name} {share}")
         follows = rows["similarity_to_target"] - rows["similarity_to_others"]
-        own["follows"] = estimate(crossed_mean, follows, rows, f"{name} follows")
+        own["follows"] = estimate(pair_mean, follows, rows, f"{name} follows")
         margin = rows["content_agreement"] - rows["content_shuffled"]
-        own["content_margin"] = estimate(crossed_mean, margin, rows, f"{name} content margin")
+        own["content_margin"] = estimate(pair_mean, margin, rows, f"{name} content margin")
         systems.setdefault(split, {})[system] = own
     unseen = audit.pairs[audit.pairs["split"] == UNSEEN]
     converted = unseen[unseen["system"] == CONVERTED]
@@ -61,11 +61,11 @@ def summarise(audit: Audit, seed: int, n_bootstrap: int) -> dict:
     return {
         "systems": systems,
         "over": {
-            name: estimate(crossed_mean, wide[CONVERTED] - wide[name], wide, f"over {name}")
+            name: estimate(pair_mean, wide[CONVERTED] - wide[name], wide, f"over {name}")
             for name in (PITCH_SHIFT, COPY_SYNTHESIS, RANDOM)
         },
         "encoder_over_judge": estimate(
-            crossed_mean, converted["encoder_similarity_gap"] - converted["similarity_gap"], converted, "encoder"
+            pair_mean, converted["encoder_similarity_gap"] - converted["similarity_gap"], converted, "encoder"
         ),
         **_reconstruction(audit.reconstruction, seed, n_bootstrap),
     }

@@ -129,6 +129,14 @@ class TrainSettings(Section):
     sample_interval: int = Field(ge=0)
     n_evaluated: int = Field(ge=2)
 
+    @property
+    def task_loop(self) -> LoopSettings:
+        """The loop over `GanTask`'s items: of a speaker's crops in a batch the first is one."""
+        changes = {"batch_size": self.loop.batch_size // self.utterances_per_speaker}
+        if self.epoch_s is not None:
+            changes["steps_per_epoch"] = max(1, round(self.epoch_s / self.step_s))
+        return self.loop.model_copy(update=changes)
+
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
         if self.loop.batch_size % (self.utterances_per_speaker * self.accumulation):

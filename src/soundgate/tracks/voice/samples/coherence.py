@@ -59,5 +59,7 @@ def coherence(
     windows = [wav[start : start + length] for start in starts]
     powers = np.array([np.mean(np.square(window), dtype=np.float64) for window in windows])
     audible = powers > powers.max(initial=0) * 10 ** (_AUDIBLE_DB / 10)
-    heard = [float(embedded(encoder, window) @ reference) for window, used in zip(windows, audible, strict=True) if used]
+    heard = [
+        float(embedded(encoder, window) @ reference) for window, used in zip(windows, audible, strict=True) if used
+    ]
     return Coherence(starts[audible] / sample_rate, np.array(heard))
