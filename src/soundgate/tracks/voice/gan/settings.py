@@ -72,8 +72,8 @@ class TrainSettings(Section):
         network: see `NetworkSettings`.
         seed: added to the experiment's for this training alone: other weights and batches on the same data.
         loop: how long; ``batch_size`` crops a step, over all processes.
-        epoch_s: seconds of audio in an epoch, from which its steps follow, so that trainings with other batches or crops
-            hear as much; None: ``loop.steps_per_epoch``.
+        epoch_s: seconds of audio in an epoch, from which its steps follow, so that trainings with other batches or
+            crops hear as much; None: ``loop.steps_per_epoch``.
         utterances_per_speaker: crops of the same speaker in a batch; each is rebuilt in the voice of another of them.
         segment_s: seconds of a crop.
         width: factor of the discriminators' channels.
