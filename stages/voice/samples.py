@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from soundgate.tracks.voice.judge.encoder import load_judge
-
 from soundgate.config import load_section, load_seed
 from soundgate.device import torch_device
 from soundgate.files import write_json
@@ -11,6 +9,7 @@ from soundgate.ledger import jsonable
 from soundgate.scratch import open_scratch
 from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.voice.cache import VoiceCache
+from soundgate.tracks.voice.judge.encoder import load_judge
 from soundgate.tracks.voice.model.folder import load_converter
 from soundgate.tracks.voice.samples.cast import STAGE
 from soundgate.tracks.voice.samples.generate import generate_evaluation_samples

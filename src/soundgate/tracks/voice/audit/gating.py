@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from soundgate.evaluation.gates import verdict
+from soundgate.evaluation.gates import judge_gated, verdict
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.settings import AuditThresholds
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, TARGET
 
 
-def embedding_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
-    """Hold the speaker encoder's embeddings of unseen speakers against the seed's criteria and random weights.
+def handed_on(prefix: str, found: dict) -> dict[str, dict]:
+    """Judge what another stage measured and handed on with its thresholds.
 
     Args:
-        found: what `soundgate.tracks.voice.embeddings` wrote: figures, and under ``random_weights`` those of an
-            encoder before any training.
-        thresholds: of the gates.
+        prefix: of the gates' names.
+        found: that stage's metrics, with ``gates`` as `soundgate.evaluation.gates.gated` makes them.
     """
-    random, gates = found["random_weights"], {}
-    held = {
-        "same_speaker_similarity": ("above", thresholds.same_speaker),
-        "different_speaker_similarity": ("below", thresholds.different_speaker),
-        "separation": ("above", thresholds.separation),
-    }
-    for name, (side, threshold) in held.items():
-        gates[f"embedding_{name}"] = _held(_figure(found, name), side, threshold, _figure(random, name))
-    own, control = _figure(found, "separation"), _figure(random, "separation")["value"]
-    ends = {end: None if own[end] is None else own[end] - control for end in ("ci_low", "ci_high")}
-    gates["embedding_over_random"] = _lower_end(own | ends, thresholds.over_random_encoder)
-    return gates
-
-
-def health_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
-    """Hold the health monitor's verdicts on injected faults and healthy runs against thresholds.
-
-    Args:
-        found: ``recall`` and ``false_alarms``, an estimate or a number each.
-        thresholds: of the gates.
-    """
-    return {
-        "health_recall": _held(found["recall"], "above", thresholds.fault_recall),
-        "health_false_alarms": _held(found["false_alarms"], "below", thresholds.false_alarms),
-    }
+    return {f"{prefix}_{name}": judge_gated(number) for name, number in found["gates"].items()}
 
 
 def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:

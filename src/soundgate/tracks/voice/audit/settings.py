@@ -11,31 +11,19 @@ class AuditThresholds(Section):
     """What the gates demand; of margins over controls the lower end of the interval is judged.
 
     Args:
-        same_speaker: mean similarity of the speaker encoder's embeddings of one speaker, at least (the seed's).
-        different_speaker: that of two speakers, at most (the seed's).
-        separation: the former less the latter, at least (the seed's).
-        over_random_encoder: by how much the separation must exceed that of a random-weights encoder.
         closer_to_target: share of pairs that the judge hears closer to the target than to the source; the lower
             end of its interval is judged.
         margin: that a difference must have at least; above 0, since doing what a control does is no gain.
         mel_db: distance of a reconstruction's mel spectrogram, at most.
         f0_correlation: of the log-F0 of output and source, at least.
         f0_error: distance of an output's mean pitch from the target's, semitones, at most.
-        fault_recall: share of injected faults that the health monitor detects, at least.
-        false_alarms: share of healthy runs with an alarm, at most.
     """
 
-    same_speaker: float = Field(ge=-1, le=1)
-    different_speaker: float = Field(ge=-1, le=1)
-    separation: float = Field(ge=0, le=2)
-    over_random_encoder: float = Field(gt=0)
     closer_to_target: float = Field(ge=0.5, lt=1)
     margin: float = Field(gt=0)
     mel_db: float = Field(gt=0)
     f0_correlation: float = Field(ge=-1, le=1)
     f0_error: float = Field(gt=0)
-    fault_recall: float = Field(ge=0, le=1)
-    false_alarms: float = Field(ge=0, le=1)
 
 
 class EvaluationSettings(Section):
