@@ -17,6 +17,7 @@ from soundgate.tracks.voice.speaker.model import load_speaker
 from soundgate.training.distribution import from_main, is_main, processes
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.peak import log_peak_memory
 
 
 @stage_command("voice-train")
@@ -45,6 +46,7 @@ def main(cache: Path, speaker: Path, out: Path, metrics: Path, history: Path) ->
         converter, rows = train_converter(
             utterances, encoder, settings, seed, torch_device(), folder / "checkpoint.pt", load_health()
         )
+    log_peak_memory(STAGE)
     if scratch:
         save_converter(scratch.result, converter)
         write_json(metrics, jsonable(summary(rows)))

@@ -70,7 +70,10 @@ class TrainSettings(Section):
 
     Args:
         network: see `NetworkSettings`.
+        seed: added to the experiment's for this training alone: other weights and batches on the same data.
         loop: how long; ``batch_size`` crops a step, over all processes.
+        epoch_s: seconds of audio in an epoch, from which its steps follow, so that trainings with other batches or
+            crops hear as much; None: ``loop.steps_per_epoch``.
         utterances_per_speaker: crops of the same speaker in a batch; each is rebuilt in the voice of another of them.
         segment_s: seconds of a crop.
         width: factor of the discriminators' channels.
@@ -98,7 +101,9 @@ class TrainSettings(Section):
     """
 
     network: NetworkSettings
+    seed: int = Field(ge=0)
     loop: LoopSettings
+    epoch_s: float | None = Field(gt=0)
     utterances_per_speaker: int = Field(ge=1)
     segment_s: float = Field(ge=0.5)
     width: float = Field(gt=0)
@@ -127,10 +132,24 @@ class TrainSettings(Section):
     @property
     def task_loop(self) -> LoopSettings:
         """The loop over `GanTask`'s items: of a speaker's crops in a batch the first is one."""
-        return self.loop.model_copy(update={"batch_size": self.loop.batch_size // self.utterances_per_speaker})
+        changes = {"batch_size": self.loop.batch_size // self.utterances_per_speaker}
+        if self.epoch_s is not None:
+            changes["steps_per_epoch"] = max(1, round(self.epoch_s / self.step_s))
+        return self.loop.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
         if self.loop.batch_size % (self.utterances_per_speaker * self.accumulation):
             raise ValueError("loop.batch_size must be a multiple of utterances_per_speaker times accumulation")
         return self
+
+    @model_validator(mode="after")
+    def _steps_are_said_once(self) -> Self:
+        if self.epoch_s is not None and self.loop.steps_per_epoch is not None:
+            raise ValueError("loop.steps_per_epoch must be null where epoch_s says how long an epoch is")
+        return self
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of audio in a step."""
+        return self.loop.batch_size * self.segment_s

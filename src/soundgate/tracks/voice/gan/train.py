@@ -48,6 +48,7 @@ def train_converter(
     n_items = len(cache.rows("train"))
     if not n_items or not len(cache.rows("validation")):
         raise CorpusError(STAGE, expected="utterances to train on and to validate with", found="none")
+    seed += settings.seed
     loop = settings.task_loop
     task = GanTask(cache, speaker, settings, seed, loop.n_steps(n_items), device)
     task.samples = run_folder(SAMPLES_FOLDER, checkpoint, STAGE)
