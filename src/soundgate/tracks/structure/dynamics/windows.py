@@ -64,9 +64,7 @@ class Frames:
         """
         rows = self.targets(split)
         if not len(rows):
-            expected = (
-                f"{ {TRAIN: 'train', HOLDOUT: 'hold-out', EVAL: 'eval'}[split] } frames with {self.history} before"
-            )
+            expected = f"{SPLITS[split]} frames with {self.history} before"
             raise CorpusError(name, expected=expected, found="none", remedy="Use longer or more utterances.")
         if most is None or len(rows) <= most:
             return rows
