@@ -133,9 +133,9 @@ def _figures(saved: np.ndarray, nll: np.ndarray, means: SpeakerMeans, codec: Rep
     dim = codec.frames.x.shape[1]
     return {
         "nll_per_dim": means.mean(nll / dim, f"{name} nll").as_dict(),
-        "gain_per_frame": means.mean(saved, f"{name} frame").as_dict(),
-        "gain_per_second": means.mean(saved * codec.frame_rate, f"{name} second").as_dict(),
-        "gain_per_dim": means.mean(saved / dim, f"{name} dim").as_dict(),
+        "gain_per_frame": means.mean(saved, f"{name} gain").as_dict(),
+        "gain_per_second": means.mean(saved * codec.frame_rate, f"{name} gain").as_dict(),
+        "gain_per_dim": means.mean(saved / dim, f"{name} gain").as_dict(),
     }
 
 

@@ -191,8 +191,8 @@ class MixtureHead(nn.Module):
         # Equal components would stay equal.
         apart = torch.randn(n_components, self.dim) * (0.3 if n_components > 1 else 0.0)
         self.register_buffer("apart", apart)
-        self.register_buffer("centre", steps.mean)
-        self.register_buffer("std", steps.std)
+        self.register_buffer("centre", steps.mean.clone())
+        self.register_buffer("std", steps.std.clone())
 
     def forward(self, outputs: Tensor) -> GaussianMixture:
         """Return the predictions for outputs ``[B, K (1 + 2 D)]``."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from soundgate.errors import CorpusError
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.structure.sequences import Sequences
+from soundgate.tracks.structure.split import SPLITS
 
 # A smaller step, as a share of the typical one, is none: two frames of digital silence have no direction between them.
 STILL = 1e-6
