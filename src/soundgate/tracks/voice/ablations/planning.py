@@ -42,10 +42,11 @@ class Pipeline(NamedTuple):
     modules: tuple[str, ...]
 
 
-_VERBS = ("cache", "speaker", "judge", "train", "audit")
+# The audit also gathers what embeddings and health monitor were found to be.
+_VERBS = ("cache", "speaker", "judge", "embeddings", "health", "train", "audit")
 VOICE = Pipeline(
     target="voice-audit",
-    shared=("voice-speaker", "voice-judge"),
+    shared=("voice-judge", "voice-embeddings", "voice-health"),
     scores="metrics/{profile}/voice/scores.csv",
     trained="voice-train",
     seed="voice.train.seed",

@@ -46,8 +46,8 @@ def analyze_embeddings(
     Returns:
         ``same_speaker_similarity`` and ``different_speaker_similarity`` (``mean``, ``std`` over pairs, ``ci_low``,
         ``ci_high``), ``separation`` (difference of the means; its interval is ``separation_interval``), ``eer`` and
-        ``silhouette`` (``value`` with interval), ``davies_bouldin``, ``n_utterances``, ``n_speakers``. Intervals are 95 %,
-        over speakers.
+        ``silhouette`` (``value`` with interval), ``davies_bouldin``, ``n_utterances``, ``n_speakers``. Intervals are
+        95 %, over speakers.
 
     Raises:
         CorpusError: fewer than two speakers, or none with two utterances.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +16,8 @@ from threadpoolctl import threadpool_limits
 from soundgate.files import atomic_path
 from soundgate.randomness import keyed_seed
 from soundgate.tracks.voice.embeddings.similarity import Pairs
+
+matplotlib.use("Agg")
 
 _EDGES = np.linspace(-1, 1, 41)
 _PERPLEXITY = 20.0
@@ -77,4 +80,4 @@ def _shares(pairs: Pairs) -> dict[str, np.ndarray]:
 
 def _save(path: str | Path, figure: Figure) -> None:
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI)
+        figure.savefig(temporary, dpi=_DPI, metadata={"Software": None})
