@@ -42,8 +42,8 @@ class Pipeline(NamedTuple):
     modules: tuple[str, ...]
 
 
-# The audit also gathers what embeddings and health monitor were found to be.
-_VERBS = ("cache", "speaker", "judge", "embeddings", "health", "train", "audit")
+# The audit gathers figures of embeddings and health monitor too, but scores do not depend on them.
+_VERBS = ("cache", "speaker", "judge", "train", "audit")
 VOICE = Pipeline(
     target="voice-audit",
     shared=("voice-judge", "voice-embeddings", "voice-health"),
