@@ -61,6 +61,7 @@ CASES = {
     "a loss that diverges": ({"loss/mel": ends(1, 10)}, [("diverging", "warning")]),
     "a loss that falls": ({"loss/mel": falling(10, 0.5)}, NONE),
     "a loss that is half as large again": ({"loss/mel": ends(1, 1.5)}, NONE),
+    "a loss that some steps do not have": ({"loss/mel": np.r_[0, 2.5, np.zeros(10), [2.4] * 3]}, NONE),
     "feature matching that rises alone": ({"loss/feature_matching": ends(1, 20), "loss/mel": noisy(1)}, NONE),
     "a sum that jumps as the critic comes in": ({"loss/loss": ends(1, 8), "loss/mel": noisy(1)}, NONE),
     "a discriminator that dominates": (
