@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from soundgate.config import Section
+from soundgate.tracks.voice.augment import AugmentSettings
+from soundgate.training.loop import LoopSettings
 
 
 class NetworkSettings(Section):
@@ -22,3 +24,35 @@ class NetworkSettings(Section):
     dilations: list[int] = Field(min_length=1)
     dim: int = Field(ge=2)
     f_max_hz: float = Field(gt=1_000)
+
+
+class SpeakerSettings(Section):
+    """Section ``voice.speaker``.
+
+    Args:
+        network: see `NetworkSettings`.
+        loop: how long; items are the utterances of the training split.
+        augment: see `AugmentSettings`.
+        crop_s: seconds of each crop, at which embeddings are also measured.
+        learning_rate: of AdamW.
+        warm_up: steps until it is reached; then it falls by a half cosine.
+        final_rate: share of it that is left at the end.
+        weight_decay: of AdamW.
+        clip: largest norm of the gradient.
+        margin: of the angle, radians; grows to this over the first third of the training.
+        scale: of the cosines.
+        n_bootstrap: resamples of each interval.
+    """
+
+    network: NetworkSettings
+    loop: LoopSettings
+    augment: AugmentSettings
+    crop_s: float = Field(ge=0.5)
+    learning_rate: float = Field(gt=0)
+    warm_up: int = Field(ge=0)
+    final_rate: float = Field(ge=0, le=1)
+    weight_decay: float = Field(ge=0)
+    clip: float = Field(gt=0)
+    margin: float = Field(ge=0, lt=1.5)
+    scale: float = Field(gt=0)
+    n_bootstrap: int = Field(ge=1)
