@@ -15,6 +15,7 @@ from soundgate.tracks.voice.gan.train import summary, train_converter
 from soundgate.tracks.voice.model.folder import save_converter
 from soundgate.tracks.voice.speaker.model import load_speaker
 from soundgate.training.distribution import from_main, is_main, processes
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -41,7 +42,9 @@ def main(cache: Path, speaker: Path, out: Path, metrics: Path, history: Path) ->
             )
         folder = from_main(scratch.folder if scratch else None)
         utterances, encoder = VoiceCache.open(cache), load_speaker(speaker)
-        converter, rows = train_converter(utterances, encoder, settings, seed, torch_device(), folder / "checkpoint.pt")
+        converter, rows = train_converter(
+            utterances, encoder, settings, seed, torch_device(), folder / "checkpoint.pt", load_health()
+        )
     if scratch:
         save_converter(scratch.result, converter)
         write_json(metrics, jsonable(summary(rows)))

@@ -12,6 +12,7 @@ import torch
 from soundgate.console import logger
 from soundgate.errors import FormatError
 from soundgate.files import atomic_path
+from soundgate.training.distribution import is_main
 
 if TYPE_CHECKING:
     from soundgate.training.loop import Task
@@ -35,7 +36,9 @@ class Progress:
 
 
 def save_checkpoint(task: Task, path: Path, progress: Progress) -> None:
-    """Write everything that a run goes on from."""
+    """Write everything that a run goes on from; of several processes the main one does."""
+    if not is_main():
+        return
     state = {
         "modules": {name: module.state_dict() for name, module in task.modules.items()},
         "optimisers": {name: optimiser.state_dict() for name, optimiser in task.optimisers.items()},

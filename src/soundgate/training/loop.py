@@ -18,6 +18,7 @@ from soundgate.console import logger, track
 from soundgate.errors import NonFiniteBatch, TrainingError
 from soundgate.randomness import keyed_generator, keyed_seed
 from soundgate.training.checkpoint import Progress, resume, save_checkpoint
+from soundgate.training.distribution import is_main
 from soundgate.training.health.monitor import Monitor, Unwatched
 from soundgate.training.health.records import RUNS_FOLDER as DIAGNOSTICS_FOLDER
 from soundgate.training.health.settings import HealthSettings
@@ -139,7 +140,7 @@ def _train(
     monitor: Unwatched,
 ) -> None:
     """Take the steps that are left; see `fit`."""
-    curves = Curves(curves_folder(checkpoint, name), progress.history)
+    curves = Curves(curves_folder(checkpoint, name) if is_main() else None, progress.history)
     per_epoch = settings.per_epoch(n_items)
     saved = time.monotonic()
     for epoch in range(progress.step // per_epoch, settings.epochs):
@@ -204,7 +205,7 @@ def _monitor(
     diagnostics: Path | None,
     progress: Progress,
 ) -> Unwatched:
-    if health is None or not health.enabled:
+    if health is None or not health.enabled or not is_main():
         return Unwatched()
     folder = diagnostics or run_folder(DIAGNOSTICS_FOLDER, checkpoint, name)
     curves = curves_folder(checkpoint, name)

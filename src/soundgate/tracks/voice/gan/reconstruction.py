@@ -52,5 +52,5 @@ class SpectralLosses(nn.Module):
 
     def _magnitude(self, n_fft: int, wav: Tensor) -> Tensor:
         window = getattr(self, f"window_{n_fft}")
-        spectrum = torch.stft(wav, n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
-        return (spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-7).sqrt()
+        spectrum = torch.stft(wav, n_fft, n_fft // 4, window=window, return_complex=True)
+        return (spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-8).sqrt()

@@ -14,7 +14,7 @@ from soundgate.tracks.voice.gan.probing import other_speakers
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.tracks.voice.model.converting import convert
 
-RUNS_FOLDER = Path("runs", "samples")
+SAMPLES_FOLDER = Path("runs", "samples")
 
 
 def write_samples(converter: VoiceConverter, cache: VoiceCache, rows: np.ndarray, folder: Path) -> None:

@@ -124,6 +124,11 @@ class TrainSettings(Section):
     sample_interval: int = Field(ge=0)
     n_evaluated: int = Field(ge=2)
 
+    @property
+    def task_loop(self) -> LoopSettings:
+        """The loop over `GanTask`'s items: of a speaker's crops in a batch the first is one."""
+        return self.loop.model_copy(update={"batch_size": self.loop.batch_size // self.utterances_per_speaker})
+
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
         if self.loop.batch_size % (self.utterances_per_speaker * self.accumulation):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from soundgate.tracks.voice.gan.discriminators import Mpd, Mrd
 from soundgate.tracks.voice.gan.memory import EmbeddingMemory
 from soundgate.tracks.voice.gan.probing import Listener, heard_rows, probe
 from soundgate.tracks.voice.gan.reconstruction import SpectralLosses
+from soundgate.tracks.voice.gan.samples import write_samples
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.training.adversarial import (
@@ -31,7 +33,7 @@ from soundgate.training.adversarial import (
     r1_penalty,
     set_trainable,
 )
-from soundgate.training.distribution import add_gradients, n_processes, own_share, totals
+from soundgate.training.distribution import add_gradients, is_main, n_processes, own_share, totals
 from soundgate.training.finite import require_finite
 from soundgate.training.schedule import set_rate, warm_cosine
 
@@ -61,6 +63,7 @@ class GanTask:
         mpd: discriminator of waveforms.
         mrd: discriminator of spectrograms.
         listener: the speaker encoder that the contrastive loss listens with; it does not change.
+        samples: folder that epochs' samples are written to; None: they are not.
 
     Raises:
         TrainingError: the batch cannot be shared by the processes.
@@ -91,8 +94,10 @@ class GanTask:
         self.optimisers = {name: self._optimiser(side) for name, side in sides.items()}
         if settings.compile:
             self.converter.decoder.compile()
-        rows = heard_rows(cache, settings.n_evaluated)
-        self.heard = cache.batch(rows, self.batches.n_samples, None)
+        self.rows = heard_rows(cache, settings.n_evaluated)
+        self.heard = cache.batch(self.rows, self.batches.n_samples, None)
+        self.samples: Path | None = None
+        self.n_taken = 0
 
     @property
     def critics(self) -> nn.ModuleList:
@@ -110,6 +115,7 @@ class GanTask:
             NonFiniteBatch: a loss or a gradient is not finite; no weight was changed.
             TrainingError: memory does not suffice.
         """
+        self.n_taken = step + 1
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         with _enough_memory():
@@ -125,7 +131,11 @@ class GanTask:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return what validation utterances sound like, ``validation_`` before the names of `probe`'s figures."""
+        """Return what validation utterances sound like, ``validation_`` before the names of `probe`'s figures.
+
+        Every ``sample_interval`` epochs samples are written; they draw nothing either.
+        """
+        self._write_samples()
         names = ("mel_db", "speaker_similarity", "source_similarity")
         figures = self.probe()
         return {f"validation_{name}": figures[name] for name in names}
@@ -134,6 +144,17 @@ class GanTask:
     def probe(self) -> dict[str, float]:
         """Return what the health monitor watches, of utterances that are always the same; see `probing.probe`."""
         return probe(self.converter, self.mpd, self.mrd, self.listener, self.heard)
+
+    def _write_samples(self) -> None:
+        settings = self.settings
+        epoch = self.n_taken // self.settings.task_loop.per_epoch(len(self.batches.rows))
+        if (
+            self.samples is not None
+            and settings.sample_interval
+            and epoch % settings.sample_interval == 0
+            and is_main()
+        ):
+            write_samples(self.converter, self.cache, self.rows, self.samples / f"epoch_{epoch:04d}")
 
     def plays(self, step: int) -> bool:
         """Whether the discriminators have come in, if they are asked at all."""
