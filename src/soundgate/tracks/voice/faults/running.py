@@ -18,7 +18,6 @@ from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.faults.injecting import FAULTS, FaultyTask
 from soundgate.tracks.voice.faults.settings import FaultSettings
 from soundgate.tracks.voice.gan.task import GanTask
-from soundgate.tracks.voice.gan.train import task_loop
 from soundgate.tracks.voice.speaker.model import SpeakerEncoder
 from soundgate.training.health.records import RECORDS_FILE, Record, read_records
 from soundgate.training.health.settings import HealthSettings
@@ -112,7 +111,7 @@ def _train(trials: Trials, number: int, fault: str | None, epochs: int, folder: 
     speaker = copy.deepcopy(trials.speaker)
     task = GanTask(trials.cache, speaker, settings.train, seed, settings.n_steps, torch.device("cpu"))
     fit(
-        FaultyTask(task, fault), task_loop(settings.train).model_copy(update={"epochs": epochs}),
+        FaultyTask(task, fault), settings.train.task_loop.model_copy(update={"epochs": epochs}),
         len(trials.cache.rows("train")), seed=seed, name=f"trial {number}",
         checkpoint=folder / "checkpoint.pt", health=trials.watched, diagnostics=folder,
     )  # fmt: skip
