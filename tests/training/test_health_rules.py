@@ -44,6 +44,9 @@ CASES = {
     "two huge gradients": ({"gradient/g": ends(1, 1e6, n_last=2)}, NONE),
     "a gradient that scatters over decades": ({"gradient/g": noisy(1, 2.0)}, NONE),
     "a gradient that grows slowly": ({"gradient/g": falling(1, 50)}, NONE),
+    "a gradient with two levels": (
+        {"gradient/g": np.array([0.58, 0.55, 0.51, 7.7, 1.66, 0.54, 8.01, 1.32, 0.64, 8.16, 8.44, 8.97])}, NONE,
+    ),
     "no gradient": ({"gradient/d": np.r_[noisy(1)[:-LAST], np.zeros(LAST)]}, [("vanished", "critical")]),
     "no gradient from the start": ({"gradient/d": np.zeros(4)}, [("vanished", "critical")]),
     "no gradient once": ({"gradient/d": np.r_[noisy(1)[:-1], 0]}, NONE),

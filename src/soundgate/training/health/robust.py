@@ -36,8 +36,9 @@ def split_window(series: np.ndarray, settings: HealthSettings) -> tuple[np.ndarr
 def has_risen(series: np.ndarray, settings: HealthSettings, factor: float, z: float | None = None) -> bool:
     """Whether each of the last values is far above the window before them: by ``z`` deviations and by a factor.
 
-    Each must also be above all of the window: of figures that only scatter, however wildly, the last three are the
-    highest of 23 once in 1771 times.
+    Each must also be above all of the window by the factor's square root: figures that jump between two levels, as
+    gradients do where some steps have a loss and others have not, are at the upper one three times in a row often
+    enough.
 
     Args:
         series: float [n], one value a check, positive; others count as next to nothing.
@@ -60,7 +61,7 @@ def _has_moved(series: np.ndarray, settings: HealthSettings, factor: float, sign
     latest, before = parts
     away = sign * (latest - np.median(before))
     far = sign * robust_z(latest, before, _LEAST_SPREAD) > (settings.thresholds.z if z is None else z)
-    beyond = sign * latest > np.max(sign * before)
+    beyond = sign * latest > np.max(sign * before) + 0.5 * np.log(factor)
     return bool(np.all(far & beyond & (away > np.log(factor))))
 
 
