@@ -13,8 +13,8 @@ TRAIN = {
         "content": {"n_cepstra": 12, "width": 16, "n_blocks": 1, "n_content": 8, "warp": 0.1},
         "decoder": {"width": 16, "n_blocks": 1, "n_voice": 16},
     },
-    "loop": {"epochs": 4, "batch_size": 2, "steps_per_epoch": 8, "checkpoint_s": 1e9},
-    "utterances_per_speaker": 1, "segment_s": 0.5, "width": 0.0625, "judged_s": 0.25,
+    "loop": {"epochs": 11, "batch_size": 2, "steps_per_epoch": 2, "checkpoint_s": 1e9},
+    "utterances_per_speaker": 1, "segment_s": 0.5, "width": 0.03125, "judged_s": 0.25,
     "weights": {"mel": 1.0, "stft": 0.0, "adversarial": 0.1, "feature_matching": 2.0, "contrastive": 0.5},
     "contrastive": {
         "kind": "infonce", "temperature": 0.07, "margin": 0.3, "n_negatives": 2, "hard_negatives": True, "easy": 0.3,
@@ -26,7 +26,7 @@ TRAIN = {
     "sample_interval": 0, "n_evaluated": 2,
 }  # fmt: skip
 FAULTS = {
-    "train": TRAIN, "interval": 1, "window": 20, "settled": 12, "fault_epoch": 3, "n_healthy": 2, "n_faulty": 1,
+    "train": TRAIN, "interval": 1, "window": 20, "settled": 30, "fault_epoch": 8, "n_healthy": 2, "n_faulty": 1,
 }  # fmt: skip
 
 
