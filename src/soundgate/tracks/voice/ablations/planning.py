@@ -42,10 +42,11 @@ class Pipeline(NamedTuple):
     modules: tuple[str, ...]
 
 
+# The audit gathers figures of embeddings and health monitor too, but scores do not depend on them.
 _VERBS = ("cache", "speaker", "judge", "train", "audit")
 VOICE = Pipeline(
     target="voice-audit",
-    shared=("voice-speaker", "voice-judge"),
+    shared=("voice-judge", "voice-embeddings", "voice-health"),
     scores="metrics/{profile}/voice/scores.csv",
     trained="voice-train",
     seed="voice.train.seed",

@@ -101,9 +101,9 @@ class TrainSettings(Section):
     """
 
     network: NetworkSettings
-    seed: int = Field(ge=0)
+    seed: int = Field(default=0, ge=0)
     loop: LoopSettings
-    epoch_s: float | None = Field(gt=0)
+    epoch_s: float | None = Field(default=None, gt=0)
     utterances_per_speaker: int = Field(ge=1)
     segment_s: float = Field(ge=0.5)
     width: float = Field(gt=0)
