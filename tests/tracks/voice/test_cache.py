@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
-from soundgate.audio.io import write_audio
+from soundgate.audio.io import read_audio, write_audio
+from soundgate.audio.loudness import loudness_lufs
 from soundgate.corpora.index import build_index
 from soundgate.errors import CorpusError, FormatError
 from soundgate.tracks.voice.cache import VoiceCache
@@ -28,9 +29,6 @@ def test_nobody_hears_the_speakers_of_the_judge_or_of_the_test(spoken):
 
 
 def test_an_utterance_is_its_file_at_the_loudness_asked_for(spoken):
-    from soundgate.audio.io import read_audio
-    from soundgate.audio.loudness import loudness_lufs
-
     _, cache = spoken
     for row in (0, len(cache.table) - 1):
         wav, truth = cache.wave(row), read_audio(cache.table["path"][row], RATE, mono=True).wav[0]
