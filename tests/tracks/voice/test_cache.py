@@ -8,8 +8,16 @@ from soundgate.audio.loudness import loudness_lufs
 from soundgate.corpora.index import build_index
 from soundgate.errors import CorpusError, FormatError
 from soundgate.tracks.voice.cache import VoiceCache
-from soundgate.tracks.voice.caching import build_cache
-from tests.tracks.voice.spoken import HOP, RATE, SETTINGS, SPEAKERS, spoken_cache, write_speech
+from tests.tracks.voice.spoken import (
+    HOP,
+    RATE,
+    SETTINGS,
+    SPEAKERS,
+    build_cache,
+    in_this_process,
+    spoken_cache,
+    write_speech,
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +91,8 @@ def test_who_speaks_too_little_or_without_a_voice_is_left_out_with_a_reason(spok
     noise = np.random.default_rng(0).normal(size=2 * RATE) * np.hanning(2 * RATE) * 0.1
     write_audio(tmp_path / "whisper.flac", np.clip(np.diff(noise, 3, append=[0] * 3), -1, 1), RATE)
     write_audio(tmp_path / "click.flac", np.full(RATE // 2, 0.1), RATE)
-    more, _ = build_index([("b-9", "b", tmp_path / "click.flac"), ("b-8", "b", tmp_path / "whisper.flac")], "more")
+    files = [("b-9", "b", tmp_path / "click.flac"), ("b-8", "b", tmp_path / "whisper.flac")]
+    more, _ = in_this_process(build_index, files, "more")
     settings = SETTINGS.model_copy(update={"speaker_s": 100.0})
     build_cache(settings, pd.concat([index, more], ignore_index=True), 0, tmp_path / "work", tmp_path / "out")
     rejected = pd.read_csv(tmp_path / "out/rejected.csv", keep_default_na=False).set_index("utterance")
