@@ -31,7 +31,13 @@ DURATION_S = 2.0
 SPEAKERS = ("ann", "bob", "cat", "dan", "eve")
 SETTINGS = EvaluationSettings(seed=0, n_content=2, n_enrolment=2, n_pairs=20, n_seen_pairs=0, duration_s=DURATION_S)
 THRESHOLDS = AuditThresholds(
-    closer_to_target=0.501, margin=0.02, mel_db=6.0, f0_correlation=0.7, f0_error=2.0, fault_recall=0.9, false_alarms=0.1
+    closer_to_target=0.501,
+    margin=0.02,
+    mel_db=6.0,
+    f0_correlation=0.7,
+    f0_error=2.0,
+    fault_recall=0.9,
+    false_alarms=0.1,
 )
 N_BOOTSTRAP = 300
 
