@@ -7,7 +7,12 @@ from soundgate.device import torch_device
 from soundgate.files import read_json, write_json, write_text
 from soundgate.ledger import jsonable
 from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
-from soundgate.tracks.voice.audit.gating import conversion_gates, handed_on, reconstruction_gates
+from soundgate.tracks.voice.audit.gating import (
+    conversion_gates,
+    embedding_gates,
+    health_gates,
+    reconstruction_gates,
+)
 from soundgate.tracks.voice.audit.hearing import Listeners
 from soundgate.tracks.voice.audit.plots import write_plots
 from soundgate.tracks.voice.audit.report import report_markdown
@@ -46,8 +51,8 @@ def main(
     listeners = Listeners(*(part.to(device).eval() for part in parts))
     audit = run_audit(settings, utterances, model, listeners)
     found, thresholds = summarise(audit, seed, settings.n_bootstrap), settings.thresholds
-    verdicts = handed_on("embedding", read_json(embeddings)) | conversion_gates(found, thresholds)
-    verdicts |= reconstruction_gates(found, thresholds) | handed_on("health", read_json(health))
+    verdicts = embedding_gates(read_json(embeddings)) | conversion_gates(found, thresholds)
+    verdicts |= reconstruction_gates(found, thresholds) | health_gates(read_json(health), thresholds)
     write_json(metrics, jsonable(found))
     write_json(gates, verdicts)
     write_text(report, report_markdown(found, verdicts))

@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from soundgate.tracks.voice.audit.gating import conversion_gates, reconstruction_gates
+from soundgate.evaluation.gates import gated
+from soundgate.tracks.voice.audit.gating import (
+    conversion_gates,
+    embedding_gates,
+    health_gates,
+    reconstruction_gates,
+)
 from soundgate.tracks.voice.audit.hearing import Hearing, Listeners
 from soundgate.tracks.voice.audit.pairs import UNSEEN, draw_evaluation
 from soundgate.tracks.voice.audit.reconstruction import Reconstruction, reconstruction_table
@@ -24,7 +30,15 @@ from .tiny_converter import tiny_converter
 DURATION_S = 2.0
 SPEAKERS = ("ann", "bob", "cat", "dan", "eve")
 SETTINGS = EvaluationSettings(seed=0, n_content=2, n_enrolment=2, n_pairs=20, n_seen_pairs=0, duration_s=DURATION_S)
-THRESHOLDS = AuditThresholds(closer_to_target=0.501, margin=0.02, mel_db=6.0, f0_correlation=0.7, f0_error=2.0)
+THRESHOLDS = AuditThresholds(
+    closer_to_target=0.501,
+    margin=0.02,
+    mel_db=6.0,
+    f0_correlation=0.7,
+    f0_error=2.0,
+    fault_recall=0.9,
+    false_alarms=0.1,
+)
 N_BOOTSTRAP = 300
 
 
@@ -170,3 +184,21 @@ def test_reconstructions_nearer_than_random_weights_pass(bench):
     own = bench.controls.assign(system=bench.controls["system"].replace("identity", CONVERTED))
     found = summarise(Audit(pd.concat([own, bench.controls]), table), 0, N_BOOTSTRAP)
     assert all(gate["pass"] for gate in reconstruction_gates(found, THRESHOLDS).values())
+
+
+def test_a_monitor_that_misses_faults_or_cries_wolf_fails():
+    def figures(recall, false_alarms):
+        ends = {"ci_low": 0.0, "ci_high": 1.0, "n": 20}
+        return {"recall": {"value": recall} | ends, "false_alarm_runs": {"value": false_alarms} | ends}
+
+    def passes(*values):
+        return [gate["pass"] for gate in health_gates(figures(*values), THRESHOLDS).values()]
+
+    assert passes(1.0, 0.0) == [1, 1] and passes(0.8, 0.0) == [0, 1] and passes(1.0, 0.2) == [1, 0]
+
+
+def test_the_gates_of_the_embeddings_are_judged_as_handed_on():
+    found = {"gates": {"separation": gated(0.5, "above", 0.4, control=0.01), "different": gated(0.5, "below", 0.3)}}
+    verdicts = embedding_gates(found)
+    assert verdicts["embedding_separation"]["pass"] == 1 and verdicts["embedding_separation"]["control"] == 0.01
+    assert verdicts["embedding_different"]["margin"] == pytest.approx(-0.2)

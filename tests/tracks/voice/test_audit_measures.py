@@ -14,7 +14,7 @@ from soundgate.tracks.voice.audit.pitch import f0_correlation, f0_error_semitone
 from soundgate.tracks.voice.audit.plots import write_plots
 from soundgate.tracks.voice.audit.reconstruction import Distances
 from soundgate.tracks.voice.audit.report import report_markdown
-from soundgate.tracks.voice.audit.run import SCORES, run_audit, score_converter, scores_of
+from soundgate.tracks.voice.audit.run import SCORES, run_audit, scores_of
 from soundgate.tracks.voice.audit.settings import AuditSettings
 from soundgate.tracks.voice.audit.summary import summarise
 from soundgate.tracks.voice.audit.systems import untrained
@@ -30,6 +30,7 @@ SETTINGS = AuditSettings(
     },
     thresholds={
         "closer_to_target": 0.501, "margin": 0.02, "mel_db": 6.0, "f0_correlation": 0.7, "f0_error": 2.0,
+        "fault_recall": 0.9, "false_alarms": 0.1,
     },
     griffin_lim_iterations=2,
     n_bootstrap=100,
@@ -173,10 +174,11 @@ def test_random_weights_are_others_and_leave_the_global_generator_alone():
 def test_scores_are_those_of_the_audit_and_of_every_pair(audit, cache):
     (found, listeners), columns = audit, ["source", "target", "utterance", "measure"]
     scores = scores_of(found, cache)
-    again = score_converter(tiny_converter(), cache, listeners, SETTINGS.evaluation)
-    pd.testing.assert_frame_equal(scores, again)
+    again = run_audit(SETTINGS, cache, tiny_converter(), listeners)
+    pd.testing.assert_frame_equal(scores, scores_of(again, cache))
     assert set(scores["measure"]) == set(SCORES) and not scores.duplicated(columns).any()
-    assert not scores["value"].isna().any()
+    silent = found.pairs.assign(f0_correlation=np.nan)
+    assert "f0_correlation" not in set(scores_of(found._replace(pairs=silent), cache)["measure"])
     assert scores["measure"].value_counts()["similarity_gap"] == 8
     own = scores[scores["measure"] == "mel_db"]
     assert (own["source"] == own["target"]).all() and own["utterance"].is_unique

@@ -8,14 +8,26 @@ from soundgate.tracks.voice.audit.settings import AuditThresholds
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, TARGET
 
 
-def handed_on(prefix: str, found: dict) -> dict[str, dict]:
-    """Judge what another stage measured and handed on with its thresholds.
+def embedding_gates(found: dict) -> dict[str, dict]:
+    """Judge what stage voice-embeddings measured and handed on with its thresholds.
 
     Args:
-        prefix: of the gates' names.
         found: that stage's metrics, with ``gates`` as `soundgate.evaluation.gates.gated` makes them.
     """
-    return {f"{prefix}_{name}": judge_gated(number) for name, number in found["gates"].items()}
+    return {f"embedding_{name}": judge_gated(number) for name, number in found["gates"].items()}
+
+
+def health_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
+    """Hold the health monitor, tried on injected faults and on healthy trainings, against thresholds.
+
+    Args:
+        found: ``recall`` and ``false_alarm_runs``, estimates.
+        thresholds: of the gates.
+    """
+    return {
+        "health_recall": _held(found["recall"], "above", thresholds.fault_recall),
+        "health_false_alarms": _held(found["false_alarm_runs"], "below", thresholds.false_alarms),
+    }
 
 
 def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:

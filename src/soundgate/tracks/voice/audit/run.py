@@ -8,8 +8,8 @@ import pandas as pd
 
 from soundgate.tracks.voice.audit.hearing import Hearing, Listeners
 from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN, draw_evaluation
-from soundgate.tracks.voice.audit.reconstruction import FIGURES, Distances, Reconstruction, reconstruction_table
-from soundgate.tracks.voice.audit.settings import AuditSettings, EvaluationSettings
+from soundgate.tracks.voice.audit.reconstruction import FIGURES, Reconstruction, reconstruction_table
+from soundgate.tracks.voice.audit.settings import AuditSettings
 from soundgate.tracks.voice.audit.systems import (
     CONVERTED,
     COPY_SYNTHESIS,
@@ -18,11 +18,9 @@ from soundgate.tracks.voice.audit.systems import (
     System,
     by_converter,
     controls,
-    copy_synthesis,
 )
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter
-from soundgate.tracks.voice.speaking import spoken
 
 SCORES = ("similarity_to_target", "similarity_gap", *FIGURES, "f0_correlation", "content_agreement")
 SCORE_COLUMNS = ["source", "target", "utterance", "measure", "value"]
@@ -81,36 +79,11 @@ def run_audit(
     return Audit(pd.concat(tables, ignore_index=True), reconstruction)
 
 
-def score_converter(
-    model: VoiceConverter, cache: VoiceCache, listeners: Listeners, settings: EvaluationSettings
-) -> pd.DataFrame:
-    """Return the scores by which converters are compared, of unseen speakers, without controls.
-
-    Args:
-        model: trained, in evaluation mode.
-        cache: of the utterances.
-        listeners: see `Listeners`.
-        settings: see `EvaluationSettings`; equal settings give equal pairs.
-
-    Returns:
-        ``SCORE_COLUMNS``, see `scores_of`.
-    """
-    evaluation = draw_evaluation(cache, UNSEEN, settings.n_pairs, settings)
-    hearing = Hearing(listeners, cache, evaluation, settings.duration_s)
-    pairs = hearing.table(CONVERTED, by_converter(model, cache, evaluation.roles, settings.duration_s))
-    system, distances, rows = (
-        copy_synthesis(model, cache, evaluation.roles, settings.duration_s), Distances(cache.settings), [],
-    )  # fmt: skip
-    for pair in {pair.row: pair for pair in evaluation.pairs}.values():
-        measured = distances(system.make(pair), spoken(cache, pair.row, settings.duration_s).wav)
-        rows.append({"source": pair.source, "row": pair.row, "method": COPY_SYNTHESIS} | measured)
-    return scores_of(Audit(pairs, pd.DataFrame(rows)), cache)
-
-
 def scores_of(audit: Audit, cache: VoiceCache) -> pd.DataFrame:
     """Return the converter's ``SCORES`` of unseen speakers, one row for each pair and measure.
 
-    Those of reconstruction (``mel_db``, ``stft``) have the source as their target.
+    Those of reconstruction (``mel_db``, ``stft``) have the source as their target. A pair that a measure says nothing
+    of (no voiced frame in the source) has no row.
     """
     own = audit.pairs[(audit.pairs["system"] == CONVERTED) & (audit.pairs["split"] == UNSEEN)]
     made = audit.reconstruction[audit.reconstruction["method"] == COPY_SYNTHESIS]
@@ -119,4 +92,5 @@ def scores_of(audit: Audit, cache: VoiceCache) -> pd.DataFrame:
     parts = [
         table.melt(identity, [name for name in SCORES if name in table], "measure", "value") for table in (own, made)
     ]
-    return pd.concat(parts, ignore_index=True).sort_values([*identity, "measure"], ignore_index=True)[SCORE_COLUMNS]
+    scores = pd.concat(parts, ignore_index=True).dropna(subset="value")
+    return scores.sort_values([*identity, "measure"], ignore_index=True)[SCORE_COLUMNS]
