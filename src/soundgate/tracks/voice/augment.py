@@ -5,9 +5,40 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import Field, field_validator
 from torch import Tensor
 
+from soundgate.config import Section
+
 _N_COSINES = 3
+
+
+class AugmentSettings(Section):
+    """How recordings are changed for training.
+
+    Args:
+        speeds: at which every speaker counts as one more; whole percents of 1.
+        equaliser: deviation of a random curve over the bands, nepers, see `equalise`.
+        mask_bands: bands hidden at a time, fewer than this.
+        mask_frames: frames hidden at a time, fewer than this.
+    """
+
+    speeds: list[float] = Field(min_length=1)
+    equaliser: float = Field(ge=0)
+    mask_bands: int = Field(ge=1)
+    mask_frames: int = Field(ge=1)
+
+    @field_validator("speeds")
+    @classmethod
+    def _small_whole_numbers(cls, speeds: list[float]) -> list[float]:
+        percents = [round(100 * speed) for speed in speeds]
+        if any(not 50 <= percent <= 200 for percent in percents) or len(set(percents)) < len(percents):
+            raise ValueError("different whole percents between 0.5 and 2")
+        return [percent / 100 for percent in percents]
+
+    def spectrum(self, spectrum: Tensor) -> Tensor:
+        """Return log spectra [B, bands, L] with other curves, and with bands and frames hidden."""
+        return mask(equalise(spectrum, self.equaliser), self.mask_bands, self.mask_frames)
 
 
 def equalise(spectrum: Tensor, strength: float) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from soundgate.config import Section
+from soundgate.tracks.voice.augment import AugmentSettings
 from soundgate.training.loop import LoopSettings
 
 
@@ -23,30 +24,6 @@ class NetworkSettings(Section):
     dilations: list[int] = Field(min_length=1)
     dim: int = Field(ge=2)
     f_max_hz: float = Field(gt=1_000)
-
-
-class AugmentSettings(Section):
-    """How recordings are changed for training.
-
-    Args:
-        speeds: at which every speaker counts as one more; whole percents of 1.
-        equaliser: deviation of a random curve over the bands, nepers, see `equalise`.
-        mask_bands: bands hidden at a time, fewer than this.
-        mask_frames: frames hidden at a time, fewer than this.
-    """
-
-    speeds: list[float] = Field(min_length=1)
-    equaliser: float = Field(ge=0)
-    mask_bands: int = Field(ge=1)
-    mask_frames: int = Field(ge=1)
-
-    @field_validator("speeds")
-    @classmethod
-    def _small_whole_numbers(cls, speeds: list[float]) -> list[float]:
-        percents = [round(100 * speed) for speed in speeds]
-        if any(not 50 <= percent <= 200 for percent in percents) or len(set(percents)) < len(percents):
-            raise ValueError("different whole percents between 0.5 and 2")
-        return [percent / 100 for percent in percents]
 
 
 class SpeakerSettings(Section):

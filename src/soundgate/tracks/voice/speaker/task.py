@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from soundgate.randomness import keyed_generator, keyed_seed
-from soundgate.tracks.voice.augment import equalise, mask
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.embeddings.embed import embed_rows
 from soundgate.tracks.voice.embeddings.similarity import figures_json, pairs_of, speaker_figures
@@ -53,12 +52,11 @@ class SpeakerTask:
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on a crop of each utterance at a speed drawn for it."""
-        settings, augment = self.settings, self.settings.augment
+        settings = self.settings
         which = torch.randint(len(self.speeds), (len(items),)).numpy()
         n_samples = round(settings.crop_s * self.cache.settings.sample_rate)
         wav = self.speeds.crops(self.cache, self.rows[items], which, n_samples, torch.default_generator)
-        mel = equalise(self.encoder.log_mel(wav.to(self.device)), augment.equaliser)
-        embeddings = self.encoder.embed(mask(mel, augment.mask_bands, augment.mask_frames))
+        embeddings = self.encoder.embed(settings.augment.spectrum(self.encoder.log_mel(wav.to(self.device))))
         classes = torch.from_numpy(self.codes[items] * len(self.speeds) + which).to(self.device)
         margin = settings.margin * min(1.0, step / self.n_steps / _MARGIN_SHARE)
         loss, accuracy = self.head(embeddings, classes, margin)
