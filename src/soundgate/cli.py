@@ -19,6 +19,7 @@ COMMANDS = {
     "deps": "soundgate.pipeline:deps_command",
     "edit": "soundgate.tracks.editor.commands:edit",
     "gates": "soundgate.gates:main",
+    "health": "soundgate.training.health.command:health",
     "rooms": "soundgate.tracks.rooms.commands:main",
     "runs": "soundgate.tracks.transfer.commands:runs",
     "triage": "soundgate.tracks.transfer.commands:triage",

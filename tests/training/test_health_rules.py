@@ -44,6 +44,9 @@ CASES = {
     "two huge gradients": ({"gradient/g": ends(1, 1e6, n_last=2)}, NONE),
     "a gradient that scatters over decades": ({"gradient/g": noisy(1, 2.0)}, NONE),
     "a gradient that grows slowly": ({"gradient/g": falling(1, 50)}, NONE),
+    "a gradient with two levels": (
+        {"gradient/g": np.array([0.58, 0.55, 0.51, 7.7, 1.66, 0.54, 8.01, 1.32, 0.64, 8.16, 8.44, 8.97])}, NONE,
+    ),
     "no gradient": ({"gradient/d": np.r_[noisy(1)[:-LAST], np.zeros(LAST)]}, [("vanished", "critical")]),
     "no gradient from the start": ({"gradient/d": np.zeros(4)}, [("vanished", "critical")]),
     "no gradient once": ({"gradient/d": np.r_[noisy(1)[:-1], 0]}, NONE),
@@ -61,6 +64,7 @@ CASES = {
     "a loss that diverges": ({"loss/mel": ends(1, 10)}, [("diverging", "warning")]),
     "a loss that falls": ({"loss/mel": falling(10, 0.5)}, NONE),
     "a loss that is half as large again": ({"loss/mel": ends(1, 1.5)}, NONE),
+    "a loss that some steps do not have": ({"loss/mel": np.r_[0, 2.5, np.zeros(10), [2.4] * 3]}, NONE),
     "feature matching that rises alone": ({"loss/feature_matching": ends(1, 20), "loss/mel": noisy(1)}, NONE),
     "a sum that jumps as the critic comes in": ({"loss/loss": ends(1, 8), "loss/mel": noisy(1)}, NONE),
     "a discriminator that dominates": (

@@ -36,6 +36,10 @@ def split_window(series: np.ndarray, settings: HealthSettings) -> tuple[np.ndarr
 def has_risen(series: np.ndarray, settings: HealthSettings, factor: float, z: float | None = None) -> bool:
     """Whether each of the last values is far above the window before them: by ``z`` deviations and by a factor.
 
+    Each must also be above all of the window by the factor's square root: figures that jump between two levels, as
+    gradients do where some steps have a loss and others have not, are at the upper one three times in a row often
+    enough.
+
     Args:
         series: float [n], one value a check, positive; others count as next to nothing.
         settings: window, sustained, and z where none is given.
@@ -57,7 +61,8 @@ def _has_moved(series: np.ndarray, settings: HealthSettings, factor: float, sign
     latest, before = parts
     away = sign * (latest - np.median(before))
     far = sign * robust_z(latest, before, _LEAST_SPREAD) > (settings.thresholds.z if z is None else z)
-    return bool(np.all(far & (away > np.log(factor))))
+    beyond = sign * latest > np.max(sign * before) + 0.5 * np.log(factor)
+    return bool(np.all(far & beyond & (away > np.log(factor))))
 
 
 def has_risen_linearly(series: np.ndarray, settings: HealthSettings, z: float) -> bool:
@@ -67,7 +72,7 @@ def has_risen_linearly(series: np.ndarray, settings: HealthSettings, z: float) -
         return False
     latest, before = parts
     least = max(_LEAST_SPREAD * float(np.median(np.abs(before))), _TINY)
-    return bool(np.all(robust_z(latest, before, least) > z))
+    return bool(np.all((robust_z(latest, before, least) > z) & (latest > np.max(before))))
 
 
 def lasts_below(series: np.ndarray, limit: float, checks: int) -> bool:
