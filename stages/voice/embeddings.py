@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from soundgate.config import load_section, load_seed
 from soundgate.device import torch_device
 from soundgate.files import write_json
@@ -21,7 +23,7 @@ from soundgate.tracks.voice.speaker.model import load_speaker
 @output_option("metrics", "JSON file for the figures and the gates' numbers.")
 @output_option("plots", "Folder for the figures' pictures and tables.")
 def main(cache: Path, speaker: Path, metrics: Path, plots: Path) -> None:
-    """Embed the utterances of speakers that nobody was trained on, by the encoder and by random weights."""
+    """Embed the utterances of speakers that the encoder was not trained on, by it and by random weights."""
     settings, seed = load_section("voice.embeddings", EmbeddingSettings), load_seed()
     deterministic_torch(seed)
     scratch = open_scratch(
@@ -32,7 +34,8 @@ def main(cache: Path, speaker: Path, metrics: Path, plots: Path) -> None:
         inputs=[cache, speaker],
     )
     utterances, encoder, device = VoiceCache.open(cache), load_speaker(speaker), torch_device()
-    rows = utterances.rows("test")
+    # The encoder was trained on neither.
+    rows = np.concatenate([utterances.rows(split) for split in ("judge", "test")])
     batches = utterance_batches(utterances, rows, settings.crop_s)
     results = analyze_embeddings(
         encoder, batches, device, scratch.result, settings.max_samples, seed=seed, n_bootstrap=settings.n_bootstrap
