@@ -10,7 +10,14 @@ from soundgate.tracks.editor.edit_list import EditList, Segment, Tone, keep_all,
 from soundgate.tracks.editor.exports.audacity import read_audacity, write_audacity
 from soundgate.tracks.editor.exports.otio import read_otio, write_otio
 from soundgate.tracks.editor.exports.reaper import read_reaper, write_reaper
-from soundgate.tracks.editor.timeline import LOOP_REPEATS, beat_spans, expand, from_labels, labels_of, target_on_raw_timeline
+from soundgate.tracks.editor.timeline import (
+    LOOP_REPEATS,
+    beat_spans,
+    expand,
+    from_labels,
+    labels_of,
+    target_on_raw_timeline,
+)
 from soundgate.tracks.editor.vocabulary import Label
 from tests.tracks.editor.drawn import edit_lists
 
