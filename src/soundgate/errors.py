@@ -60,10 +60,3 @@ class GateError(SoundgateError):
 
 class TrainingError(SoundgateError):
     """Training that cannot begin or go on."""
-
-
-class NonFiniteBatch(Exception):
-    """A batch whose losses or gradients are not finite, refused before it changed any weight; says which they are.
-
-    Raised by a training's step; `soundgate.training.loop.fit` skips and counts such batches.
-    """

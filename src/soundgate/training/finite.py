@@ -7,7 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from soundgate.errors import NonFiniteBatch
+
+class NonFiniteBatch(Exception):
+    """A batch whose losses or gradients are not finite, refused before it changed any weight; says which they are.
+
+    Raised by a training's step; `soundgate.training.loop.fit` skips and counts such batches.
+    """
 
 
 def require_finite(values: Mapping[str, Tensor]) -> None:

@@ -15,10 +15,11 @@ from torch import nn
 
 from soundgate.config import Section
 from soundgate.console import logger, track
-from soundgate.errors import NonFiniteBatch, TrainingError
+from soundgate.errors import TrainingError
 from soundgate.randomness import keyed_generator, keyed_seed
 from soundgate.training.checkpoint import Progress, resume, save_checkpoint
 from soundgate.training.distribution import is_main
+from soundgate.training.finite import NonFiniteBatch
 from soundgate.training.health.monitor import Monitor, Unwatched
 from soundgate.training.health.records import RUNS_FOLDER as DIAGNOSTICS_FOLDER
 from soundgate.training.health.settings import HealthSettings

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from soundgate.errors import NonFiniteBatch, TrainingError
+from soundgate.errors import TrainingError
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.task import STAGE
+from soundgate.training.finite import NonFiniteBatch
 from soundgate.training.loop import fit
 from tests.tracks.voice.planted_gan import new_task, settings, take_steps, write_voices
 from tests.training.test_distribution import in_two_processes
