@@ -14,7 +14,9 @@ from soundgate.tracks.structure.dynamics.vmf import concentration, log_normalise
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 KAPPA = (1e-3, 1e5)
 # Bounds of what a network says, in train standard deviations: means this far out, spreads between these factors.
+# Magnitudes are kept closer: they are exponentials, and a run that draws them has to come back from where it strayed.
 REACH, SPREAD = 6.0, (0.05, 5.0)
+LOG_REACH, LOG_SPREAD = 3.0, (0.05, 1.5)
 
 
 class Prediction(Protocol):
@@ -167,12 +169,12 @@ class VmfHead(nn.Module):
         direction = torch.nn.functional.normalize(self.direction + outputs[:, : self.dim], dim=1)
         kappa, mean, spread = outputs[:, self.dim :].double().unbind(1)
         low, high = (math.log(k) for k in KAPPA)
-        log_mean = self.magnitude[0] + self.magnitude[1] * REACH * torch.tanh(mean / REACH)
+        log_mean = self.magnitude[0] + self.magnitude[1] * LOG_REACH * torch.tanh(mean / LOG_REACH)
         return VmfLogNormal(
             direction,
             torch.exp(_between(kappa, self.log_kappa, low, high)),
             log_mean,
-            self.magnitude[1] * torch.exp(_spread(spread)),
+            self.magnitude[1] * torch.exp(_spread(spread, LOG_SPREAD)),
         )
 
 
@@ -199,7 +201,7 @@ class MixtureHead(nn.Module):
         weight, rest = outputs[:, : self.n_components], outputs[:, self.n_components :]
         centre, spread = rest.unflatten(1, (2, self.n_components, self.dim)).unbind(1)
         centre = self.centre + self.std * (self.apart + REACH * torch.tanh(centre / REACH))
-        log_std = self.std.log() + _spread(spread)
+        log_std = self.std.log() + _spread(spread, SPREAD)
         return GaussianMixture(torch.log_softmax(weight, dim=1), centre, log_std)
 
 
@@ -211,9 +213,9 @@ def _between(raw: Tensor, start: Tensor, low: float, high: float) -> Tensor:
     return low + width * torch.sigmoid(torch.logit(share) + raw / slope)
 
 
-def _spread(raw: Tensor) -> Tensor:
-    """Map any number smoothly to the logarithm of a factor within ``SPREAD``, 0 to 0."""
-    low, high = (math.log(factor) for factor in SPREAD)
+def _spread(raw: Tensor, factors: tuple[float, float]) -> Tensor:
+    """Map any number smoothly to the logarithm of a factor between two around 1, 0 to 0."""
+    low, high = (math.log(factor) for factor in factors)
     return _between(raw, torch.zeros((), dtype=raw.dtype, device=raw.device), low, high)
 
 
