@@ -54,6 +54,8 @@ def write_speech(folder, speakers=SPEAKERS, n_utterances=5, seed=0):
             entries.append((path.stem, name, path))
             said[path.stem] = sounds
     index, rejected = in_this_process(build_index, entries, "spoken")
+    # Stages are run in folders of their own.
+    index["path"] = [str(Path(path).absolute()) for path in index["path"]]
     write_corpus(folder, index, rejected)
     return index, said
 

@@ -34,6 +34,9 @@ def test_nobody_hears_the_speakers_of_the_judge_or_of_the_test(spoken):
     rows = np.concatenate([cache.rows(split) for split in of])
     assert sorted(rows) == list(range(len(cache.table))) and cache.table["utterance"].is_unique
     assert cache.speakers() == sorted(SPEAKERS)
+    # Two at least can be compared with one another, in training and in validation.
+    counts = cache.table[cache.table["split"].isin(["train", "validation"])].groupby(["speaker", "split"]).size()
+    assert (counts >= 2).all() and len(counts) == 2 * len(of["train"])
 
 
 def test_an_utterance_is_its_file_at_the_loudness_asked_for(spoken):

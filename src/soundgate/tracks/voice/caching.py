@@ -27,6 +27,8 @@ REJECTED_FILE = "rejected.csv"
 _PEAK = 0.99
 # Speakers that conversion cannot do with less of: from whom to whom.
 _FEWEST_SPEAKERS = 2
+# Utterances of a speaker that cannot be compared with less: to train on, and to validate.
+_FEWEST_UTTERANCES = 2
 
 
 class SplitSettings(Section):
@@ -67,7 +69,7 @@ class CacheSettings(Section):
     speaker_s: float = Field(gt=0)
     min_s: float = Field(ge=0.5)
     max_s: float = Field(gt=0)
-    min_utterances: int = Field(ge=2)
+    min_utterances: int = Field(ge=2 * _FEWEST_UTTERANCES)
     loudness_lufs: float = Field(le=0)
 
 
@@ -158,7 +160,7 @@ def _split(chosen: pd.DataFrame, settings: SplitSettings, seed: int) -> pd.Serie
     names = ["test"] * n_test + ["judge"] * n_judge + ["train"] * (len(order) - n_test - n_judge)
     result = chosen["speaker"].map(dict(zip(order, names, strict=True)))
     for speaker, own in chosen[result == "train"].groupby("speaker"):
-        count = max(1, round(settings.validation * len(own)))
+        count = min(max(_FEWEST_UTTERANCES, round(settings.validation * len(own))), len(own) - _FEWEST_UTTERANCES)
         drawn = keyed_generator(seed, STAGE, f"validation of {speaker}").permutation(own.index.to_numpy())
         result[drawn[:count]] = "validation"
     return result
