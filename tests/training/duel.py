@@ -12,7 +12,8 @@ from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import LoopSettings, fit
 from tests.pipeline_file import ROOT
 
-LOOP = LoopSettings(epochs=3, batch_size=8, steps_per_epoch=20, checkpoint_s=1e-9)
+LOOP = LoopSettings(epochs=3, batch_size=8, steps_per_epoch=20, checkpoint_s=1e9)
+EVERY_STEP = LOOP.model_copy(update={"checkpoint_s": 1e-9})
 N_ITEMS = 64
 
 

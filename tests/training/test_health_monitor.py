@@ -12,7 +12,7 @@ from soundgate.scratch import CARD
 from soundgate.training.health.records import RECORDS_FILE, read_records
 from soundgate.training.health.watch import Watch
 from soundgate.training.tensorboard import RUNS_FOLDER
-from tests.training.duel import LOOP, Duel, health, train
+from tests.training.duel import EVERY_STEP, LOOP, Duel, health, train
 from tests.training.test_loop import Line, run
 from tests.training.test_tensorboard import logged
 
@@ -56,7 +56,7 @@ def test_each_check_stands_once_however_often_a_run_was_killed(tmp_path, stop_at
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     train(Duel(bad=(9, 30)), tmp_path / "whole.pt", health(), folder=whole)
     with pytest.raises(KeyboardInterrupt):
-        train(Duel(bad=(9, 30), stop_at=stop_at), tmp_path / "killed.pt", health(), folder=killed)
+        train(Duel(bad=(9, 30), stop_at=stop_at), tmp_path / "killed.pt", health(), EVERY_STEP, killed)
     # A kill after the records of steps that no checkpoint holds, in the middle of a line.
     with (killed / RECORDS_FILE).open("a") as file:
         file.write('{"step": 4')
@@ -68,12 +68,11 @@ def test_each_check_stands_once_however_often_a_run_was_killed(tmp_path, stop_at
 
 
 def test_records_beyond_the_checkpoint_are_written_anew(tmp_path):
-    loop = LOOP.model_copy(update={"checkpoint_s": 1e9})
     with pytest.raises(KeyboardInterrupt):
-        train(Duel(stop_at=39), tmp_path / "run.pt", health(), loop, tmp_path / "run")
+        train(Duel(stop_at=39), tmp_path / "run.pt", health(), LOOP, tmp_path / "run")
     assert records(tmp_path / "run")[-1].step == 36
-    train(Duel(), tmp_path / "run.pt", health(), loop, tmp_path / "run")
-    train(Duel(), tmp_path / "whole.pt", health(), loop, tmp_path / "whole")
+    train(Duel(), tmp_path / "run.pt", health(), LOOP, tmp_path / "run")
+    train(Duel(), tmp_path / "whole.pt", health(), LOOP, tmp_path / "whole")
     # The last checkpoint was at the end of an epoch, which is a check: nothing is lost at all.
     assert timeless(tmp_path / "run") == timeless(tmp_path / "whole")
 
@@ -156,7 +155,7 @@ def test_skipped_batches_leave_the_weights_alone(tmp_path):
 @pytest.mark.parametrize("stop_at", [None, 26, 28])
 def test_too_many_in_a_row_end_the_training_with_the_last_checkpoint_intact(tmp_path, stop_at):
     """The count goes on over a kill: batches 25 to 30 are bad, the fifth in a row is one too many."""
-    loop, bad = LOOP.model_copy(update={"patience": 4}), range(25, 31)
+    loop, bad = EVERY_STEP.model_copy(update={"patience": 4}), range(25, 31)
     if stop_at:
         with pytest.raises(KeyboardInterrupt):
             train(Duel(bad=bad, stop_at=stop_at), tmp_path / "run.pt", health(), loop, tmp_path / "run")

@@ -47,6 +47,10 @@ CASES = {
     "a gradient with two levels": (
         {"gradient/g": np.array([0.58, 0.55, 0.51, 7.7, 1.66, 0.54, 8.01, 1.32, 0.64, 8.16, 8.44, 8.97])}, NONE,
     ),
+    "two levels that explode": (
+        {"gradient/g": np.array([0.58, 0.55, 8.2, 7.7, 1.66, 0.54, 8.01, 1.32, 0.64, 8.1, 9e4, 9e4, 6e3])},
+        [("exploding", "critical")],
+    ),
     "no gradient": ({"gradient/d": np.r_[noisy(1)[:-LAST], np.zeros(LAST)]}, [("vanished", "critical")]),
     "no gradient from the start": ({"gradient/d": np.zeros(4)}, [("vanished", "critical")]),
     "no gradient once": ({"gradient/d": np.r_[noisy(1)[:-1], 0]}, NONE),

@@ -9,7 +9,7 @@ from soundgate.tracks.voice.faults.picture import draw_trials
 from soundgate.tracks.voice.faults.running import Run, Trials, observe, observe_all
 from soundgate.tracks.voice.faults.scoring import allowed_steps, score
 from tests.tracks.voice.fault_cache import planted
-from tests.tracks.voice.fault_settings import TRAIN, fault_settings, speaker
+from tests.tracks.voice.fault_settings import fault_settings, speaker
 from tests.training.duel import health
 
 FIRST = 16
@@ -85,8 +85,3 @@ def test_a_training_with_a_fault_is_the_healthy_one_until_it_comes_and_is_caught
     # What the ledger holds is not trained again.
     trials.ledger.once("trial-0", lambda: {"healthy": seen["healthy"][:1]})
     assert observe_all(trials) == {Run(None, 0): seen["healthy"][:1]}
-
-
-def test_the_smallest_gan_is_one():
-    weights = TRAIN["weights"]
-    assert weights["adversarial"] and weights["contrastive"] and TRAIN["gan_start"] == 0

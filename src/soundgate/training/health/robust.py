@@ -38,7 +38,7 @@ def has_risen(series: np.ndarray, settings: HealthSettings, factor: float, z: fl
 
     Each must also be above all of the window by the factor's square root: figures that jump between two levels, as
     gradients do where some steps have a loss and others have not, are at the upper one three times in a row often
-    enough.
+    enough. Such figures have a large deviation, so what is above all of the window by the whole factor counts too.
 
     Args:
         series: float [n], one value a check, positive; others count as next to nothing.
@@ -59,10 +59,11 @@ def _has_moved(series: np.ndarray, settings: HealthSettings, factor: float, sign
     if parts is None:
         return False
     latest, before = parts
-    away = sign * (latest - np.median(before))
+    change = sign * (latest - np.median(before))
+    beyond = np.min(sign * latest) - np.max(sign * before)
     far = sign * robust_z(latest, before, _LEAST_SPREAD) > (settings.thresholds.z if z is None else z)
-    beyond = sign * latest > np.max(sign * before) + 0.5 * np.log(factor)
-    return bool(np.all(far & beyond & (away > np.log(factor))))
+    changed = bool(np.all(far & (change > np.log(factor)))) and beyond > 0.5 * np.log(factor)
+    return changed or bool(beyond > np.log(factor))
 
 
 def has_risen_linearly(series: np.ndarray, settings: HealthSettings, z: float) -> bool:
