@@ -156,6 +156,17 @@ def test_spectra_are_judged_at_hops_of_a_quarter():
     assert [part.shape[1] for part in logits] == [1 + 8_192 // (n_fft // 4) for n_fft in RESOLUTIONS]
 
 
+@pytest.mark.parametrize("kind", [Mpd, Mrd])
+def test_quiet_sound_is_judged_as_loud_and_through_all_layers(kind):
+    torch.manual_seed(0)
+    wav, critic = torch.randn(2, 4_096), kind(1 / 16)
+    loud, quiet = critic(wav), critic(1e-3 * wav)
+    for here, there in zip(loud.logits, quiet.logits, strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-4)
+    # Untrained already: activations neither die out nor grow from layer to layer.
+    assert all(0.1 < float(features.std()) < 10 for features in loud.features)
+
+
 def test_least_squares_know_no_more_than_their_targets():
     ones, zeros = torch.ones(2, 3), torch.zeros(2, 3)
     assert float(least_squares_discriminator([ones], [zeros])) == 0

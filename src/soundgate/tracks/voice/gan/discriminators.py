@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from soundgate.tracks.voice.model.converter import levels
 from soundgate.training.adversarial import Verdict
 
 PERIODS = (2, 3, 5, 7, 11)
@@ -24,13 +25,19 @@ def scaled(n_channels: int, width: float) -> int:
 
 
 class _Judge(nn.Module):
-    """Convolutions with a leaky ReLU, and one that scores every position."""
+    """Convolutions with a leaky ReLU, and one that scores every position.
+
+    Source: He et al. 2015, "Delving deep into rectifiers", eq. 15 (weights that keep activations at their size: a
+        judge of few channels has to be of use after few steps).
+    """
 
     def __init__(self, layers: list[nn.Conv2d], size: tuple[int, int]) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         padding = size[0] // 2, size[1] // 2
-        self.logit = weight_norm(nn.Conv2d(layers[-1].out_channels, 1, size, padding=padding))
+        logit = nn.Conv2d(layers[-1].out_channels, 1, size, padding=padding)
+        for layer in (*layers, logit):
+            nn.init.kaiming_normal_(layer.weight, a=_SLOPE)
+        self.layers, self.logit = nn.ModuleList(weight_norm(layer) for layer in layers), weight_norm(logit)
 
     def forward(self, planes: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = []
@@ -54,7 +61,8 @@ class Mpd(nn.Module):
         self.judges = nn.ModuleList(_period_judge(width) for _ in PERIODS)
 
     def forward(self, wav: Tensor) -> Verdict:
-        """Judge waveforms [B, T]."""
+        """Judge waveforms [B, T], whatever their level."""
+        wav = wav / levels(wav)
         return _verdict(judge(_folded(wav, period)) for period, judge in zip(PERIODS, self.judges, strict=True))
 
 
@@ -75,7 +83,8 @@ class Mrd(nn.Module):
             self.register_buffer(f"window_{n_fft}", torch.hann_window(n_fft), persistent=False)
 
     def forward(self, wav: Tensor) -> Verdict:
-        """Judge waveforms [B, T]."""
+        """Judge waveforms [B, T], whatever their level."""
+        wav = wav / levels(wav)
         return _verdict(
             judge(self._spectrum(wav, n_fft)) for n_fft, judge in zip(RESOLUTIONS, self.judges, strict=True)
         )
