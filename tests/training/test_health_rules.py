@@ -138,6 +138,12 @@ def test_an_alarm_ends_where_the_fault_does():
     assert found(figures) == NONE
 
 
+@pytest.mark.parametrize("n_last", range(1, 16))
+def test_an_alarm_lasts_as_long_as_its_fault_until_that_is_the_usual(n_last):
+    alarmed = [("exploding", "critical")] if LAST <= n_last <= SETTINGS.window // 2 else NONE
+    assert found({"gradient/g": ends(1, 1e4, n_last=n_last)}) == alarmed
+
+
 def test_nothing_is_judged_against_a_window_that_holds_too_little():
     n = SETTINGS.least + SETTINGS.sustained
     series = np.r_[noisy(1, n=SETTINGS.least), [1e4] * SETTINGS.sustained]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from soundgate.training.health.settings import HealthSettings
@@ -27,10 +29,17 @@ def robust_z(values: np.ndarray, reference: np.ndarray, least: float) -> np.ndar
     return (values - median) / max(_NORMAL * float(np.median(np.abs(reference - median))), least)
 
 
-def split_window(series: np.ndarray, settings: HealthSettings) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the last ``sustained`` values and the window before them; None where it holds too few."""
-    latest, before = series[-settings.sustained :], series[: -settings.sustained][-settings.window :]
-    return (latest, before) if len(before) >= settings.least else None
+def splits(series: np.ndarray, settings: HealthSettings) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the last values and the window before them, where it holds enough.
+
+    The last ``sustained`` come first, then one more each time, to half a window: what goes on is judged against what
+    was before it began, and becomes the usual after that.
+    """
+    for count in range(settings.sustained, max(settings.sustained, settings.window // 2) + 1):
+        before = series[:-count][-settings.window :]
+        if len(before) < settings.least:
+            return
+        yield series[-count:], before
 
 
 def has_risen(series: np.ndarray, settings: HealthSettings, factor: float, z: float | None = None) -> bool:
@@ -55,25 +64,25 @@ def has_fallen(series: np.ndarray, settings: HealthSettings, factor: float, z: f
 
 
 def _has_moved(series: np.ndarray, settings: HealthSettings, factor: float, sign: float, z: float | None) -> bool:
-    parts = split_window(np.log(np.maximum(series, _TINY)), settings)
-    if parts is None:
-        return False
-    latest, before = parts
-    change = sign * (latest - np.median(before))
-    beyond = np.min(sign * latest) - np.max(sign * before)
-    far = sign * robust_z(latest, before, _LEAST_SPREAD) > (settings.thresholds.z if z is None else z)
-    changed = bool(np.all(far & (change > np.log(factor)))) and beyond > 0.5 * np.log(factor)
-    return changed or bool(beyond > np.log(factor))
+    logs, enough, least_z = sign * np.log(np.maximum(series, _TINY)), np.log(factor), z or settings.thresholds.z
+
+    def moved(latest: np.ndarray, before: np.ndarray) -> bool:
+        beyond = np.min(latest) - np.max(before)
+        far = robust_z(latest, before, _LEAST_SPREAD) > least_z
+        changed = bool(np.all(far & (latest - np.median(before) > enough)))
+        return bool(beyond > enough) or (changed and bool(beyond > 0.5 * enough))
+
+    return any(moved(*parts) for parts in splits(logs, settings))
 
 
 def has_risen_linearly(series: np.ndarray, settings: HealthSettings, z: float) -> bool:
     """Whether each of the last values is ``z`` robust deviations above the window before them; of any sign."""
-    parts = split_window(series, settings)
-    if parts is None:
-        return False
-    latest, before = parts
-    least = max(_LEAST_SPREAD * float(np.median(np.abs(before))), _TINY)
-    return bool(np.all((robust_z(latest, before, least) > z) & (latest > np.max(before))))
+
+    def risen(latest: np.ndarray, before: np.ndarray) -> bool:
+        least = max(_LEAST_SPREAD * float(np.median(np.abs(before))), _TINY)
+        return bool(np.all((robust_z(latest, before, least) > z) & (latest > np.max(before))))
+
+    return any(risen(*parts) for parts in splits(series, settings))
 
 
 def lasts_below(series: np.ndarray, limit: float, checks: int) -> bool:

@@ -53,7 +53,8 @@ class HealthSettings(Section):
     Args:
         enabled: whether trainings are watched.
         interval: steps from one check to the next.
-        window: checks that a figure is judged against: those before the last ``sustained``.
+        window: checks that a figure is judged against: those before the last ``sustained``, or before what has gone on
+            for longer, up to half a window.
         least: checks the window must hold before anything is judged against it.
         sustained: checks in a row that must be off before it is an alarm; what is not finite is one at once.
         settled: checks in a row after which what should have been learnt by then (a voice, a distance between
@@ -72,7 +73,7 @@ class HealthSettings(Section):
     @property
     def n_kept(self) -> int:
         """Checks that any rule looks back on."""
-        return max(self.window + self.sustained, self.settled)
+        return max(self.window + max(self.sustained, self.window // 2), self.settled)
 
 
 def load_health() -> HealthSettings:
