@@ -159,12 +159,19 @@ def test_spectra_are_judged_at_hops_of_a_quarter():
 @pytest.mark.parametrize("kind", [Mpd, Mrd])
 def test_quiet_sound_is_judged_as_loud_and_through_all_layers(kind):
     torch.manual_seed(0)
-    wav, critic = torch.randn(2, 4_096), kind(1 / 16)
+    wav, critic = torch.randn(2, 4_096), kind(1 / 4)
     loud, quiet = critic(wav), critic(1e-3 * wav)
     for here, there in zip(loud.logits, quiet.logits, strict=True):
         torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-4)
     # Untrained already: activations neither die out nor grow from layer to layer.
-    assert all(0.1 < float(features.std()) < 10 for features in loud.features)
+    assert all(0.1 < float(features.detach().std()) < 10 for features in loud.features)
+
+
+@pytest.mark.parametrize("kind", [Mpd, Mrd])
+def test_silence_has_a_gradient(kind):
+    wav = torch.zeros(1, 4_096, requires_grad=True)
+    torch.stack([logits.sum() for logits in kind(1 / 16)(wav).logits]).sum().backward()
+    assert wav.grad.isfinite().all() and wav.grad.abs().max() > 0
 
 
 def test_least_squares_know_no_more_than_their_targets():

@@ -148,4 +148,4 @@ class VoiceConverter(nn.Module):
 
 def levels(wav: Tensor) -> Tensor:
     """Return each waveform's root mean square, float32 [B, 1], not lower than about -80 dB."""
-    return wav.square().mean(dim=1, keepdim=True).sqrt().clamp(min=_QUIETEST)
+    return wav.square().mean(dim=1, keepdim=True).clamp(min=_QUIETEST**2).sqrt()
