@@ -16,6 +16,7 @@ from soundgate.tracks.voice.judge.measures import measure_judges
 from soundgate.tracks.voice.judge.settings import JudgeSettings
 from soundgate.tracks.voice.judge.tasks import STAGE, train_encoder, train_units
 from soundgate.tracks.voice.judge.units import save_units
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -36,9 +37,11 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         params={"seed": seed, "judge": settings.model_dump()},
         inputs=[cache],
     )
-    utterances, device = VoiceCache.open(cache), torch_device()
-    encoder, curves = train_encoder(utterances, settings, seed, device, scratch.folder / "encoder.pt")
-    units, teacher, unit_curves = train_units(utterances, settings, seed, device, scratch.folder / "units.pt")
+    utterances, device, health = VoiceCache.open(cache), torch_device(), load_health()
+    encoder, curves = train_encoder(utterances, settings, seed, device, scratch.folder / "encoder.pt", health)
+    units, teacher, unit_curves = train_units(
+        utterances, settings, seed, device, scratch.folder / "units.pt", load_health()
+    )
     encoder, units = encoder.cpu(), units.cpu()
     save_judge(scratch.result / "encoder", encoder)
     save_units(scratch.result / "units", units)

@@ -12,6 +12,7 @@ from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.speaker.model import save_speaker
 from soundgate.tracks.voice.speaker.settings import SpeakerSettings
 from soundgate.tracks.voice.speaker.task import STAGE, measure_speaker, train_speaker
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -33,7 +34,9 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         inputs=[cache],
     )
     utterances = VoiceCache.open(cache)
-    encoder, rows = train_speaker(utterances, settings, seed, torch_device(), scratch.folder / "checkpoint.pt")
+    encoder, rows = train_speaker(
+        utterances, settings, seed, torch_device(), scratch.folder / "checkpoint.pt", load_health()
+    )
     save_speaker(scratch.result, encoder)
     write_json(metrics, jsonable(measure_speaker(encoder, utterances, settings, seed)))
     write_history(history, rows)

@@ -15,6 +15,7 @@ from soundgate.tracks.voice.judge.encoder import EndToEnd, JudgeEncoder
 from soundgate.tracks.voice.judge.settings import JudgeSettings, TrainSettings
 from soundgate.tracks.voice.judge.units import Teacher, UnitClassifier, fit_units, normalisers
 from soundgate.tracks.voice.speeds import Speeds
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
 
@@ -135,17 +136,28 @@ def at_speed(n_frames: int, speed: float, n_original: int) -> np.ndarray:
 
 
 def train_encoder(
-    cache: VoiceCache, settings: JudgeSettings, seed: int, device: torch.device, checkpoint: Path
+    cache: VoiceCache,
+    settings: JudgeSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[JudgeEncoder, list[dict]]:
     """Train the judge of the speaker, going on from the checkpoint where there is one; return it and its history."""
     task = EncoderTask(cache, settings, seed, device)
     name = f"{STAGE}-encoder"
-    history = fit(task, settings.encoder_train.loop, task.n_items, seed=seed, name=name, checkpoint=checkpoint)
+    loop = settings.encoder_train.loop
+    history = fit(task, loop, task.n_items, seed=seed, name=name, checkpoint=checkpoint, health=health)
     return task.encoder.eval(), history
 
 
 def train_units(
-    cache: VoiceCache, settings: JudgeSettings, seed: int, device: torch.device, checkpoint: Path
+    cache: VoiceCache,
+    settings: JudgeSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[UnitClassifier, Teacher, list[dict]]:
     """Find units and train their classifier, going on from the checkpoint where there is one.
 
@@ -156,5 +168,6 @@ def train_units(
     teacher = fit_units(cache, rows, settings.units, seed, STAGE)
     task = UnitTask(cache, settings, teacher, seed, device)
     name = f"{STAGE}-units"
-    history = fit(task, settings.units_train.loop, len(rows), seed=seed, name=name, checkpoint=checkpoint)
+    loop = settings.units_train.loop
+    history = fit(task, loop, len(rows), seed=seed, name=name, checkpoint=checkpoint, health=health)
     return task.classifier.eval(), teacher, history

@@ -16,6 +16,7 @@ from soundgate.tracks.voice.speaker.model import SpeakerEncoder
 from soundgate.tracks.voice.speaker.objective import AdditiveMargin
 from soundgate.tracks.voice.speaker.settings import SpeakerSettings
 from soundgate.tracks.voice.speeds import Speeds
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
 
@@ -79,7 +80,12 @@ class SpeakerTask:
 
 
 def train_speaker(
-    cache: VoiceCache, settings: SpeakerSettings, seed: int, device: torch.device, checkpoint: Path
+    cache: VoiceCache,
+    settings: SpeakerSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[SpeakerEncoder, list[dict]]:
     """Train, going on from the checkpoint where there is one.
 
@@ -88,7 +94,7 @@ def train_speaker(
     """
     n_items = len(cache.rows("train"))
     task = SpeakerTask(cache, settings, seed, settings.loop.n_steps(n_items), device)
-    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     return task.encoder.eval(), history
 
 
