@@ -2,9 +2,9 @@
 
 Run: python benchmarks/voice.py [--steps 12] [--folder data/embedded/voice] [--out benchmarks/results]
 
-Every variant is the baseline of `params.yaml` with one setting changed, in a process of its own. The variants take turns,
-round after round, and the medians of the rounds' ratios to the baseline count, so that a machine that is busy with other
-things slows all. Parts are told by leaving them out: a step without discriminators against a step with them.
+Every variant is the baseline of `params.yaml` with one setting changed, in a process of its own. The variants take
+turns, round after round, and the medians of the rounds' ratios to the baseline count, so that a machine that is busy with
+other things slows all. Parts are told by leaving them out: a step without discriminators against a step with them.
 """
 
 import multiprocessing
@@ -116,8 +116,8 @@ def table(rows: dict, steps: int, rounds: int) -> str:
     lines = [
         "# Training of the voice converter",
         "",
-        f"Medians of {rounds} rounds of {steps} steps each, {torch.get_num_threads()} threads, {torch_device()}. Ratio:",
-        "seconds of a step over the baseline's in the same round; below 1 is faster.",
+        f"Medians of {rounds} rounds of {steps} steps each, {torch.get_num_threads()} threads, {torch_device()}.",
+        "Ratio: seconds of a step over the baseline's in the same round; below 1 is faster.",
         "",
         "| variant | seconds a step | steps a second | ratio | peak memory, GB |",
         "|---|---|---|---|---|",
@@ -126,9 +126,8 @@ def table(rows: dict, steps: int, rounds: int) -> str:
         if "failed" in row:
             lines.append(f"| {name} | {row['failed']} | | | |")
         else:
-            lines.append(
-                f"| {name} | {row['step_s']:.3f} | {row['steps_per_s']:.2f} | {row['ratio']:.2f} | {row['peak_gb']:.2f} |"
-            )
+            speed = f"{row['step_s']:.3f} | {row['steps_per_s']:.2f} | {row['ratio']:.2f}"
+            lines.append(f"| {name} | {speed} | {row['peak_gb']:.2f} |")
     return "\n".join(lines) + "\n"
 
 
