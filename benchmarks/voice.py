@@ -3,8 +3,8 @@
 Run: python benchmarks/voice.py [--steps 12] [--folder data/embedded/voice] [--out benchmarks/results]
 
 Every variant is the baseline of `params.yaml` with one setting changed, in a process of its own. The variants take
-turns, round after round, and the medians of the rounds' ratios to the baseline count, so that a machine that is busy with
-other things slows all. Parts are told by leaving them out: a step without discriminators against a step with them.
+turns, round after round, and the medians of the rounds' ratios to the baseline count, so that a machine that is busy
+with other things slows all. Parts are told by leaving them out: a step without discriminators against a step with them.
 """
 
 import multiprocessing

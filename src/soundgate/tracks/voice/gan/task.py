@@ -250,6 +250,8 @@ class GanTask:
         settings, norms = self.settings, {}
         for name, module in (("generator", self.converter), ("discriminators", self.critics)):
             parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
+            if not parameters:  # The discriminators before the GAN's start.
+                continue
             add_gradients(parameters)
             norms[name] = nn.utils.clip_grad_norm_(parameters, settings.clip)
         require_finite({f"gradient of the {name}": norm for name, norm in norms.items()})
@@ -259,8 +261,8 @@ class GanTask:
         )
         set_rate(self.optimisers["generator"], rate)
         set_rate(self.optimisers["discriminators"], rate * settings.critic_rate)
-        for optimiser in self.optimisers.values():
-            optimiser.step()
+        for name in norms:
+            self.optimisers[name].step()
 
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
         settings = self.settings
