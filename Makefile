@@ -5,19 +5,26 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 ENVIRONMENT := .venv/.synced
 # Test files are dealt out to this many processes, in the order of their names; their fixtures stay whole. One thread
-# each: more would wait for one another.
+# each: more would wait for one another. As many ablations run at a time.
 JOBS ?= 2
+# Of `make ablations`; no ARMS: all of them.
+PROFILE ?= tiny
+SEEDS ?= 2
+ARMS ?=
+GPUS ?=
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help environment repro test quick lint deps
+.PHONY: help environment repro ablations test quick lint deps
 
 help:
 	@echo "make environment     install everything into .venv"
 	@echo "make repro           run what is out of date, then show the gates (ARGS='profile=tiny' composes first)"
+	@echo "make ablations       train and compare the arms of track voice (ARMS='baseline no_gan' SEEDS=6 PROFILE=embedded"
+	@echo "                     JOBS=2 GPUS=1,3 ARGS='voice.train.loop.epochs=10')"
 	@echo "make test            ruff, import-linter, all tests, in two processes (JOBS=4: in four)"
 	@echo "make quick           ruff, import-linter, the tests that take seconds"
 	@echo "make lint            ruff, import-linter"
@@ -35,6 +42,10 @@ $(ENVIRONMENT): pyproject.toml | $(filter .uv/bin/uv,$(UV))
 
 repro: $(ENVIRONMENT)
 	.venv/bin/soundgate repro $(ARGS)
+
+ablations: $(ENVIRONMENT)
+	.venv/bin/soundgate ablations run --profile $(PROFILE) --seeds $(SEEDS) --jobs $(JOBS) \
+	  --arms "$(ARMS)" --gpus "$(GPUS)" $(ARGS)
 
 test: lint
 	$(PYTEST)

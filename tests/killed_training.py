@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from tests.killing import Killer, forkserver
 from tests.pipeline_file import ROOT
+from tests.training.duel import health
 
 # A checkpoint after every step.
 LOOP = {"epochs": 1, "batch_size": 4, "steps_per_epoch": 6, "checkpoint_s": 1e-9}
@@ -21,7 +22,7 @@ class Training(NamedTuple):
 
     Args:
         module: of the stage, ``stages.<track>.<name>``.
-        params: all that it reads, small, with ``LOOP`` for its loop.
+        params: all that it reads, small, with ``LOOP`` for its loop; the health monitor's come with them.
         inputs: its input options, which are folders of the same name.
         outputs: its output options.
         checkpoints: names of the checkpoints it writes, in order.
@@ -77,7 +78,7 @@ def repository(folder, inputs, training):
         (folder / part).symlink_to(ROOT / part)
     (folder / "inputs").symlink_to(inputs)
     with (folder / "params.yaml").open("w") as file:
-        YAML().dump(training.params, file)
+        YAML().dump(training.params | {"health": health(interval=2).model_dump()}, file)
     return folder
 
 

@@ -10,9 +10,10 @@ import time
 PRELOADED = [
     "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "stages.editor.reconstruct",
     "stages.editor.vocoder", "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
+    "stages.voice.cache", "stages.voice.judge", "stages.voice.speaker",
     "tests.codecs.test_extraction",
     "tests.tracks.editor.test_killed_training", "tests.tracks.rooms.test_rendering",
-    "tests.tracks.transfer.test_killed_training",
+    "tests.tracks.transfer.test_killed_training", "tests.tracks.voice.test_killed_encoders",
 ]  # fmt: skip
 POLL_S = 0.005
 

@@ -116,6 +116,17 @@ def test_the_summary_counts_the_named_variants_only(profile):
     )
 
 
+def test_parts_of_a_variant_count_for_its_track(profile):
+    folders = [profile / "metrics/tiny/structure"]
+    settings = gating.SummarySettings(tracks={"structure": ("mimi",)}, parts={"structure": ("dynamics/train",)})
+    with pytest.raises(GateError, match=r"mimi/dynamics/train/gates\.json"):
+        gating.read_verdicts(settings, folders)
+    write_json(folders[0] / "mimi/dynamics/train/gates.json", judge({"g": 1.0}, [Gate("gain", "g", "above", 0.3)]))
+    verdicts = gating.read_verdicts(settings, folders)
+    assert list(verdicts) == ["structure/mimi", "structure/mimi/dynamics/train"]
+    assert summarise(verdicts)["n_gates"] == 3 and summarise(verdicts)["tracks"] == {"structure": 0}
+
+
 def test_a_missing_gate_file_or_track_is_named(profile):
     folders = [profile / "metrics/tiny/structure"]
     with pytest.raises(GateError, match=r"structure/encodec/gates\.json"):

@@ -15,10 +15,12 @@ from soundgate.stage import errors_in_one_line
 
 # Where each command is. Its module is imported when it is asked for: pandas and Hydra take a second to load.
 COMMANDS = {
+    "ablations": "soundgate.tracks.voice.ablations.commands:ablations",
     "compose": "soundgate.compose:main",
     "deps": "soundgate.pipeline:deps_command",
     "edit": "soundgate.tracks.editor.commands:edit",
     "gates": "soundgate.gates:main",
+    "health": "soundgate.training.health.command:health",
     "rooms": "soundgate.tracks.rooms.commands:main",
     "runs": "soundgate.tracks.transfer.commands:runs",
     "triage": "soundgate.tracks.transfer.commands:triage",

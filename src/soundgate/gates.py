@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import click
@@ -22,13 +23,19 @@ COLUMNS = ["name", "track", "gate", "value", "side", "threshold", "margin", "pas
 
 
 class SummarySettings(Section):
-    """Section ``gates.summary``: variants by track; a track without any has one gate file of its own."""
+    """Section ``gates.summary``.
+
+    Args:
+        tracks: variants by track; a track without any has one gate file of its own.
+        parts: by track, folders inside each variant's with a gate file more.
+    """
 
     tracks: dict[str, tuple[str, ...]]
+    parts: dict[str, tuple[str, ...]] = {}
 
 
 def read_verdicts(settings: SummarySettings, folders: Sequence[Path]) -> dict[str, dict[str, dict]]:
-    """Read the gate files of a profile: ``<folder>[/<variant>]/gates.json``.
+    """Read the gate files of a profile: ``<folder>[/<variant>][/<part>]/gates.json``.
 
     Only the variants that are named are read: what an earlier composition left there does not count.
 
@@ -49,11 +56,12 @@ def read_verdicts(settings: SummarySettings, folders: Sequence[Path]) -> dict[st
         )
     verdicts = {}
     for track, variants in settings.tracks.items():
-        for variant in variants or ("",):
-            path = by_track[track] / variant / "gates.json"
+        for variant, part in product(variants or ("",), ("", *settings.parts.get(track, ()))):
+            folder = Path(variant, part)
+            path = by_track[track] / folder / "gates.json"
             if not path.is_file():
                 raise GateError(path, expected="a track's verdicts", found="no such file", remedy="Run: dvc repro")
-            verdicts[f"{track}/{variant}".rstrip("/")] = read_json(path)
+            verdicts[(track / folder).as_posix()] = read_json(path)
     return verdicts
 
 

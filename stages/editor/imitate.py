@@ -12,6 +12,7 @@ from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.policy.imitate import STAGE, measure_imitation, train_imitation
 from soundgate.tracks.editor.policy.model import save_predictor
 from soundgate.tracks.editor.policy.settings import ImitationSettings
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -23,6 +24,7 @@ from soundgate.training.history import write_history
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train the policy on the labels of the train pairs; measure it on the test pairs."""
     settings, seed = load_section("editor.imitation", ImitationSettings), load_seed()
+    health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     pairs = PairCache.open(cache)
@@ -33,7 +35,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         params={"seed": seed, "imitation": settings.model_dump(mode="json")},
         inputs=[cache],
     )
-    model, rows = train_imitation(pairs, settings, seed, torch_device(), scratch.folder / "checkpoint.pt")
+    model, rows = train_imitation(pairs, settings, seed, torch_device(), scratch.folder / "checkpoint.pt", health)
     save_predictor(scratch.result, model)
     write_json(metrics, jsonable(measure_imitation(pairs, model, seed, settings.n_bootstrap)))
     write_history(history, rows)

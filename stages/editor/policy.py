@@ -13,6 +13,7 @@ from soundgate.tracks.editor.policy.model import load_predictor, save_predictor
 from soundgate.tracks.editor.policy.ppo import STAGE, Frozen, measure_policy, train_policy
 from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import load_reconstruction
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -26,6 +27,7 @@ from soundgate.training.history import write_history
 def main(cache: Path, imitation: Path, reconstruction: Path, out: Path, metrics: Path, history: Path) -> None:
     """Improve the imitating policy by PPO on the train pairs; measure both on the test pairs."""
     settings, seed = load_section("editor.policy", PolicySettings), load_seed()
+    health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     device = torch_device()
@@ -39,7 +41,7 @@ def main(cache: Path, imitation: Path, reconstruction: Path, out: Path, metrics:
         params={"seed": seed, "policy": settings.model_dump(mode="json")},
         inputs=[cache, imitation, reconstruction],
     )
-    model, rows = train_policy(frozen, settings, seed, scratch.folder / "checkpoint.pt")
+    model, rows = train_policy(frozen, settings, seed, scratch.folder / "checkpoint.pt", health)
     save_predictor(scratch.result, model)
     write_json(metrics, jsonable(measure_policy(frozen, model, settings, seed)))
     write_history(history, rows)

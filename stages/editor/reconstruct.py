@@ -12,6 +12,7 @@ from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.reconstruct.model import save_reconstruction
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.reconstruct.train import measure_reconstruction, train_reconstruction
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -23,6 +24,7 @@ from soundgate.training.history import write_history
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train on the train pairs with their own labels and with drawn ones; measure on pairs it never saw."""
     settings, seed = load_section("editor.reconstruction", ReconstructionSettings), load_seed()
+    health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     device = torch_device()
@@ -34,7 +36,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         params={"seed": seed, "reconstruction": settings.model_dump(mode="json")},
         inputs=[cache],
     )
-    model, rows = train_reconstruction(pairs, settings, seed, device, scratch.folder / "checkpoint.pt")
+    model, rows = train_reconstruction(pairs, settings, seed, device, scratch.folder / "checkpoint.pt", health)
     save_reconstruction(scratch.result, model)
     write_json(metrics, jsonable(measure_reconstruction(model, pairs, seed)))
     write_history(history, rows)

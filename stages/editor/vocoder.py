@@ -15,6 +15,7 @@ from soundgate.tracks.editor.vocoder.model import Vocoder, save_vocoder
 from soundgate.tracks.editor.vocoder.settings import VocoderSettings
 from soundgate.tracks.editor.vocoder.task import train_vocoder
 from soundgate.tracks.editor.vocoder.waves import pack_waves
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -26,6 +27,7 @@ from soundgate.training.history import write_history
 def main(pairs: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train on the recordings of the training split; measure on those of the test split."""
     settings, seed = load_section("editor.vocoder", VocoderSettings), load_seed()
+    health = load_health()
     features = load_section("editor.cache.features", FeatureSettings)
     deterministic_torch(seed)
     keep_freed_memory()
@@ -37,7 +39,9 @@ def main(pairs: Path, out: Path, metrics: Path, history: Path) -> None:
         inputs=[pairs],
     )
     waves = pack_waves(read_pairs(pairs), features.sample_rate, scratch.folder / "waves")
-    network, rows = train_vocoder(waves, features, settings, seed, torch_device(), scratch.folder / "checkpoint.pt")
+    network, rows = train_vocoder(
+        waves, features, settings, seed, torch_device(), scratch.folder / "checkpoint.pt", health
+    )
     save_vocoder(scratch.result, network)
     measured = measure_vocoder(Vocoder(network), waves, Features(features), settings, seed)
     write_json(metrics, jsonable(measured))

@@ -14,6 +14,7 @@ from soundgate.tracks.transfer.codec.judge import STAGE, JudgeTask, embed_latent
 from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.tracks.transfer.run_folder import history_table
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 from soundgate.training.loop import fit
 
@@ -27,6 +28,7 @@ from soundgate.training.loop import fit
 def main(cache: Path, latents: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train the latent judge on the train tracks; measure its centroids on tracks it never saw."""
     settings, seed = load_section("transfer.bank", BankSettings), load_seed()
+    health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     device = torch_device()
@@ -41,7 +43,7 @@ def main(cache: Path, latents: Path, out: Path, metrics: Path, history: Path) ->
     n_items = len(chunks.rows("train"))
     task = JudgeTask(chunks, frames, settings, seed, settings.loop.n_steps(n_items), device)
     checkpoint = scratch.folder / "checkpoint.pt"
-    rows = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    rows = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     judge = task.judge.requires_grad_(False).eval()
     bank = build_bank(chunks, judge, embed_latents(judge, frames, len(chunks.index), device), settings)
     bank.save(scratch.result)

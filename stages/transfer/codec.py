@@ -17,6 +17,7 @@ from soundgate.tracks.transfer.codec.train import train_codec
 from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -31,6 +32,7 @@ from soundgate.training.history import write_history
 def main(cache: Path, latents: Path, content: Path, style: Path, bank: Path, out: Path, history: Path) -> None:
     """Train identity, transfer, diversity; killed, the next run goes on from the last checkpoint."""
     settings, seed = load_section("transfer.codec", CodecTransferSettings), load_seed()
+    health = load_health()
     mel = load_section("transfer.cache", CacheSettings).mel
     deterministic_torch(seed)
     keep_freed_memory()
@@ -47,7 +49,7 @@ def main(cache: Path, latents: Path, content: Path, style: Path, bank: Path, out
         params={"seed": seed, "codec": settings.model_dump(mode="json")},
         inputs=[cache, latents, content, style, bank],
     )
-    write_history(history, train_codec(frozen, settings, seed, RunFolder(scratch.result)))
+    write_history(history, train_codec(frozen, settings, seed, RunFolder(scratch.result), health))
     scratch.publish()
 
 

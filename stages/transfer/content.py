@@ -14,6 +14,7 @@ from soundgate.tracks.transfer.content.measures import embed, measure_content
 from soundgate.tracks.transfer.content.model import save_content
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.tracks.transfer.content.train import train_content
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -25,6 +26,7 @@ from soundgate.training.history import write_history
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train the analysis network on the train tracks; measure it on tracks it never saw."""
     settings, seed = load_section("transfer.content", ContentSettings), load_seed()
+    health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     device = torch_device()
@@ -36,7 +38,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         params={"seed": seed, "content": settings.model_dump(mode="json")},
         inputs=[cache],
     )
-    model, rows = train_content(chunks, settings, seed, device, scratch.folder / "checkpoint.pt")
+    model, rows = train_content(chunks, settings, seed, device, scratch.folder / "checkpoint.pt", health)
     embeddings = embed(model, chunks, device)
     measured = measure_content(model, chunks, embeddings, device, seed, settings.n_bootstrap)
     save_content(scratch.result, model)

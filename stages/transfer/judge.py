@@ -14,6 +14,7 @@ from soundgate.tracks.transfer.judge.measures import measure_judges
 from soundgate.tracks.transfer.judge.scoring import Judges
 from soundgate.tracks.transfer.judge.style_fit import fit_style_judge
 from soundgate.tracks.transfer.judge.task import STAGE, JudgeSettings, JudgeTask
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 from soundgate.training.loop import fit
 
@@ -26,6 +27,7 @@ from soundgate.training.loop import fit
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train judges on tracks that nothing else is trained on; they score transfers and never give a loss."""
     settings, seed = load_section("transfer.judge", JudgeSettings), load_seed()
+    health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     chunks = ChunkCache.open(cache)
@@ -44,7 +46,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     n_steps = settings.loop.n_steps(n_items)
     task = JudgeTask(chunks, settings, seed, n_steps)
     checkpoint = scratch.folder / "checkpoint.pt"
-    epochs = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    epochs = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     judges = Judges(task.judge.requires_grad_(False).eval(), fit_style_judge(chunks, settings.n_copies, seed))
     judges.save(scratch.result)
     write_json(metrics, jsonable(measure_judges(chunks, judges, seed, settings.n_bootstrap)))

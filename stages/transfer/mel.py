@@ -13,6 +13,7 @@ from soundgate.tracks.transfer.mel.task import Frozen
 from soundgate.tracks.transfer.mel.train import train_mel
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
 
 
@@ -25,6 +26,7 @@ from soundgate.training.history import write_history
 def main(cache: Path, content: Path, style: Path, out: Path, history: Path) -> None:
     """Train the mel generator on its own styles, then on the others'; killed, the next run goes on."""
     settings, seed = load_section("transfer.mel", MelTransferSettings), load_seed()
+    health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     device = torch_device()
@@ -36,7 +38,7 @@ def main(cache: Path, content: Path, style: Path, out: Path, history: Path) -> N
         params={"seed": seed, "mel": settings.model_dump(mode="json")},
         inputs=[cache, content, style],
     )
-    write_history(history, train_mel(frozen, settings, seed, RunFolder(scratch.result)))
+    write_history(history, train_mel(frozen, settings, seed, RunFolder(scratch.result), health))
     scratch.publish()
 
 

@@ -33,8 +33,8 @@ class Line:
         return {"slope": float(self.model.weight.detach())}
 
 
-def run(task, path, settings=SETTINGS, name="line"):
-    return fit(task, settings, 10, seed=3, name=name, checkpoint=path)
+def run(task, path, settings=SETTINGS, name="line", **watched):
+    return fit(task, settings, 10, seed=3, name=name, checkpoint=path, **watched)
 
 
 def state(task):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
-import sys
 import time
 from pathlib import Path
 from typing import Protocol
@@ -17,9 +15,15 @@ from torch import nn
 
 from soundgate.config import Section
 from soundgate.console import logger, track
-from soundgate.errors import FormatError, TrainingError
-from soundgate.files import atomic_path
+from soundgate.errors import TrainingError
 from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.training.checkpoint import Progress, resume, save_checkpoint
+from soundgate.training.distribution import is_main
+from soundgate.training.finite import NonFiniteBatch
+from soundgate.training.health.monitor import Monitor, Unwatched
+from soundgate.training.health.records import RUNS_FOLDER as DIAGNOSTICS_FOLDER
+from soundgate.training.health.settings import HealthSettings
+from soundgate.training.run_folders import run_folder
 from soundgate.training.tensorboard import Curves, curves_folder
 
 
@@ -31,12 +35,14 @@ class LoopSettings(Section):
         batch_size: items a step.
         steps_per_epoch: steps that count as a pass; None: as many whole batches as there are.
         checkpoint_s: seconds between checkpoints inside an epoch.
+        patience: batches in a row that may be skipped because they are not finite; one more ends the training.
     """
 
     epochs: int = Field(ge=0)
     batch_size: int = Field(ge=1)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     checkpoint_s: float = Field(default=60.0, gt=0)
+    patience: int = Field(default=10, ge=0)
 
     def per_epoch(self, n_items: int) -> int:
         """Return the steps of a pass over so many items."""
@@ -50,6 +56,11 @@ class LoopSettings(Section):
 class Task(Protocol):
     """What is trained; the loop knows nothing else of it.
 
+    A task may have a method ``probe() -> dict[str, float]`` that tells the health monitor more of it, on a batch that
+    is always the same: it is called in evaluation mode and without gradients, and changes nothing. What the rules know
+    of: ``speaker_similarity`` (cosine of output and target), ``swap_change`` (how much the output changes with another
+    speaker, over its own size), ``pairwise_ratio`` (distance between outputs over that between real items).
+
     Attributes:
         modules: everything with weights or buffers that change, by name.
         optimisers: by name.
@@ -62,28 +73,31 @@ class Task(Protocol):
         """Take one optimisation step on the items ``rows`` (int64 [B] in [0, n_items)) and return its losses.
 
         PyTorch's global generator was seeded for this step, so every draw from it can be repeated.
+
+        Raises:
+            NonFiniteBatch: before any weight or buffer was changed; see `soundgate.training.finite`.
         """
 
     def evaluate(self) -> dict[str, float]:
         """Return what an epoch's end is measured by; may be empty."""
 
 
-class _Progress:
-    """Where a run stands: the next step, the epochs behind it, the steps of the one it is in."""
-
-    def __init__(self) -> None:
-        self.step = 0
-        self.history: list[dict] = []
-        self.partial: list[dict] = []
-
-
 def fit(
-    task: Task, settings: LoopSettings, n_items: int, *, seed: int, name: str, checkpoint: str | Path
+    task: Task,
+    settings: LoopSettings,
+    n_items: int,
+    *,
+    seed: int,
+    name: str,
+    checkpoint: str | Path,
+    health: HealthSettings | None = None,
+    diagnostics: Path | None = None,
 ) -> list[dict]:
     """Train, going on from ``checkpoint`` where there is one.
 
     Batches are keyed by (seed, name, epoch) and PyTorch's generator by (seed, name, step), so a run that was
-    killed and one that was not compute the same numbers. Epochs are logged for TensorBoard, see `Curves`.
+    killed and one that was not compute the same numbers. Epochs are logged for TensorBoard, see `Curves`. A batch that
+    the task refuses as not finite is skipped and counted.
 
     Args:
         task: models, optimisers and the step.
@@ -92,19 +106,42 @@ def fit(
         seed: of the experiment.
         name: of this run, distinct within the experiment.
         checkpoint: the file to go on from and to write.
+        health: watch the training; it changes nothing of the result. None: nobody watches.
+        diagnostics: folder for the monitor's records; by default one under ``runs/diagnostics`` where the checkpoint
+            is in a stage's work folder, and none elsewhere.
 
     Returns:
-        One row for each epoch: ``epoch``, ``step``, the means of the steps' losses, the epoch's evaluation.
+        One row for each epoch: ``epoch``, ``step``, the means of the steps' losses, the epoch's evaluation, and
+        ``skipped`` batches where there were any.
 
     Raises:
-        TrainingError: nothing to train on, or a loss that is not finite.
+        TrainingError: nothing to train on, a loss that is not finite, or too many batches skipped in a row.
         FormatError: a checkpoint that cannot be read or belongs to something else.
     """
     if n_items < 1:
         raise TrainingError(name, expected="items to train on", found="none")
     checkpoint = Path(checkpoint)
-    progress = _resume(task, checkpoint)
-    curves = Curves(curves_folder(checkpoint, name), progress.history)
+    progress = resume(task, checkpoint)
+    monitor = _monitor(task, health, name, checkpoint, diagnostics, progress)
+    try:
+        _train(task, settings, n_items, seed, name, checkpoint, progress, monitor)
+    finally:
+        monitor.close()
+    return progress.history
+
+
+def _train(
+    task: Task,
+    settings: LoopSettings,
+    n_items: int,
+    seed: int,
+    name: str,
+    checkpoint: Path,
+    progress: Progress,
+    monitor: Unwatched,
+) -> None:
+    """Take the steps that are left; see `fit`."""
+    curves = Curves(curves_folder(checkpoint, name) if is_main() else None, progress.history)
     per_epoch = settings.per_epoch(n_items)
     saved = time.monotonic()
     for epoch in range(progress.step // per_epoch, settings.epochs):
@@ -112,21 +149,69 @@ def fit(
         done = progress.step - epoch * per_epoch
         for rows in track(batches[done:], f"{name}, epoch {epoch + 1} of {settings.epochs}"):
             torch.manual_seed(keyed_seed(seed, name, f"step {progress.step}"))
-            losses = task.step(rows, progress.step)
-            _refuse_non_finite(name, progress.step, losses)
+            monitor.before(progress.step)
+            losses = _step(task, rows, progress, monitor, settings.patience, f"{name}, step {progress.step}")
+            monitor.after(progress.step, losses, len(rows))
             progress.step += 1
             progress.partial.append(losses)
             if time.monotonic() - saved > settings.checkpoint_s and progress.step % per_epoch:
-                _save(task, checkpoint, progress)
+                save_checkpoint(task, checkpoint, progress)
                 saved = time.monotonic()
         row = {"epoch": epoch + 1, "step": progress.step} | _means(progress.partial) | task.evaluate()
         progress.history.append(row)
         progress.partial = []
-        _save(task, checkpoint, progress)
+        save_checkpoint(task, checkpoint, progress)
         curves.add(row)
         saved = time.monotonic()
         logger.info("%s: %s", name, ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
-    return progress.history
+
+
+def _step(
+    task: Task, rows: np.ndarray, progress: Progress, monitor: Unwatched, patience: int, where: str
+) -> dict[str, float]:
+    """Return the losses of one step; none where the task refused the batch.
+
+    Raises:
+        TrainingError: a loss that is not finite although weights were changed, or too many refusals in a row.
+    """
+    try:
+        losses = task.step(rows, progress.step)
+    except NonFiniteBatch as error:
+        progress.skipped += 1
+        logger.warning("%s: batch skipped: %s", where, error)
+        monitor.refuse(str(error))
+        if progress.skipped > patience:
+            monitor.after(progress.step, {}, len(rows))
+            raise _not_finite(where, f"{error}, as {progress.skipped} batches in a row") from error
+        return {}
+    progress.skipped = 0
+    wrong = [key for key, value in losses.items() if not math.isfinite(value)]
+    if wrong:
+        monitor.refuse(f"{', '.join(wrong)} not finite")
+        monitor.after(progress.step, losses, len(rows))
+        raise _not_finite(where, f"{', '.join(wrong)} not finite")
+    return losses
+
+
+def _not_finite(where: str, found: str) -> TrainingError:
+    remedy = "The last checkpoint is kept; a lower learning rate or gradient clipping may help."
+    return TrainingError(where, expected="finite losses", found=found, remedy=remedy)
+
+
+def _monitor(
+    task: Task,
+    health: HealthSettings | None,
+    name: str,
+    checkpoint: Path,
+    diagnostics: Path | None,
+    progress: Progress,
+) -> Unwatched:
+    if health is None or not health.enabled or not is_main():
+        return Unwatched()
+    folder = diagnostics or run_folder(DIAGNOSTICS_FOLDER, checkpoint, name)
+    curves = curves_folder(checkpoint, name)
+    curves = None if curves is None else curves / "diagnostics"
+    return Monitor(task, health, folder, curves, progress.step, progress.partial, name)
 
 
 def _batches(n_items: int, batch_size: int, n_batches: int, generator: np.random.Generator) -> list[np.ndarray]:
@@ -139,62 +224,7 @@ def _batches(n_items: int, batch_size: int, n_batches: int, generator: np.random
 
 
 def _means(rows: list[dict]) -> dict[str, float]:
-    """Return each loss's mean over the steps that had it (a critic may be skipped)."""
-    return {key: float(value) for key, value in pd.DataFrame(rows).mean().items()}
-
-
-def _refuse_non_finite(name: str, step: int, losses: dict[str, float]) -> None:
-    wrong = [key for key, value in losses.items() if not math.isfinite(value)]
-    if wrong:
-        raise TrainingError(
-            f"{name}, step {step}",
-            expected="finite losses",
-            found=f"{', '.join(wrong)} not finite",
-            remedy="The last checkpoint is kept; a lower learning rate or gradient clipping may help.",
-        )
-
-
-def _save(task: Task, path: Path, progress: _Progress) -> None:
-    state = {
-        "modules": {name: module.state_dict() for name, module in task.modules.items()},
-        "optimisers": {name: optimiser.state_dict() for name, optimiser in task.optimisers.items()},
-        "progress": {"step": progress.step, "history": progress.history, "partial": progress.partial},
-    }
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        torch.save(
-            _interned(state), file
-        )  # Through a file: by a path, torch would write the temporary name into the bytes.
-
-
-def _interned(value: object) -> object:
-    """Return the value with equal texts as one object: pickle writes an object it has met as a reference to it.
-
-    Texts that came out of a checkpoint are other objects than the code's own, and the bytes would tell.
-    """
-    if isinstance(value, dict):
-        return {_interned(key): _interned(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_interned(part) for part in value]
-    return sys.intern(value) if type(value) is str else value
-
-
-def _resume(task: Task, path: Path) -> _Progress:
-    progress = _Progress()
-    if not path.is_file():
-        return progress
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for name, module in task.modules.items():
-            module.load_state_dict(state["modules"][name])
-        for name, optimiser in task.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-    except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError, EOFError) as error:
-        raise FormatError(
-            path,
-            expected="a checkpoint of this run",
-            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            remedy="Remove it to start this stage of training anew.",
-        ) from error
-    vars(progress).update(state["progress"])
-    logger.info("Going on from %s, step %d", path, progress.step)
-    return progress
+    """Return each loss's mean over the steps that had it (a critic may be skipped), and how many batches had none."""
+    means = {key: float(value) for key, value in pd.DataFrame(rows).mean().items()}
+    skipped = sum(not row for row in rows)
+    return means | {"skipped": float(skipped)} if skipped else means

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundgate.console import logger
-from soundgate.scratch import out_of
+from soundgate.training.run_folders import run_folder
 
 if TYPE_CHECKING:
     from tensorboard.summary.writer.record_writer import RecordWriter
@@ -29,11 +29,7 @@ def curves_folder(checkpoint: str | Path, name: str) -> Path | None:
     Returns:
         The folder; None where the checkpoint is in no stage's work folder.
     """
-    out = out_of(checkpoint)
-    if out is None:
-        return None
-    inside = [part for part in out.parts if part not in (out.anchor, "..")]
-    return RUNS_FOLDER.joinpath(*inside[1:] or inside, name.replace(" ", "-"))
+    return run_folder(RUNS_FOLDER, checkpoint, name)
 
 
 class Curves:

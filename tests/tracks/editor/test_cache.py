@@ -15,7 +15,7 @@ from soundgate.tracks.editor.pairs.drawing import draw_plan
 from soundgate.tracks.editor.pairs.table import read_pairs, write_pairs
 from soundgate.tracks.editor.recovery.table import read_labels
 from soundgate.tracks.editor.rendering import render
-from soundgate.tracks.editor.timeline import beat_spans, labels_of
+from soundgate.tracks.editor.timeline import LOOP_REPEATS, beat_spans, labels_of
 from soundgate.tracks.editor.vocabulary import Label
 from tests.tracks.editor.planted import planted_cache
 from tests.tracks.editor.test_pairs import DRAW, RATE, beats, song
@@ -104,7 +104,7 @@ def test_labels_alone_make_the_edit_where_it_is_not_known(built):
     pair = cached(built[1], "found")
     np.testing.assert_array_equal(pair.labels, [1] * 4 + [5] * 4 + [0] * 4 + [2] * 4)
     np.testing.assert_array_equal(np.unique(np.diff(pair.edges[:-1])), [21, 22])
-    np.testing.assert_allclose(pair.plays, [1] * 8 + [0] * 4 + [2] * 4)
+    np.testing.assert_allclose(pair.plays, [1] * 8 + [0] * 4 + [LOOP_REPEATS] * 4)
     np.testing.assert_allclose(pair.seconds, 0.5, atol=1e-3)
     heard = pair.edges[[0, 8]], pair.edges[[12, 16]]
     for first, last in heard:
@@ -122,7 +122,7 @@ def test_beats_without_a_frame_are_joined_to_others(built):
     assert len(pair.raw) == 2
     np.testing.assert_array_equal(pair.labels, [Label.KEEP, Label.CUT])
     np.testing.assert_allclose(pair.seconds * RATE, [200, 500], atol=0.01)
-    np.testing.assert_allclose(pair.plays, [1.5, 0])
+    np.testing.assert_allclose(pair.plays, [(1 + LOOP_REPEATS) / 2, 0])
 
 
 def test_the_export_has_the_seeds_layout(built):

@@ -15,6 +15,7 @@ from soundgate.audio.spooled import open_exact
 from soundgate.tracks.editor.edit_list import read_edit_list
 from soundgate.tracks.editor.editing import inputs, output
 from soundgate.tracks.editor.rendering import untouched
+from soundgate.tracks.editor.timeline import LOOP_REPEATS
 from tests.pipeline_file import ROOT
 from tests.tracks.editor.tiny_models import save_tiny_models
 
@@ -159,7 +160,7 @@ def test_a_name_a_line_labels_the_beats_that_are_given(work, models):
     starts = table["start_s"][table["label"] == "LOOP"]
     # The last of the given beats is too long for one.
     assert starts.tolist() == [1.0] and table["start_s"].tolist() == [0, 0.5, 1, 2, 5] and table["stop_s"].iloc[-1] == 8
-    assert read_exact(out).samples.shape[1] == round(8.5 * RATE)
+    assert read_exact(out).samples.shape[1] == round((8 - 0.5 + LOOP_REPEATS - 1) * RATE)
     labels.write_text("KEEP\n")
     assert "a name for each of" in refused(source, "--out", out, "--models", models, "--labels", labels)
     labels.write_text("0\t9\tSHOUT\n")

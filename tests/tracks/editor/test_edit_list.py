@@ -10,7 +10,14 @@ from soundgate.tracks.editor.edit_list import EditList, Segment, Tone, keep_all,
 from soundgate.tracks.editor.exports.audacity import read_audacity, write_audacity
 from soundgate.tracks.editor.exports.otio import read_otio, write_otio
 from soundgate.tracks.editor.exports.reaper import read_reaper, write_reaper
-from soundgate.tracks.editor.timeline import beat_spans, expand, from_labels, labels_of, target_on_raw_timeline
+from soundgate.tracks.editor.timeline import (
+    LOOP_REPEATS,
+    beat_spans,
+    expand,
+    from_labels,
+    labels_of,
+    target_on_raw_timeline,
+)
 from soundgate.tracks.editor.vocabulary import Label
 from tests.tracks.editor.drawn import edit_lists
 
@@ -145,7 +152,7 @@ def test_runs_of_transitions_are_halved_and_one_alone_is_kept():
 def test_expanding_counts_beats():
     names = "KEEP CUT LOOP LOOP TRANSITION CUT TRANSITION KEEP"
     labels = np.array([Label[name] for name in names.split()])
-    np.testing.assert_array_equal(expand(labels, np.arange(8)), [0, 2, 3, 2, 3, 4, 7])
+    np.testing.assert_array_equal(expand(labels, np.arange(8)), [0, *[2, 3] * LOOP_REPEATS, 4, 7])
     assert len(expand(np.zeros(3, int), np.arange(3))) == 0
 
 

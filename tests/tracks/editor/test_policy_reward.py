@@ -53,8 +53,8 @@ def test_a_label_answers_for_the_difference_that_its_beat_makes():
     labels = torch.tensor([[Label.KEEP, Label.LOOP], [Label.KEEP, Label.PAD]])
     made = torch.zeros_like(truth.raw)
     credited = credited_parts(labels, made, truth)
-    # 7 s instead of 1 s; without the first beat 6 s, without the second 1 s.
-    torch.testing.assert_close(credited.duration, torch.tensor([[2 * (5.0 - 6.0), 2 * (0.0 - 6.0)], [1.0, 0.0]]))
+    # 10 s instead of 1 s; without the first beat 9 s, without the second 1 s.
+    torch.testing.assert_close(credited.duration, torch.tensor([[2 * (8.0 - 9.0), 2 * (0.0 - 9.0)], [1.0, 0.0]]))
     torch.testing.assert_close(credited.smoothness, torch.tensor([[-1.0, -1.0], [0.0, 0.0]]))
     beats = beat_parts(labels, made, truth)
     torch.testing.assert_close(credited.reconstruction, beats.reconstruction)

@@ -118,7 +118,7 @@ def test_ppo_finds_labels_that_pay(many, advantage):
     before = task.evaluate()
     assert set(before) == {f"validation_{name}" for name in ("policy", "imitation", "all_keep", "oracle")}
     assert before["validation_policy"] == before["validation_imitation"]
-    assert steps(task, 30)["reward_labels"] > 0.8
+    assert steps(task, 45)["reward_labels"] > 0.8
     assert task.evaluate()["validation_policy"] > before["validation_policy"] + 0.5
 
 

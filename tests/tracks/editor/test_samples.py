@@ -68,13 +68,13 @@ def test_the_pack_lets_the_policys_edit_be_heard_beside_the_true_one(tmp_path):
 def test_a_page_names_only_files_that_are_there(tmp_path):
     row = {"pair_id": "a & b", "edit": "<policy>", "sound": "", "picture": "p.png", "edit_list": "e.json"}
     rows = pd.DataFrame([row | dict.fromkeys(("seconds", "raw_seconds", "accuracy", "macro_f1", "copied"), 0.5)])
+    (tmp_path / "e.json").touch()
     with pytest.raises(FormatError, match="p.png"):
         write_page(tmp_path, rows, "Edits")
-    for name in ("p.png", "e.json"):
-        (tmp_path / name).touch()
+    (tmp_path / "p.png").touch()
     write_page(tmp_path, rows, "Edits")
     page = (tmp_path / "index.html").read_text()
-    assert "a &amp; b" in page and "&lt;policy&gt;" in page and "Nothing is played" in page
+    assert "a &amp; b: &lt;policy&gt;" in page and "Nothing is played" in page
 
 
 def test_pairs_are_drawn_of_the_test_split(tmp_path):

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 
+from soundgate.evaluation.listening.mel_picture import mel_picture
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.samples.page import write_page
-from soundgate.tracks.transfer.samples.pictures import mel_picture
 
 from .triage_clips import write_tone
 

@@ -8,15 +8,6 @@ import pytest
 import torch
 
 from soundgate.files import read_json
-from soundgate.tracks.transfer.adversarial import (
-    feature_matching,
-    group_means,
-    hinge_discriminator,
-    hinge_generator,
-    moment_matching,
-    r1_penalty,
-    reverse_gradient,
-)
 from soundgate.tracks.transfer.content.model import Analysis
 from soundgate.tracks.transfer.continuity import mel_continuity
 from soundgate.tracks.transfer.mel.losses import (
@@ -28,6 +19,15 @@ from soundgate.tracks.transfer.mel.losses import (
     style_loss,
 )
 from soundgate.tracks.transfer.run_folder import RunFolder
+from soundgate.training.adversarial import (
+    feature_matching,
+    group_means,
+    hinge_discriminator,
+    hinge_generator,
+    moment_matching,
+    r1_penalty,
+    reverse_gradient,
+)
 
 
 def noise(*shape, seed=0):

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
-from soundgate.tracks.transfer.film import Film
+from soundgate.networks.film import Film
 from soundgate.tracks.transfer.mel.critic import Critic, _folded
 from soundgate.tracks.transfer.mel.generator import Generator, MultiReceptiveResidual
 from soundgate.tracks.transfer.mel.model import load_mel_model, save_mel_model

@@ -14,7 +14,7 @@ from torch import nn
 
 from soundgate.errors import CorpusError
 from soundgate.files import read_json
-from soundgate.tracks.transfer.adversarial_task import Verdict, mixing, other_genres
+from soundgate.tracks.transfer.adversarial_task import mixing, other_genres
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
@@ -22,9 +22,11 @@ from soundgate.tracks.transfer.mel.task import Frozen, MelTask, new_networks
 from soundgate.tracks.transfer.mel.train import train_mel
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.training.adversarial import Verdict
 from soundgate.training.loop import LoopSettings, fit
 from tests.pipeline_file import ROOT
 from tests.tracks.transfer.planted import write_labs
+from tests.training.duel import health
 
 GENRES = ("bright", "dark", "flat")
 SETTINGS = {
@@ -338,7 +340,7 @@ def test_the_stage_command_publishes_the_run(folders, tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(folders, "labs")
     with open("params.yaml", "w") as file:
-        YAML().dump({"seed": 0, "transfer": {"mel": SETTINGS}}, file)
+        YAML().dump({"seed": 0, "transfer": {"mel": SETTINGS}, "health": health().model_dump()}, file)
     options = {name: f"labs/{name}" for name in ("cache", "content", "style")} | {"out": "mel", "history": "curves.csv"}
     command = importlib.import_module("stages.transfer.mel").main
     done = CliRunner().invoke(command, [f"--{k}={v}" for k, v in options.items()], catch_exceptions=False)

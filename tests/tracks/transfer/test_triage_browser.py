@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from .browser import browser_page, needs_chromium
+from tests.browser import browser_page, needs_chromium
+
 from .triage_clips import Here, Served, read_rows, write_clips
 
 pytestmark = needs_chromium

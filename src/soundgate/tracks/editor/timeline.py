@@ -14,7 +14,8 @@ from soundgate.tracks.editor.edit_list import EditList, Segment, Tone
 from soundgate.tracks.editor.vocabulary import Label
 
 FADES = {Label.FADE_IN: ((0.0, 0.0), (1.0, 1.0)), Label.FADE_OUT: ((0.0, 1.0), (1.0, 0.0))}
-LOOP_REPEATS = 2
+# A label does not say how often: the mean of what `soundgate.tracks.editor.pairs.drawing` draws, 2 to 4.
+LOOP_REPEATS = 3
 
 
 class Effect(NamedTuple):
@@ -75,9 +76,9 @@ def from_labels(
 ) -> EditList:
     """Make the edit that labels alone describe.
 
-    Neighbours of one label are one segment: a run of LOOP is played twice, a run of fades is one fade. A run of
-    TRANSITION crossfades into the next one, if only cuts lie between, else its first half into its second; of two
-    unequal ones the first loses its end, the second its beginning.
+    Neighbours of one label are one segment: a run of LOOP is played ``LOOP_REPEATS`` times, a run of fades is one
+    fade. A run of TRANSITION crossfades into the next one, if only cuts lie between, else its first half into its
+    second; of two unequal ones the first loses its end, the second its beginning.
 
     Args:
         labels: [n] values of `Label`.
@@ -120,7 +121,8 @@ def expand(labels: np.ndarray, beats: np.ndarray) -> np.ndarray:
         beats: int64 [n], what the beats are numbered by.
 
     Returns:
-        int64 [n']: without cut beats, each run of LOOP twice, the first half of a run of TRANSITION once for both.
+        int64 [n']: without cut beats, each run of LOOP ``LOOP_REPEATS`` times, the first half of a run of TRANSITION
+        once for both.
     """
     spans = np.stack([np.arange(len(labels)), np.arange(len(labels)) + 1], axis=1)
     # Here a sample is a beat; rate and tone play no part.

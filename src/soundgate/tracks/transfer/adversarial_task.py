@@ -13,20 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from soundgate.randomness import keyed_generator
-from soundgate.tracks.transfer.adversarial import hinge_discriminator, r1_penalty, set_trainable
 from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
-
-
-class Verdict(NamedTuple):
-    """What a critic says.
-
-    Args:
-        logits: of each sub-critic, [B, positions ...]; above 0 for real.
-        features: activations of all layers, each [B, C, ..., time].
-    """
-
-    logits: list[Tensor]
-    features: list[Tensor]
+from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
 
 
 class Networks(NamedTuple):

@@ -11,6 +11,7 @@ from soundgate.errors import CorpusError
 from soundgate.tracks.transfer.adversarial_task import AdversarialTask
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.run_folder import RunFolder
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import LoopSettings, fit
 
 
@@ -40,7 +41,12 @@ def count_items(stage: str, cache: ChunkCache, genres: Sequence[str]) -> int:
 
 
 def train_run(
-    run: RunFolder, stages: Mapping[int, Stage], n_items: int, seed: int, save_model: Callable[[], None]
+    run: RunFolder,
+    stages: Mapping[int, Stage],
+    n_items: int,
+    seed: int,
+    save_model: Callable[[], None],
+    health: HealthSettings | None = None,
 ) -> pd.DataFrame:
     """Train all stages, going on from the run's checkpoints where there are any, and write the run.
 
@@ -50,6 +56,7 @@ def train_run(
         n_items: to train on.
         seed: of every draw.
         save_model: writes the model, once all stages are trained.
+        health: how the training is watched; it changes nothing.
 
     Returns:
         The history: one row an epoch.
@@ -57,7 +64,9 @@ def train_run(
     history = {}
     for number, (build, loop) in stages.items():
         task = build(loop.n_steps(n_items))
-        history[number] = fit(task, loop, n_items, seed=seed, name=task.name, checkpoint=run.checkpoint(number))
+        history[number] = fit(
+            task, loop, n_items, seed=seed, name=task.name, checkpoint=run.checkpoint(number), health=health
+        )
     save_model()
     table = run.write_history(history)
     run.write_state({

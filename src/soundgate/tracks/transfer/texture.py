@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from soundgate.tracks.transfer.adversarial import group_means
 from soundgate.tracks.transfer.mel.losses import band_statistics
+from soundgate.training.adversarial import group_means
 
 # Mel bands that are joined for what is measured between bands or by rates of modulation.
 _JOINED = 4

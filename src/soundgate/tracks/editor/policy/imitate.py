@@ -19,6 +19,7 @@ from soundgate.tracks.editor.policy.settings import ImitationSettings
 from soundgate.tracks.editor.recovery.scores import N_LABELS, accuracy, balanced_accuracy, macro_f1
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import draw_batch, whole_batch
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 
 STAGE = "editor-imitate"
@@ -117,7 +118,12 @@ def measure_imitation(cache: PairCache, model: EditPredictor, seed: int, n_boots
 
 
 def train_imitation(
-    cache: PairCache, settings: ImitationSettings, seed: int, device: torch.device, checkpoint: Path
+    cache: PairCache,
+    settings: ImitationSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[EditPredictor, list[dict]]:
     """Train on the train pairs, going on from the checkpoint where there is one.
 
@@ -131,5 +137,5 @@ def train_imitation(
     if not n_items:
         raise TrainingError(STAGE, expected="train pairs", found="none")
     task = ImitationTask(cache, settings, seed, device, settings.loop.n_steps(n_items))
-    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     return task.model.requires_grad_(False).eval(), history

@@ -31,6 +31,7 @@ from soundgate.tracks.editor.policy.scoring import (
 from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.windows import draw_batch
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 
 STAGE = "editor-policy"
@@ -199,7 +200,11 @@ def _refuse_other_answers(ratio: Tensor) -> None:
 
 
 def train_policy(
-    frozen: Frozen, settings: PolicySettings, seed: int, checkpoint: Path
+    frozen: Frozen,
+    settings: PolicySettings,
+    seed: int,
+    checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[EditPredictor, list[dict]]:
     """Improve the imitating policy on the train pairs, going on from the checkpoint where there is one.
 
@@ -215,7 +220,7 @@ def train_policy(
         raise TrainingError(STAGE, expected="train pairs", found="none")
     loop = settings.ppo.loop
     task = PpoTask(frozen, settings, seed, loop.n_steps(n_items))
-    history = fit(task, loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    history = fit(task, loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     return task.best.policy.requires_grad_(False).eval(), history
 
 

@@ -12,11 +12,17 @@ from soundgate.tracks.editor.reconstruct.measures import measure
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.reconstruct.task import STAGE, ReconstructionTask
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 
 
 def train_reconstruction(
-    cache: PairCache, settings: ReconstructionSettings, seed: int, device: torch.device, checkpoint: Path
+    cache: PairCache,
+    settings: ReconstructionSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[ReconstructionModel, list[dict]]:
     """Train on the train pairs, going on from the checkpoint where there is one.
 
@@ -36,7 +42,7 @@ def train_reconstruction(
             found=f"one of {longest}", remedy="Lower editor.cache.max_beat_s, or raise the network's n_frames.",
         )  # fmt: skip
     task = ReconstructionTask(cache, settings, seed, device, settings.loop.n_steps(n_items))
-    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     task.model.set_checkpointing(False)
     return task.model.requires_grad_(False).eval(), history
 

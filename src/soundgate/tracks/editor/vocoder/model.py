@@ -10,27 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from soundgate.config import parse_section
+from soundgate.networks.convnext import KERNEL, ConvNeXtBlock
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.vocoder.settings import NetworkSettings
 from soundgate.training.weights import read_model, save_model
 
-_KERNEL = 7
-_EXPANSION = 3
 _BLOCK_FRAMES = 2_048
-
-
-class _ConvNeXtBlock(nn.Module):
-    """Source: Liu et al. 2022, "A ConvNet for the 2020s", figure 4, along one axis."""
-
-    def __init__(self, width: int, n_blocks: int) -> None:
-        super().__init__()
-        self.over_time = nn.Conv1d(width, width, _KERNEL, padding=_KERNEL // 2, groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.mix = nn.Sequential(nn.Linear(width, _EXPANSION * width), nn.GELU(), nn.Linear(_EXPANSION * width, width))
-        self.scale = nn.Parameter(torch.full((width,), 1 / n_blocks))
-
-    def forward(self, frames: Tensor) -> Tensor:
-        return frames + self.scale * self.mix(self.norm(self.over_time(frames.mT).mT))
 
 
 class VocoderNetwork(nn.Module):
@@ -52,9 +37,9 @@ class VocoderNetwork(nn.Module):
         super().__init__()
         self.settings, self.features = settings, features
         n_bins, width = features.n_fft // 2 + 1, settings.width
-        self.embed = nn.Conv1d(features.n_mels, width, _KERNEL, padding=_KERNEL // 2)
+        self.embed = nn.Conv1d(features.n_mels, width, KERNEL, padding=KERNEL // 2)
         self.norm_in, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.blocks = nn.Sequential(*(_ConvNeXtBlock(width, settings.n_blocks) for _ in range(settings.n_blocks)))
+        self.blocks = nn.Sequential(*(ConvNeXtBlock(width, settings.n_blocks) for _ in range(settings.n_blocks)))
         self.head = nn.Linear(width, 2 * n_bins)
         spread, offset = _spread(features)
         self.register_buffer("spread", spread, persistent=False)
@@ -66,7 +51,7 @@ class VocoderNetwork(nn.Module):
     def context(self) -> int:
         """Frames to either side that a sample can depend on."""
         overlap = -(-self.features.n_fft // (2 * self.features.hop_length))
-        return _KERNEL // 2 * (self.settings.n_blocks + 1) + overlap
+        return KERNEL // 2 * (self.settings.n_blocks + 1) + overlap
 
     def forward(self, unit: Tensor) -> Tensor:
         """Return [B, (F - 1) · hop_length] from frames [B, F, n_mels] in the models' scale, F > 1."""

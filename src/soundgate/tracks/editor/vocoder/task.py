@@ -15,6 +15,7 @@ from soundgate.tracks.editor.vocoder.measures import STAGE, figures, stft_loss
 from soundgate.tracks.editor.vocoder.model import VocoderNetwork
 from soundgate.tracks.editor.vocoder.settings import VocoderSettings
 from soundgate.tracks.editor.vocoder.waves import Waves
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
 
@@ -98,6 +99,7 @@ def train_vocoder(
     seed: int,
     device: torch.device,
     checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[VocoderNetwork, list[dict]]:
     """Train, going on from the checkpoint where there is one.
 
@@ -111,5 +113,5 @@ def train_vocoder(
     if not n_items:
         raise CorpusError(STAGE, expected="recordings of at least three groups", found="none in the training split")
     task = VocoderTask(waves, features, settings, seed, settings.loop.n_steps(n_items), device)
-    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     return task.network, history

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from soundgate.tracks.transfer.adversarial_task import Verdict
 from soundgate.tracks.transfer.codec.settings import WaveCriticSettings
+from soundgate.training.adversarial import Verdict
 
 _GROUP = 16
 _SLOPE = 0.2

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundgate.randomness import keyed_generator, keyed_seed
-from soundgate.tracks.transfer.adversarial import reverse_gradient
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings
+from soundgate.training.adversarial import reverse_gradient
 
 STAGE = "transfer-bank"
 DIM = 128

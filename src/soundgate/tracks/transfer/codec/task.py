@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from soundgate.audio.mel import FLOOR_DB
 from soundgate.randomness import keyed_generator, keyed_seed
-from soundgate.tracks.transfer.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
 from soundgate.tracks.transfer.adversarial_task import AdversarialTask, Networks, mixing, other_genres, spread_rows
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.bank import StyleBank
@@ -25,6 +24,7 @@ from soundgate.tracks.transfer.content.model import DIM, Analysis, ContentModel
 from soundgate.tracks.transfer.mel.losses import content_loss, style_loss
 from soundgate.tracks.transfer.style.targets import StyleTargets
 from soundgate.tracks.transfer.texture import Textures, texture_statistics
+from soundgate.training.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
 
 STAGE = "transfer-codec"
 _BATCH = 32

@@ -11,11 +11,18 @@ from soundgate.tracks.transfer.codec.settings import CodecTransferSettings
 from soundgate.tracks.transfer.codec.task import STAGE, CodecTask, Frozen, new_networks
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.run_training import Stage, count_items, train_run
+from soundgate.training.health.settings import HealthSettings
 
 STAGES = (1, 2, 3)
 
 
-def train_codec(frozen: Frozen, settings: CodecTransferSettings, seed: int, run: RunFolder) -> pd.DataFrame:
+def train_codec(
+    frozen: Frozen,
+    settings: CodecTransferSettings,
+    seed: int,
+    run: RunFolder,
+    health: HealthSettings | None = None,
+) -> pd.DataFrame:
     """Train all stages, going on from the run's checkpoints where there are any, and write the run.
 
     Args:
@@ -23,6 +30,7 @@ def train_codec(frozen: Frozen, settings: CodecTransferSettings, seed: int, run:
         settings: see `CodecTransferSettings`.
         seed: of every draw.
         run: gets checkpoints, state, history, and the model.
+        health: how the training is watched; it changes nothing.
 
     Returns:
         The history: one row an epoch.
@@ -38,4 +46,4 @@ def train_codec(frozen: Frozen, settings: CodecTransferSettings, seed: int, run:
         )
         for number in STAGES
     }
-    return train_run(run, stages, n_items, seed, partial(save_translator, run.folder, networks.average))
+    return train_run(run, stages, n_items, seed, partial(save_translator, run.folder, networks.average), health)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundgate.networks.film import Film
 from soundgate.tracks.transfer.codec.settings import TranslatorSettings
-from soundgate.tracks.transfer.film import Film
 
 
 class _Block(nn.Module):

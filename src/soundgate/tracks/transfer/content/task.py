@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundgate.randomness import keyed_generator
-from soundgate.tracks.transfer.adversarial import reverse_gradient
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.model import DIM, Analysis, ContentModel
@@ -21,6 +20,7 @@ from soundgate.tracks.transfer.content.objective import (
     sequence_contrast,
 )
 from soundgate.tracks.transfer.content.settings import ContentSettings
+from soundgate.training.adversarial import reverse_gradient
 
 STAGE = "transfer-content"
 

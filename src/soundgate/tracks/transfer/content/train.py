@@ -11,11 +11,17 @@ from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import ContentModel
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.tracks.transfer.content.task import STAGE, ContentTask
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 
 
 def train_content(
-    cache: ChunkCache, settings: ContentSettings, seed: int, device: torch.device, checkpoint: Path
+    cache: ChunkCache,
+    settings: ContentSettings,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[ContentModel, list[dict]]:
     """Train on the train rows, going on from the checkpoint where there is one.
 
@@ -29,5 +35,5 @@ def train_content(
         raise CorpusError("transfer-labels", expected="at least two genres", found=", ".join(cache.genres) or "none")
     n_items = len(cache.rows("train"))
     task = ContentTask(cache, settings, seed, device, n_steps=settings.loop.n_steps(n_items))
-    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint)
+    history = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
     return task.model.requires_grad_(False).eval(), history

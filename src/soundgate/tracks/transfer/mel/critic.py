@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from soundgate.tracks.transfer.adversarial_task import Verdict
 from soundgate.tracks.transfer.mel.settings import CriticSettings
+from soundgate.training.adversarial import Verdict
 
 
 class _SubCritic(nn.Module):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundgate.networks.film import Film
 from soundgate.tracks.transfer.content.model import DIM, STEP
-from soundgate.tracks.transfer.film import Film
 from soundgate.tracks.transfer.mel.settings import GeneratorSettings
 
 # Bands of the grid the convolutions begin with; three doublings make 96 of them, and of a step 8 frames.

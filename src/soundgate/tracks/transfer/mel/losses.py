@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundgate.audio.mel import FLOOR_DB, from_model
-from soundgate.tracks.transfer.adversarial import group_means
 from soundgate.tracks.transfer.content.model import Analysis
+from soundgate.training.adversarial import group_means
 
 # dB of a power ratio of e.
 _DB = 10 / math.log(10)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.tracks.transfer.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
 from soundgate.tracks.transfer.adversarial_task import Networks, mixing, other_genres
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.content.model import Analysis
@@ -16,6 +15,7 @@ from soundgate.tracks.transfer.continuity import mel_continuity
 from soundgate.tracks.transfer.mel.losses import band_loss, band_statistics, content_loss, flatness_loss, style_loss
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.task import STAGE, Frozen, MelTask
+from soundgate.training.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
 
 _STATISTICS_BATCH = 128
 

@@ -12,9 +12,16 @@ from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
 from soundgate.tracks.transfer.mel.task import STAGE, Frozen, new_networks
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.run_training import Stage, count_items, train_run
+from soundgate.training.health.settings import HealthSettings
 
 
-def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: RunFolder) -> pd.DataFrame:
+def train_mel(
+    frozen: Frozen,
+    settings: MelTransferSettings,
+    seed: int,
+    run: RunFolder,
+    health: HealthSettings | None = None,
+) -> pd.DataFrame:
     """Train both stages, going on from the run's checkpoints where there are any, and write the run.
 
     Args:
@@ -22,6 +29,7 @@ def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: Run
         settings: see `MelTransferSettings`.
         seed: of every draw.
         run: gets checkpoints, state, history, and the model.
+        health: how the training is watched; it changes nothing.
 
     Returns:
         The history: one row an epoch.
@@ -36,4 +44,4 @@ def train_mel(frozen: Frozen, settings: MelTransferSettings, seed: int, run: Run
         1: Stage(partial(IdentityTask, *given), settings.stage1.loop),
         2: Stage(partial(TransferTask, *given), settings.stage2.loop),
     }
-    return train_run(run, stages, n_items, seed, partial(save_mel_model, run.folder, networks.average))
+    return train_run(run, stages, n_items, seed, partial(save_mel_model, run.folder, networks.average), health)

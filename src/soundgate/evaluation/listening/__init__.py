@@ -1,0 +1,1 @@
+"""Pages to listen to samples on, and pictures of their spectrograms."""

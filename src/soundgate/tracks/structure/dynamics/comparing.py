@@ -1,0 +1,156 @@
+"""Stage ``dynamics-compare``: what the same predictors save on two codecs, per frame and per second of audio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundgate.errors import CorpusError
+from soundgate.ledger import jsonable
+from soundgate.tracks.structure.dynamics.baselines import Gaussian
+from soundgate.tracks.structure.dynamics.scoring import SpeakerMeans, score
+from soundgate.tracks.structure.dynamics.settings import CompareSettings
+from soundgate.tracks.structure.dynamics.task import STATISTICS_FRAMES, step_statistics, train_predictor
+from soundgate.tracks.structure.dynamics.windows import Frames, Windows
+from soundgate.tracks.structure.sequences import EVAL, TRAIN
+
+STAGE = "dynamics-compare"
+
+
+@dataclass(frozen=True)
+class Representation:
+    """One codec's latents.
+
+    Attributes:
+        name: of the codec.
+        frames: all of them, with the history of the longest context.
+        speakers: names of the speaker numbers.
+        frame_rate: Hz.
+    """
+
+    name: str
+    frames: Frames
+    speakers: list[str]
+    frame_rate: float
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What a model saves over a diagonal Gaussian that knows no context, by eval speaker.
+
+    Attributes:
+        nats: sum over the frames scored, by speaker's name.
+        seconds: of those frames, by speaker's name.
+    """
+
+    nats: dict[str, float]
+    seconds: dict[str, float]
+
+
+def history_of(settings: CompareSettings, frame_rate: float) -> int:
+    """Return the frames that must precede a scored frame."""
+    return max(context.window(frame_rate) for context in settings.contexts.values())
+
+
+def compare(
+    pair: tuple[Representation, Representation],
+    settings: CompareSettings,
+    seed: int,
+    device: torch.device,
+    work: Path,
+) -> tuple[dict, list[dict]]:
+    """Fit every family on every context of both codecs, and compare what they save.
+
+    A gain over a Gaussian of the same latents does not change with their scale; the nats themselves do, and those of
+    two codecs cannot be compared. All predict the next frame from the frames before it, so gains add up over time.
+
+    Args:
+        pair: the two codecs, of the same speech.
+        settings: see `CompareSettings`.
+        seed: of the experiment.
+        device: to compute on.
+        work: folder of the checkpoints.
+
+    Returns:
+        The metrics, and one row for each training and look at the hold-out.
+
+    Raises:
+        CorpusError: the codecs' eval speakers are not the same.
+    """
+    speakers = [sorted({r.speakers[s] for s in r.frames.speakers(r.frames.targets(EVAL))}) for r in pair]
+    if speakers[0] != speakers[1]:
+        raise CorpusError(STAGE, expected="the same eval speakers for both codecs", found=f"{speakers}")
+    found, gains, curves = {}, {}, []
+    for representation in pair:
+        entry, own, rows = _fit_codec(representation, settings, seed, device, work)
+        found[representation.name], gains[representation.name] = entry, own
+        curves += rows
+    first, second = (gains[r.name] for r in pair)
+    difference = {
+        context: {
+            family: _difference(first[context, family], second[context, family], settings, seed, f"{context} {family}")
+            for family in settings.families
+        }
+        for context in settings.contexts
+    }
+    return jsonable({"codecs": found, "first_less_second": difference}), curves
+
+
+def _fit_codec(
+    codec: Representation, settings: CompareSettings, seed: int, device: torch.device, work: Path
+) -> tuple[dict, dict[tuple[str, str], Gains], list[dict]]:
+    frames, dim = codec.frames, codec.frames.x.shape[1]
+    rows = frames.some(EVAL, settings.max_eval_samples, seed, f"{STAGE} {codec.name}")
+    means = SpeakerMeans(frames.speakers(rows), seed, f"{STAGE} {codec.name}", settings.n_bootstrap)
+    steps = step_statistics(frames, frames.some(TRAIN, STATISTICS_FRAMES, seed, f"{STAGE} {codec.name}"))
+    baseline = score(Gaussian.of(steps), Windows(frames, 1, 1), rows, device)
+    entry = {"dim": dim, "frame_rate": codec.frame_rate, "eval_frames_scored": len(rows), "contexts": {}}
+    gains, curves = {}, []
+    for context, size in settings.contexts.items():
+        window = size.window(codec.frame_rate)
+        windows = Windows(frames, window, 1, settings.num_workers)
+        families = {}
+        for family in settings.families:
+            name = f"{codec.name} {context} {family}"
+            checkpoint = work / f"{name.replace(' ', '-')}.pt"
+            model, history = train_predictor(windows, family, settings, seed, f"{STAGE} {name}", device, checkpoint)
+            curves += [{"codec": codec.name, "context": context, "family": family} | row for row in history]
+            values = score(model, windows, rows, device)
+            saved = baseline.nll - values.nll
+            families[family] = _figures(saved, values.nll, means, codec, name) | {
+                "cosine": means.mean(values.cosine, f"{name} cosine").as_dict()
+            }
+            gains[context, family] = _by_speaker(saved, rows, codec)
+        duration = window / codec.frame_rate
+        entry["contexts"][context] = {"frames": window, "duration_s": duration, "families": families}
+    return entry, gains, curves
+
+
+def _figures(saved: np.ndarray, nll: np.ndarray, means: SpeakerMeans, codec: Representation, name: str) -> dict:
+    dim = codec.frames.x.shape[1]
+    return {
+        "nll_per_dim": means.mean(nll / dim, f"{name} nll").as_dict(),
+        "gain_per_frame": means.mean(saved, f"{name} gain").as_dict(),
+        "gain_per_second": means.mean(saved * codec.frame_rate, f"{name} gain").as_dict(),
+        "gain_per_dim": means.mean(saved / dim, f"{name} gain").as_dict(),
+    }
+
+
+def _by_speaker(saved: np.ndarray, rows: np.ndarray, codec: Representation) -> Gains:
+    speaker = codec.frames.speakers(rows)
+    names = [codec.speakers[s] for s in np.unique(speaker)]
+    nats = [float(saved[speaker == s].sum()) for s in np.unique(speaker)]
+    seconds = [float((speaker == s).sum()) / codec.frame_rate for s in np.unique(speaker)]
+    return Gains(dict(zip(names, nats, strict=True)), dict(zip(names, seconds, strict=True)))
+
+
+def _difference(first: Gains, second: Gains, settings: CompareSettings, seed: int, name: str) -> dict:
+    """Estimate first less second in nats a second of audio, paired by speaker, speakers weighted by their audio."""
+    who = sorted(set(first.nats) & set(second.nats))
+    rate = np.array([first.nats[w] / first.seconds[w] - second.nats[w] / second.seconds[w] for w in who])
+    weight = np.array([first.seconds[w] + second.seconds[w] for w in who])
+    means = SpeakerMeans(np.arange(len(who)), seed, STAGE, settings.n_bootstrap)
+    return means.ratio(rate * weight, weight, name).as_dict()

@@ -1,0 +1,146 @@
+"""Runs of a model on its own states, with the true state put back after chosen steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundgate.errors import CorpusError
+from soundgate.randomness import keyed_generator
+from soundgate.tracks.structure.dynamics.families import Prediction
+from soundgate.tracks.structure.dynamics.windows import Frames
+from soundgate.tracks.structure.sequences import EVAL
+
+Model = Callable[[Tensor], Prediction]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What each step of each run was like; all float64 ``[n, K]``.
+
+    Attributes:
+        nll: of the true step, given the state the run is in, in nats.
+        cosine: of the step taken to the true one; 0 where either is none.
+        length: of the step taken.
+        true_length: of the true one.
+        error_before: distance from the true frame before the step.
+        error: after it.
+        still: distance of the run's first frame from the true one after the step: the error of holding still.
+    """
+
+    nll: np.ndarray
+    cosine: np.ndarray
+    length: np.ndarray
+    true_length: np.ndarray
+    error_before: np.ndarray
+    error: np.ndarray
+    still: np.ndarray
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Whether every number of a run is finite, bool ``[n]``."""
+        return np.all([np.isfinite(values).all(1) for values in vars(self).values()], axis=0)
+
+
+@torch.no_grad()
+def run(
+    model: Model,
+    frames: Frames,
+    starts: np.ndarray,
+    steps: int,
+    window: int,
+    horizon: int,
+    device: torch.device,
+    true_after: Container[int] = (),
+    draws: torch.Generator | None = None,
+) -> Run:
+    """Let a model go on from true frames.
+
+    Args:
+        model: from windows ``[n, W, D]`` to predictions of the step ``horizon`` frames after the window's end.
+        frames: the truth.
+        starts: last true frame of each run, with ``steps`` frames after it in its utterance.
+        steps: K.
+        window: W.
+        horizon: k; at k > 1 the first k - 1 steps see true frames only.
+        device: to compute on.
+        true_after: after which steps (from 1) all frames of the run are made the true ones.
+        draws: to draw each step with; None: the expected step is taken.
+    """
+    depth = window + horizon - 1
+    rows = starts[:, None] + np.arange(1 - depth, steps + 1)
+    truth = torch.from_numpy(frames.x[rows]).to(device)
+    state = truth[:, :depth].clone()
+    kept: dict[str, list[Tensor]] = {name: [] for name in Run.__dataclass_fields__}
+    for s in range(steps):
+        now = depth + s
+        true_step = truth[:, now] - truth[:, now - 1]
+        predicted = model(state[:, -depth:][:, :window])
+        step = predicted.mean() if draws is None else predicted.sample(draws)
+        before = state[:, -1]
+        after = before + step
+        values = {
+            "nll": predicted.nll(true_step),
+            "cosine": torch.nn.functional.cosine_similarity(step.double(), true_step.double(), dim=1),
+            "length": step.norm(dim=1),
+            "true_length": true_step.norm(dim=1),
+            "error_before": (before - truth[:, now - 1]).norm(dim=1),
+            "error": (after - truth[:, now]).norm(dim=1),
+            "still": (truth[:, depth - 1] - truth[:, now]).norm(dim=1),
+        }
+        for name, value in values.items():
+            kept[name].append(value.double())
+        state = torch.cat([state, after[:, None]], dim=1)
+        if s + 1 in true_after:
+            state = truth[:, : now + 1].clone()
+    return Run(**{name: torch.stack(values, 1).cpu().numpy() for name, values in kept.items()})
+
+
+def possible_starts(frames: Frames, steps: int) -> np.ndarray:
+    """Return the eval frames that ``steps`` frames follow in their utterance, in each of which something moves.
+
+    Raises:
+        CorpusError: there are none.
+    """
+    rows = frames.targets(EVAL)
+    utterance = frames.sequences.utterance
+    before = rows - 1
+    last = before + steps
+    fits = last < len(frames.x)
+    same = utterance[np.minimum(last, len(frames.x) - 1)] == utterance[before]
+    moving = np.zeros(len(frames.x) + 1, int)
+    moving[1:][rows] = 1
+    moved = np.cumsum(moving)
+    whole = moved[np.minimum(last, len(frames.x) - 1) + 1] - moved[before + 1] == steps
+    found = before[fits & same & whole]
+    if not len(found):
+        expected = f"eval utterances of more than {frames.history + steps} frames"
+        raise CorpusError("rollouts", expected=expected, found="none", remedy="Use longer utterances or fewer steps.")
+    return found
+
+
+def choose_starts(frames: Frames, steps: int, n: int, seed: int, name: str) -> np.ndarray:
+    """Return a keyed choice of starts, in order."""
+    found = possible_starts(frames, steps)
+    return np.sort(keyed_generator(seed, name, "starts").choice(found, min(n, len(found)), replace=False))
+
+
+def choose_segments(
+    frames: Frames, steps: int, n_utterances: int, per_utterance: int, seed: int, name: str
+) -> np.ndarray:
+    """Return starts of segments in a keyed choice of utterances, dealt over speakers as evenly as they go."""
+    found = possible_starts(frames, steps)
+    utterance = frames.sequences.utterance[found]
+    order = keyed_generator(seed, name, "utterances").permutation(np.unique(utterance))
+    speaker = frames.sequences.speaker[order]
+    turn = np.array([np.sum(speaker[:i] == who) for i, who in enumerate(speaker)])
+    chosen = order[np.argsort(turn, kind="stable")][:n_utterances]
+    parts = []
+    for u in np.sort(chosen):
+        generator, own = keyed_generator(seed, name, f"segments {u}"), found[utterance == u]
+        parts.append(np.sort(generator.choice(own, min(per_utterance, len(own)), replace=False)))
+    return np.concatenate(parts)

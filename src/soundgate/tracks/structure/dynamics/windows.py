@@ -1,0 +1,106 @@
+"""Context windows and the steps they are to predict, gathered from frames in memory."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundgate.errors import CorpusError
+from soundgate.randomness import keyed_generator
+from soundgate.tracks.structure.sequences import Sequences
+from soundgate.tracks.structure.split import SPLITS
+
+# A smaller step, as a share of the typical one, is none: two frames of digital silence have no direction between them.
+STILL = 1e-6
+
+
+@dataclass(frozen=True)
+class Frames:
+    """All latent frames in memory, utterance after utterance.
+
+    Attributes:
+        x: float32 ``[n, D]``.
+        sequences: where each utterance begins, its split and its speaker.
+        history: frames that must precede a scored frame; every horizon is scored on the same frames.
+    """
+
+    x: np.ndarray
+    sequences: Sequences
+    history: int
+
+    @classmethod
+    def of(cls, sequences: Sequences, history: int) -> Frames:
+        """Read all frames."""
+        x = np.concatenate([chunk.x.astype(np.float32, copy=False) for chunk in sequences.chunks()])
+        return cls(x, sequences, history)
+
+    @cached_property
+    def _moves(self) -> np.ndarray:
+        step = np.zeros(len(self.x))
+        for begin in range(1, len(self.x), 65_536):
+            end = min(begin + 65_536, len(self.x))
+            step[begin:end] = np.linalg.norm(self.x[begin:end] - self.x[begin - 1 : end - 1], axis=1)
+        return step > STILL * np.sqrt(np.mean(np.square(step)))
+
+    def targets(self, split: int) -> np.ndarray:
+        """Return the frames of a split that have their whole history and differ from the frame before, int64."""
+        of_split = self.sequences.split[self.sequences.utterance] == split
+        return np.flatnonzero(of_split & self.sequences.valid(self.history) & self._moves)
+
+    @property
+    def n_still(self) -> int:
+        """Frames with their whole history that are left out because nothing moves."""
+        return int((self.sequences.valid(self.history) & ~self._moves).sum())
+
+    def some(self, split: int, most: int | None, seed: int, name: str) -> np.ndarray:
+        """Return a keyed choice of at most so many targets, in order; None: all.
+
+        Raises:
+            CorpusError: the split has none.
+        """
+        rows = self.targets(split)
+        if not len(rows):
+            expected = f"{SPLITS[split]} frames with {self.history} before"
+            raise CorpusError(name, expected=expected, found="none", remedy="Use longer or more utterances.")
+        if most is None or len(rows) <= most:
+            return rows
+        return np.sort(keyed_generator(seed, name, f"some of split {split}").choice(rows, most, replace=False))
+
+    def steps(self, rows: np.ndarray) -> Tensor:
+        """Return x[t] - x[t-1] for frames ``[B]`` as float32 ``[B, D]``."""
+        return torch.from_numpy(self.x[rows] - self.x[rows - 1])
+
+    def speakers(self, rows: np.ndarray) -> np.ndarray:
+        """Return the speaker number of each frame."""
+        return self.sequences.speaker[self.sequences.utterance[rows]]
+
+
+class Windows:
+    """Gathers the windows x[t-k-W+1 .. t-k].
+
+    Args:
+        frames: where from.
+        window: W, frames.
+        horizon: k, at least 1.
+        num_workers: threads that copy a batch together; 0: the caller. They change no value.
+    """
+
+    def __init__(self, frames: Frames, window: int, horizon: int, num_workers: int = 0) -> None:
+        self.frames, self.window, self.horizon = frames, window, horizon
+        self._offsets = np.arange(-horizon - window + 1, -horizon + 1)
+        self._pool = ThreadPoolExecutor(num_workers) if num_workers else None
+
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """Return the windows of frames ``[B]``, float32 ``[B, W, D]``."""
+        if self._pool is None:
+            return torch.from_numpy(self._gather(rows))
+        parts = self._pool.map(self._gather, np.array_split(rows, self._pool._max_workers))
+        return torch.from_numpy(np.concatenate(list(parts)))
+
+    def _gather(self, rows: np.ndarray) -> np.ndarray:
+        return self.frames.x[rows[:, None] + self._offsets]

@@ -1,0 +1,56 @@
+"""The command: `soundgate ablations`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from soundgate.console import set_up_logging
+from soundgate.stage import errors_in_one_line
+
+
+def _names(_context: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(value.replace(",", " ").split())
+
+
+@click.group("ablations", context_settings={"help_option_names": ["-h", "--help"]})
+def ablations() -> None:
+    """Train the arms of track `voice`, and compare them."""
+
+
+@ablations.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--arms", default="", callback=_names, help="Names, by commas or spaces; by default all. [voice.ablations]"
+)
+@click.option("--seeds", default=6, type=click.IntRange(min=1), show_default=True, help="Runs of each arm.")
+@click.option("--profile", default="tiny", show_default=True, help="Of the configuration.")
+@click.option("--jobs", default=1, type=click.IntRange(min=1), show_default=True, help="Runs at a time.")
+@click.option("--gpus", default="", callback=_names, help="Numbers of GPUs, dealt out to the jobs: 1,3.")
+def run(
+    overrides: tuple[str, ...], arms: tuple[str, ...], seeds: int, profile: str, jobs: int, gpus: tuple[str, ...]
+) -> None:
+    """Run the arms through DVC's queue, collect their scores and compare them.
+
+    What is collected is not run again unless parameters or code have changed; killed, the next call goes on.
+    OVERRIDES are for all arms: voice.train.loop.epochs=10. Arms run at the last commit, in a clone of the repository
+    (scratch/ablations/repository; `dvc --cd` there shows its queue).
+    """
+    # Imported here: `soundgate --help` should not wait for DVC.
+    from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
+
+    set_up_logging()
+    with errors_in_one_line():
+        click.echo(run_ablations(AblationOptions(arms, seeds, profile, jobs, gpus, overrides)))
+
+
+@ablations.command()
+@click.option("--profile", default="tiny", show_default=True, help="Of the configuration.")
+def compare(profile: str) -> None:
+    """Compare what is collected, without training: as `dvc repro voice-ablations`, for any profile."""
+    from soundgate.tracks.voice.ablations.command import compare_profile
+
+    set_up_logging()
+    with errors_in_one_line():
+        click.echo(compare_profile(profile, Path()))

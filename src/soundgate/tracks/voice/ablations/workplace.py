@@ -1,0 +1,146 @@
+"""Where the arms run: a clone of the repository at its last commit, with the repository's own cache.
+
+DVC queues an experiment by changing files, HEAD and stash of the repository it is in, for a second or two. Killed
+in that time it leaves them changed; here that hurts nobody, and nobody's editing gets into a run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from soundgate.compose import CONFIG_FOLDER, compose_text
+from soundgate.config import PARAMS_FILE
+from soundgate.errors import TrainingError
+from soundgate.files import write_text
+from soundgate.scratch import scratch_root
+
+# What of the working tree makes a result: it must be what the commit says.
+_SOURCES = ("src", "stages", "sources", CONFIG_FOLDER, "dvc.yaml")
+
+
+class Workplace:
+    """The clone.
+
+    Args:
+        root: the repository.
+
+    Attributes:
+        folder: of the clone: ``scratch/ablations/repository``.
+        commit: what it is a clone of.
+    """
+
+    def __init__(self, root: Path = Path()) -> None:
+        self.root = root.resolve()
+        self.work = (self.root / scratch_root() / "ablations").resolve()
+        self.folder = self.work / "repository"
+        self._refuse_changes()
+        self.commit = git(self.root, "rev-parse", "HEAD")
+        self._clone()
+
+    def environment(self, gpu: str | None = None, n_jobs: int = 1) -> dict[str, str]:
+        """Return the environment of everything that runs in the clone.
+
+        Args:
+            gpu: the one to use; None: as it is.
+            n_jobs: runs at a time, which share the cores.
+        """
+        here = str(Path(sys.executable).parent)
+        # DVC runs an experiment in a folder of its own: it must import that folder's code. Work that a kill interrupts
+        # is kept outside, for the next experiment with the same parameters, inputs and code.
+        own = {
+            "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]),
+            "PYTHONPATH": "src",
+            "SOUNDGATE_SCRATCH": str(self.work / "work"),
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // n_jobs)),
+        }
+        return os.environ | own | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
+
+    def dvc(self, *arguments: str, quiet: bool = True) -> None:
+        """Run DVC in the clone.
+
+        Raises:
+            TrainingError: it fails.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments], cwd=self.folder, env=self.environment(),
+            capture_output=quiet, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            lines = ((done.stdout or "") + (done.stderr or "")).strip().splitlines() if quiet else []
+            found = " ".join(lines[-3:]) or f"exit code {done.returncode}"
+            raise TrainingError(f"dvc {' '.join(arguments[:2])}", expected="success", found=found)
+
+    def prepare(self, overrides: Sequence[str], stages: Sequence[str]) -> None:
+        """Compose the clone's parameters and run the stages that all arms share."""
+        write_text(self.folder / PARAMS_FILE, compose_text(overrides, self.folder / CONFIG_FOLDER))
+        if stages:
+            self.dvc("repro", *stages, quiet=False)
+
+    def experiment(self, name: str) -> str | None:
+        """Return the commit of a finished experiment, or None."""
+        for line in git(self.folder, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps/").splitlines():
+            commit, ref = line.split(" ", 1)
+            if ref.rpartition("/")[2] == name:
+                # The repository shows it too: `dvc exp show`.
+                git(self.root, "fetch", "-q", str(self.folder), f"+{ref}:{ref}")
+                return commit
+        return None
+
+    def file_of(self, commit: str, path: str) -> str:
+        """Return a file of an experiment.
+
+        Raises:
+            TrainingError: the experiment has no such file.
+        """
+        return git(self.folder, "show", f"{commit}:{path}") + "\n"
+
+    def _refuse_changes(self) -> None:
+        sources = [name for name in _SOURCES if (self.root / name).exists()]
+        changes = git(self.root, "status", "--porcelain", "--", *sources)
+        if changes:
+            names = ", ".join(line[2:].strip() for line in changes.splitlines()[:5])
+            raise TrainingError(
+                "The working tree",
+                expected="code and configuration as committed: runs are compared at a commit",
+                found=f"changes to {names}",
+                remedy="Commit or stash them.",
+            )
+
+    def _clone(self) -> None:
+        if not (self.folder / ".git").exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self.folder.with_name("repository.partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            git(self.root, "clone", "-q", "--no-checkout", str(self.root), str(unfinished))
+            unfinished.rename(self.folder)
+        for lock in (self.folder / ".git/index.lock", self.folder / ".git/HEAD.lock"):
+            lock.unlink(missing_ok=True)
+        git(self.folder, "fetch", "-q", str(self.root), self.commit)
+        git(self.folder, "checkout", "-q", "-f", "--detach", self.commit)
+        git(self.folder, "reset", "-q", "--hard")
+        for key, default in (("user.name", "soundgate ablations"), ("user.email", "ablations@localhost")):
+            git(self.folder, "config", key, git(self.root, "config", "--default", default, "--get", key))
+        with Repo(str(self.root)) as repo:
+            cache = repo.cache.local_cache_dir
+        write_text(self.folder / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run Git in a folder and return what it prints.
+
+    Raises:
+        TrainingError: it fails.
+    """
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        found = " ".join(done.stderr.strip().splitlines()[-2:]) or f"exit code {done.returncode}"
+        raise TrainingError(f"git {arguments[0]} in {folder}", expected="success", found=found)
+    return done.stdout.rstrip("\n")

@@ -1,0 +1,1 @@
+"""The exit audit of track `voice`."""

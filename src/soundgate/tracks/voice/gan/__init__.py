@@ -1,0 +1,1 @@
+"""Training of the voice converter: reconstruction, discriminators, and speakers told apart."""

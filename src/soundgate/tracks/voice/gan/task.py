@@ -1,0 +1,307 @@
+"""The GAN's training step: one batch, both sides' gradients, then both sides' steps."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from soundgate.errors import TrainingError
+from soundgate.randomness import keyed_seed
+from soundgate.tracks.voice.cache import VoiceCache
+from soundgate.tracks.voice.gan.batches import Batch, Batches, pick
+from soundgate.tracks.voice.gan.contrastive import choose_negatives, contrastive_loss
+from soundgate.tracks.voice.gan.discriminators import Mpd, Mrd
+from soundgate.tracks.voice.gan.memory import EmbeddingMemory
+from soundgate.tracks.voice.gan.probing import Listener, heard_rows, probe
+from soundgate.tracks.voice.gan.reconstruction import SpectralLosses
+from soundgate.tracks.voice.gan.samples import write_samples
+from soundgate.tracks.voice.gan.settings import TrainSettings
+from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
+from soundgate.training.adversarial import (
+    Verdict,
+    feature_matching,
+    hinge_discriminator,
+    hinge_generator,
+    least_squares_discriminator,
+    least_squares_generator,
+    r1_penalty,
+    set_trainable,
+)
+from soundgate.training.distribution import add_gradients, is_main, n_processes, own_share, totals
+from soundgate.training.finite import require_finite
+from soundgate.training.schedule import set_rate, warm_cosine
+
+STAGE = "voice-train"
+_GAMES = {
+    "hinge": (hinge_discriminator, hinge_generator),
+    "lsgan": (least_squares_discriminator, least_squares_generator),
+}
+
+
+class GanTask:
+    """Items are the utterances of the training split.
+
+    Losses are means over the whole batch: a part's counts by its share, and gradients are added over parts and over
+    processes. Both sides' gradients are of the weights before the step, so that a batch is refused before either moves.
+
+    Args:
+        cache: the utterances.
+        speaker: the speaker encoder as it was trained.
+        settings: see `TrainSettings`.
+        seed: of the weights.
+        n_steps: of the whole training, for the schedules.
+        device: to compute on.
+
+    Attributes:
+        converter: what is trained.
+        mpd: discriminator of waveforms.
+        mrd: discriminator of spectrograms.
+        listener: the speaker encoder that the contrastive loss listens with; it does not change.
+        samples: folder that epochs' samples are written to; None: they are not.
+
+    Raises:
+        TrainingError: the batch cannot be shared by the processes.
+    """
+
+    def __init__(
+        self,
+        cache: VoiceCache,
+        speaker: nn.Module,
+        settings: TrainSettings,
+        seed: int,
+        n_steps: int,
+        device: torch.device,
+    ) -> None:
+        self.settings, self.n_steps, self.device = settings, n_steps, device
+        self.cache, self.batches = cache, Batches(cache, settings, device)
+        _require_shares(settings)
+        torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
+        speaker = speaker.to(device)
+        self.listener = Listener(copy.deepcopy(speaker) if settings.speaker_trainable else speaker)
+        set_trainable(speaker, settings.speaker_trainable)
+        self.converter = VoiceConverter(settings.network, cache.settings, speaker).to(device)
+        self.mpd, self.mrd = Mpd(settings.width).to(device), Mrd(settings.width).to(device)
+        self.memory = EmbeddingMemory(settings.contrastive.memory, self.converter.n_embedding).to(device)
+        self.spectra = SpectralLosses(cache.settings.sample_rate, cache.settings.n_mels).to(device)
+        self.modules = {"converter": self.converter, "mpd": self.mpd, "mrd": self.mrd, "memory": self.memory}
+        sides = {"generator": self.converter, "discriminators": self.critics}
+        self.optimisers = {name: self._optimiser(side) for name, side in sides.items()}
+        if settings.compile:
+            self.converter.decoder.compile()
+        self.rows = heard_rows(cache, settings.n_evaluated)
+        self.heard = cache.batch(self.rows, self.batches.n_samples, None)
+        self.samples: Path | None = None
+        self.n_taken = 0
+
+    @property
+    def critics(self) -> nn.ModuleList:
+        """Both discriminators."""
+        return nn.ModuleList([self.mpd, self.mrd])
+
+    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+        """Take one step of both sides; see `soundgate.training.loop.Task`.
+
+        Args:
+            items: int64 [P], an utterance of each of the batch's speakers.
+            step: from 0.
+
+        Raises:
+            NonFiniteBatch: a loss or a gradient is not finite; no weight was changed.
+            TrainingError: memory does not suffice.
+        """
+        self.n_taken = step + 1
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        with _enough_memory():
+            batch = self.batches.draw(items)
+            known = self.listener(batch.utterances.wav)
+            losses: dict[str, Tensor] = {}
+            for part in self._parts(len(known)):
+                for name, loss in self._backward(batch, part, known, step).items():
+                    losses[name] = losses.get(name, 0) + loss
+        self._update(step, losses)
+        self.memory.add(known, batch.utterances.speaker)
+        return totals(losses)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Return what validation utterances sound like, ``validation_`` before the names of `probe`'s figures.
+
+        Every ``sample_interval`` epochs samples are written; they draw nothing either.
+        """
+        self._write_samples()
+        names = ("mel_db", "speaker_similarity", "source_similarity")
+        figures = self.probe()
+        return {f"validation_{name}": figures[name] for name in names}
+
+    @torch.no_grad()
+    def probe(self) -> dict[str, float]:
+        """Return what the health monitor watches, of utterances that are always the same; see `probing.probe`."""
+        return probe(self.converter, self.mpd, self.mrd, self.listener, self.heard)
+
+    def _write_samples(self) -> None:
+        settings = self.settings
+        epoch = self.n_taken // self.settings.task_loop.per_epoch(len(self.batches.rows))
+        if (
+            self.samples is not None
+            and settings.sample_interval
+            and epoch % settings.sample_interval == 0
+            and is_main()
+        ):
+            write_samples(self.converter, self.cache, self.rows, self.samples / f"epoch_{epoch:04d}")
+
+    def plays(self, step: int) -> bool:
+        """Whether the discriminators have come in, if they are asked at all."""
+        weights = self.settings.weights
+        asked = weights.adversarial or weights.feature_matching
+        return bool(asked) and step >= self.settings.gan_start * self.n_steps
+
+    def _parts(self, size: int) -> Iterator[Tensor]:
+        """Yield the places in the batch of each part that this process computes at a time."""
+        places = torch.arange(size, device=self.device)[own_share(size)]
+        yield from places.chunk(self.settings.accumulation)
+
+    def _backward(self, batch: Batch, part: Tensor, known: Tensor, step: int) -> dict[str, Tensor]:
+        """Add a part's gradients, and return its share of the losses."""
+        weights, share = self.settings.weights, len(part) / len(known)
+        truth = batch.utterances.wav[part]
+        with self._autocast():
+            voices = self._voices(batch, batch.sibling[part], known)
+            made = self.converter(pick(batch.utterances, part), voices, pick(batch.rebuilding, part))
+        losses = {}
+        if weights.mel or weights.stft:
+            losses |= {name: loss * share for name, loss in self.spectra(made, truth).items() if getattr(weights, name)}
+        judged = {}
+        if self.plays(step):
+            window = slice(batch.first_judged, batch.first_judged + self.batches.n_judged)
+            judged, real = self._judge(truth[:, window], made.detach()[:, window], share, step)
+            losses |= self._fool(made[:, window], real, share)
+        if weights.contrastive:
+            losses["contrastive"] = self._contrastive(batch, part, known)
+        total = sum(getattr(weights, name) * loss for name, loss in losses.items())
+        if losses:
+            total.backward()
+            losses["loss"] = total
+        return {name: loss.detach() for name, loss in (losses | judged).items()}
+
+    def _voices(self, batch: Batch, places: Tensor, known: Tensor) -> Voices:
+        """Return the voices of some crops; a frozen encoder has heard them already."""
+        if self.settings.speaker_trainable:
+            return self.converter.voices(pick(batch.utterances, places))
+        return Voices(known[places], batch.utterances.log_f0_mean[places], batch.utterances.log_f0_std[places])
+
+    def _verdicts(self, wav: Tensor) -> Verdict:
+        with self._autocast():
+            waves, spectra = self.mpd(wav), self.mrd(wav)
+        return Verdict(waves.logits + spectra.logits, waves.features + spectra.features)
+
+    def _judge(self, truth: Tensor, made: Tensor, share: float, step: int) -> tuple[dict[str, Tensor], Verdict]:
+        """Add the discriminators' gradients; return their losses, and their verdict on real sound."""
+        settings = self.settings
+        set_trainable(self.critics, True)
+        both = self._verdicts(torch.cat([truth, made]))
+        real, fake = (Verdict(*ends) for ends in _halves(both, len(truth)))
+        loss = share * _GAMES[settings.adversarial][0](real.logits, fake.logits)
+        losses = {"discriminator": loss}
+        if settings.r1_gamma and step % settings.r1_every == 0:
+            inputs = truth.clone().requires_grad_(True)
+            losses["r1"] = share * r1_penalty(self._verdicts(inputs).logits, inputs)
+            loss = loss + settings.r1_gamma * settings.r1_every * losses["r1"]
+        loss.backward()
+        return losses, real
+
+    def _fool(self, made: Tensor, real: Verdict, share: float) -> dict[str, Tensor]:
+        """Return the generator's losses by the discriminators."""
+        weights = self.settings.weights
+        set_trainable(self.critics, False)
+        fake = self._verdicts(made)
+        losses = {}
+        if weights.adversarial:
+            losses["adversarial"] = share * _GAMES[self.settings.adversarial][1](fake.logits)
+        if weights.feature_matching:
+            losses["feature_matching"] = share * feature_matching(real.features, fake.features)
+        return losses
+
+    def _contrastive(self, batch: Batch, part: Tensor, known: Tensor) -> Tensor:
+        """Return the part's share of the mean over the batch's conversions."""
+        chosen = part[batch.converted[part]]
+        if not len(chosen):
+            return torch.zeros((), device=self.device)
+        target = batch.target[chosen]
+        with self._autocast():
+            made = self.converter(
+                pick(batch.utterances, chosen), self._voices(batch, target, known), pick(batch.converting, chosen)
+            )
+        pool = torch.cat([known, self.memory.embeddings])
+        speakers = torch.cat([batch.utterances.speaker, self.memory.speakers])
+        of_target = known[target], batch.utterances.speaker[target]
+        negatives = choose_negatives(*of_target, pool, speakers, batch.order[chosen], self.settings.contrastive)
+        losses = contrastive_loss(self.listener.follow(made), known[target], negatives, self.settings.contrastive)
+        return losses.sum() / batch.converted.sum()
+
+    def _update(self, step: int, losses: dict[str, Tensor]) -> None:
+        """Let both sides learn, unless something is not finite in any process."""
+        settings, norms = self.settings, {}
+        for name, module in (("generator", self.converter), ("discriminators", self.critics)):
+            parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
+            if not parameters:  # The discriminators before the GAN's start.
+                continue
+            add_gradients(parameters)
+            norms[name] = nn.utils.clip_grad_norm_(parameters, settings.clip)
+        require_finite({f"gradient of the {name}": norm for name, norm in norms.items()})
+        require_finite({name: torch.tensor(value) for name, value in totals(losses).items()})
+        rate = settings.learning_rate * warm_cosine(
+            step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate
+        )
+        set_rate(self.optimisers["generator"], rate)
+        set_rate(self.optimisers["discriminators"], rate * settings.critic_rate)
+        for name in norms:
+            self.optimisers[name].step()
+
+    def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
+        settings = self.settings
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        return torch.optim.AdamW(
+            learning, settings.learning_rate, settings.betas, weight_decay=settings.weight_decay, fused=settings.fused
+        )
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
+
+def _halves(verdict: Verdict, size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Yield the verdict on the first ``size`` items, then that on the others."""
+    for half in (slice(None, size), slice(size, None)):
+        yield [logits[half] for logits in verdict.logits], [layer[half] for layer in verdict.features]
+
+
+def _require_shares(settings: TrainSettings) -> None:
+    size, parts = settings.loop.batch_size, n_processes() * settings.accumulation
+    if size % parts:
+        raise TrainingError(
+            STAGE,
+            expected=f"voice.train.loop.batch_size a multiple of {parts}, processes times accumulation",
+            found=str(size),
+        )
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Say which setting to change where memory does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator has none of its own.
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+            raise
+        raise TrainingError(
+            STAGE,
+            expected="memory for a batch",
+            found=str(error).splitlines()[0],
+            remedy="Raise voice.train.accumulation, or lower voice.train.loop.batch_size or voice.train.segment_s.",
+        ) from error

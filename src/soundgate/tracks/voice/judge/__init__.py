@@ -1,0 +1,1 @@
+"""Judges that nothing is trained against: of the speaker, and of the content."""

@@ -1,0 +1,1 @@
+"""The voice converter: content and pitch of one recording, the voice of another."""

@@ -1,0 +1,1 @@
+"""Conversions to listen to: original, reconstruction, other voices, long passages, and their page."""

@@ -1,0 +1,1 @@
+"""The speaker encoder that conversions are steered by."""

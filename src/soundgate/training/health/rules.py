@@ -1,0 +1,141 @@
+"""The rules: from the figures of a run's last checks to findings. Pure, the same for every training.
+
+A figure is named ``<kind>/<subject>``; what is not there is not judged. Kinds: ``loss`` (mean over the steps since the
+check before), ``gradient`` (norm before clipping), ``update`` (norm of one step's change over that of the weights),
+``parameter`` (norm), ``steps`` (of an optimiser since the check before), ``nonfinite`` (counts), ``probe`` (what a
+task tells of itself).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from soundgate.training.health.findings import Finding
+from soundgate.training.health.robust import has_fallen, has_risen, has_risen_linearly, lasts_below
+from soundgate.training.health.settings import HealthSettings
+
+# What the losses of both sides of an adversarial training are called, here and in the field.
+DISCRIMINATOR_LOSSES = ("discriminator", "critic", "disc", "d")
+ADVERSARIAL_LOSSES = ("adversarial", "adv", "gen", "generator", "g")
+# Terms that rise in healthy runs: a learning critic tells features apart, penalties and sums come and go.
+_MAY_RISE = (*DISCRIMINATOR_LOSSES, *ADVERSARIAL_LOSSES, "feature_matching", "r1", "loss", "total")
+PAIRWISE_RATIO, SWAP_CHANGE = "probe/pairwise_ratio", "probe/swap_change"
+SPEAKER_SIMILARITY = "probe/speaker_similarity"
+
+
+class Checks:
+    """The figures of a run's last checks, oldest first, the current one last."""
+
+    def __init__(self, metrics: Sequence[Mapping[str, float | None]]) -> None:
+        self.metrics = metrics
+        self.now = metrics[-1]
+
+    def of(self, key: str) -> np.ndarray:
+        """Return a figure's values that are there, float [n]; none where it is missing now."""
+        if self.now.get(key) is None:
+            return np.empty(0)
+        return np.array([values[key] for values in self.metrics if values.get(key) is not None], dtype=float)
+
+    def networks(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the subject and the values of every figure of a kind, parts of networks left out."""
+        for key in self.now:
+            if key.startswith(f"{kind}/") and "." not in key:
+                yield key.partition("/")[2], self.of(key)
+
+
+Rule = Callable[[Checks, HealthSettings], Iterator[Finding]]
+
+
+def judge(metrics: Sequence[Mapping[str, float | None]], settings: HealthSettings) -> list[Finding]:
+    """Return what the rules find at the last of these checks.
+
+    Args:
+        metrics: figures of the run's checks, oldest first; not empty. Only the last ``settings.n_kept`` matter.
+        settings: see `HealthSettings`.
+    """
+    checks = Checks(metrics[-settings.n_kept :])
+    return [finding for rule in RULES for finding in rule(checks, settings)]
+
+
+def _non_finite(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    for key, count in checks.now.items():
+        if key.startswith("nonfinite/") and count:
+            subject = key.partition("/")[2]
+            yield Finding("non_finite", "critical", subject, f"{count:.0f} {subject} not finite")
+
+
+def _gradients(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    limits = settings.thresholds
+    for network, norms in checks.networks("gradient"):
+        if lasts_below(norms, limits.vanished, settings.sustained):
+            yield Finding("vanished", "critical", network, f"gradient norm {norms[-1]:.3g}")
+        elif has_risen(norms, settings, limits.gradient):
+            level = "critical" if has_risen(norms, settings, limits.gradient**2) else "warning"
+            yield Finding("exploding", level, network, f"gradient norm {norms[-1]:.3g}, {_was(norms, settings)}")
+
+
+def _updates(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    limits = settings.thresholds
+    for network, ratios in checks.networks("update"):
+        if lasts_below(ratios, limits.frozen, settings.sustained):
+            yield Finding("frozen", "critical", network, f"update ratio {ratios[-1]:.3g}")
+        elif has_risen(ratios, settings, limits.update):
+            yield Finding("rate", "critical", network, f"update ratio {ratios[-1]:.3g}, {_was(ratios, settings)}")
+    for optimiser, steps in checks.networks("steps"):
+        if lasts_below(steps, 0.5, settings.sustained) and np.any(steps > 0):
+            reason = f"no step of its optimiser in {settings.sustained} checks"
+            yield Finding("frozen", "critical", optimiser, reason)
+
+
+def _losses(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    for name, values in checks.networks("loss"):
+        if name not in _MAY_RISE and has_risen(values, settings, settings.thresholds.loss):
+            yield Finding("diverging", "warning", name, f"loss {values[-1]:.3g}, {_was(values, settings)}")
+
+
+def _dominance(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    """The discriminator's loss low *and* the generator's adversarial loss high."""
+    limits, z = settings.thresholds, settings.thresholds.dominance_z
+    own = next((values for name in DISCRIMINATOR_LOSSES if len(values := checks.of(f"loss/{name}"))), None)
+    other = next((values for name in ADVERSARIAL_LOSSES if len(values := checks.of(f"loss/{name}"))), None)
+    if own is None or other is None or not has_fallen(own, settings, limits.dominated, z):
+        return
+    if has_risen_linearly(other, settings, z):
+        reason = f"its loss {own[-1]:.3g}, {_was(own, settings)}; the generator's {other[-1]:.3g}"
+        yield Finding("dominance", "critical", "discriminator", f"{reason}, {_was(other, settings)}")
+
+
+def _collapse(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    limits, ratios = settings.thresholds, checks.of(PAIRWISE_RATIO)
+    if has_fallen(ratios, settings, limits.collapse):
+        reason = f"distance between outputs over that between real ones {ratios[-1]:.3g}, {_was(ratios, settings)}"
+        yield Finding("collapse", "critical", "pairwise_ratio", reason)
+    elif lasts_below(ratios, limits.collapsed, settings.settled):
+        yield Finding("collapse", "critical", "pairwise_ratio", f"outputs are all one: {ratios[-1]:.3g}")
+
+
+def _conditioning(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    limits, changes = settings.thresholds, checks.of(SWAP_CHANGE)
+    if has_fallen(changes, settings, limits.detached):
+        reason = f"output change per speaker swap {changes[-1]:.3g}, {_was(changes, settings)}"
+        yield Finding("conditioning", "critical", "swap_change", reason)
+    elif lasts_below(changes, limits.never_attached, settings.settled):
+        yield Finding("conditioning", "critical", "swap_change", f"output change per speaker swap {changes[-1]:.3g}")
+
+
+def _similarity(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
+    values = checks.of(SPEAKER_SIMILARITY)
+    if lasts_below(values, settings.thresholds.similarity, settings.settled):
+        yield Finding("similarity", "warning", "speaker_similarity", f"{values[-1]:.3g} to the target")
+
+
+def _was(series: np.ndarray, settings: HealthSettings) -> str:
+    before = series[: -settings.sustained][-settings.window :]
+    return f"before {np.median(before):.3g}"
+
+
+RULES: tuple[Rule, ...] = (
+    _non_finite, _gradients, _updates, _losses, _dominance, _collapse, _conditioning, _similarity,
+)  # fmt: skip

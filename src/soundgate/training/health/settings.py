@@ -1,0 +1,92 @@
+"""What the health monitor watches for, and how strictly."""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import Field
+
+from soundgate.config import Section, load_section
+from soundgate.errors import ConfigError
+
+INTERVAL_VARIABLE = "SOUNDGATE_DIAGNOSTICS_INTERVAL"
+
+
+class Thresholds(Section):
+    """From where on a figure is an alarm.
+
+    Args:
+        z: robust deviations from the median of the trailing window; what is judged against the window has to be
+            this far away and by the factor below.
+        loss: factor by which a loss has risen.
+        gradient: factor by which a gradient's norm has risen; its square is critical.
+        update: factor by which the update ratio has risen.
+        frozen: update ratio, change of the weights over their norm, below which a network does not learn.
+        vanished: norm below which a gradient is none.
+        dominated: factor of its median below which the discriminator's loss is low.
+        dominance_z: robust deviations, for both of the two losses that must part.
+        collapse: factor of its median below which the outputs' pairwise distance, over that of real ones, is low.
+        collapsed: the same ratio below which outputs are all one, whatever the median.
+        detached: factor of its median below which the output no longer changes with the speaker.
+        never_attached: relative change of the output below which it does not depend on the speaker at all.
+        similarity: cosine of output and target speaker below which the voice is not the target's.
+    """
+
+    z: float = Field(gt=0)
+    loss: float = Field(gt=1)
+    gradient: float = Field(gt=1)
+    update: float = Field(gt=1)
+    frozen: float = Field(ge=0)
+    vanished: float = Field(ge=0)
+    dominated: float = Field(gt=0, lt=1)
+    dominance_z: float = Field(gt=0)
+    collapse: float = Field(gt=0, lt=1)
+    collapsed: float = Field(ge=0, lt=1)
+    detached: float = Field(gt=0, lt=1)
+    never_attached: float = Field(ge=0, lt=1)
+    similarity: float = Field(ge=-1, le=1)
+
+
+class HealthSettings(Section):
+    """Section ``health``: it changes no result, so no stage that trains lists it among its parameters.
+
+    Args:
+        enabled: whether trainings are watched.
+        interval: steps from one check to the next.
+        window: checks that a figure is judged against: those before the last ``sustained``, or before what has gone on
+            for longer, up to half a window.
+        least: checks the window must hold before anything is judged against it.
+        sustained: checks in a row that must be off before it is an alarm; what is not finite is one at once.
+        settled: checks in a row after which what should have been learnt by then (a voice, a distance between
+            outputs) is an alarm.
+        thresholds: see `Thresholds`.
+    """
+
+    enabled: bool
+    interval: int = Field(ge=1)
+    window: int = Field(ge=4)
+    least: int = Field(ge=4)
+    sustained: int = Field(ge=1)
+    settled: int = Field(ge=1)
+    thresholds: Thresholds
+
+    @property
+    def n_kept(self) -> int:
+        """Checks that any rule looks back on."""
+        return max(self.window + max(self.sustained, self.window // 2), self.settled)
+
+
+def load_health() -> HealthSettings:
+    """Read the section ``health``; ``SOUNDGATE_DIAGNOSTICS_INTERVAL`` overrides its interval, 0 switches it off.
+
+    Raises:
+        ConfigError: the section is missing or wrong, or the variable is not a whole number of at least 0.
+    """
+    settings = load_section("health", HealthSettings)
+    text = os.environ.get(INTERVAL_VARIABLE)
+    if text is None:
+        return settings
+    if not text.isdigit():
+        raise ConfigError(INTERVAL_VARIABLE, expected="a whole number of at least 0", found=repr(text))
+    interval = int(text)
+    return settings.model_copy(update={"interval": interval} if interval else {"enabled": False})

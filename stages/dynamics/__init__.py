@@ -1,0 +1,1 @@
+"""Tier 1 of track `structure`: models of how latents move."""

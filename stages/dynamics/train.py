@@ -1,0 +1,48 @@
+"""Train the models of latent dynamics, and measure them."""
+
+from pathlib import Path
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory, torch_device
+from soundgate.files import write_json
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.structure.dynamics.gates import train_gates
+from soundgate.tracks.structure.dynamics.plots import write_train_plots
+from soundgate.tracks.structure.dynamics.settings import TrainSettings
+from soundgate.tracks.structure.dynamics.train import STAGE, train_and_measure
+from soundgate.tracks.structure.dynamics.windows import Frames
+from soundgate.tracks.structure.store import load_sequences
+
+
+@stage_command("dynamics-train")
+@input_option("latents", "Folder with latents.zarr.")
+@input_option("frames", "The frame table.")
+@output_option("out", "Folder for one model a horizon.")
+@output_option("metrics", "JSON file for everything measured.")
+@output_option("gates", "JSON file for the gates' verdicts.")
+@output_option("plots", "Folder for the plots.")
+def main(latents: Path, frames: Path, out: Path, metrics: Path, gates: Path, plots: Path) -> None:
+    """Train a model for each horizon on train speakers; measure steps and free runs of eval speakers."""
+    device = torch_device()
+    settings, seed = load_section("dynamics.train", TrainSettings), load_seed()
+    deterministic_torch(seed)
+    keep_freed_memory()
+    scratch = open_scratch(
+        STAGE,
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "train": settings.model_dump()},
+        inputs=[latents, frames],
+    )
+    sequences, _ = load_sequences(latents, frames, settings.history)
+    everything = Frames.of(sequences, settings.history)
+    numbers, curves = train_and_measure(everything, settings, seed, device, scratch.folder, scratch.result)
+    write_json(metrics, numbers)
+    write_json(gates, train_gates(numbers, settings.gates))
+    write_train_plots(numbers, curves, plots)
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Train the speaker encoder."""
+
+from pathlib import Path
+
+from soundgate.config import load_section, load_seed
+from soundgate.device import keep_freed_memory, torch_device
+from soundgate.files import write_json
+from soundgate.ledger import jsonable
+from soundgate.scratch import open_scratch
+from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.tracks.voice.cache import VoiceCache
+from soundgate.tracks.voice.speaker.model import save_speaker
+from soundgate.tracks.voice.speaker.settings import SpeakerSettings
+from soundgate.tracks.voice.speaker.task import STAGE, measure_speaker, train_speaker
+from soundgate.training.health.settings import load_health
+from soundgate.training.history import write_history
+
+
+@stage_command(STAGE)
+@input_option("cache", "Folder of the cache of utterances.")
+@output_option("out", "Folder for the encoder.")
+@output_option("metrics", "JSON file for how it tells known speakers apart.")
+@output_option("history", "CSV file for the training curves.")
+def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
+    """Train on the speakers of the training split, each at several speeds."""
+    settings, seed = load_section("voice.speaker", SpeakerSettings), load_seed()
+    deterministic_torch(seed)
+    keep_freed_memory()
+    scratch = open_scratch(
+        STAGE,
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "speaker": settings.model_dump()},
+        inputs=[cache],
+    )
+    utterances = VoiceCache.open(cache)
+    encoder, rows = train_speaker(
+        utterances, settings, seed, torch_device(), scratch.folder / "checkpoint.pt", load_health()
+    )
+    save_speaker(scratch.result, encoder)
+    write_json(metrics, jsonable(measure_speaker(encoder, utterances, settings, seed)))
+    write_history(history, rows)
+    scratch.publish()
+
+
+if __name__ == "__main__":
+    main()

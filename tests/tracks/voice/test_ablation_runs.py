@@ -1,0 +1,151 @@
+"""The arms as runs: what they are named, when they are run again, what a kill leaves, what is collected."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from soundgate.errors import ConfigError, FormatError, TrainingError
+from soundgate.files import read_json
+from soundgate.tracks.voice.ablations.collected import read_collected, write_run
+from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
+from soundgate.tracks.voice.ablations.planning import plan
+from soundgate.tracks.voice.ablations.running import costs
+from tests.pipeline_file import ROOT
+from tests.tracks.voice.toy_repository import PIPELINE, write_toy
+
+TOY = ROOT / "tests/tracks/voice/toy_repository.py"
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    folder = tmp_path / "toy"
+    write_toy(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("TOY_BLOCK", str(tmp_path / "block"))
+    monkeypatch.delenv("SOUNDGATE_SCRATCH", raising=False)
+    return folder
+
+
+def names(folder, n_seeds=1, further=()):
+    runs = plan("tiny", ["baseline", "better"], "baseline", n_seeds, further, PIPELINE, folder)
+    return {(run.arm, run.seed): run.name for run in runs}
+
+
+def test_a_run_is_named_after_its_parameters_and_code(toy):
+    before = names(toy, n_seeds=2)
+    assert len(set(before.values())) == 4 and before["better", 1].startswith("tiny-better-1-")
+    assert names(toy, n_seeds=2) == before
+    (toy / "stages/audit.py").write_text((toy / "stages/audit.py").read_text() + "\n# Touched.\n")
+    assert not set(names(toy, 2).values()) & set(before.values())
+    (toy / "conf/ablation/better.yaml").write_text("# @package _global_\nvoice: {train: {effect: 6.0}}\n")
+    changed = names(toy, 2)
+    assert changed["baseline", 0] == names(toy)["baseline", 0] and changed["better", 0] != before["better", 0]
+    # What the sections do not hold changes no score.
+    settings = (toy / "conf/voice.yaml").read_text()
+    (toy / "conf/voice.yaml").write_text(settings.replace("n_bootstrap: 100", "n_bootstrap: 200"))
+    assert names(toy, 2) == changed
+    assert names(toy, 2, ["voice.train.effect=1.0"]) != changed
+
+
+def test_seeds_are_added_to_the_arms_own_and_runs_come_seed_by_seed(toy):
+    runs = plan("tiny", ["baseline", "baseline_again"], "baseline", 2, ["voice.train.fail=true"], PIPELINE, toy)
+    assert [(run.arm, run.seed) for run in runs] == [
+        ("baseline", 0), ("baseline_again", 0), ("baseline", 1), ("baseline_again", 1),
+    ]  # fmt: skip
+    assert runs[3].overrides == (
+        "profile=tiny", "ablation=baseline_again", "voice.train.fail=true", "voice.train.seed=1001",
+    )  # fmt: skip
+    assert runs[3].changed == {"voice.train.seed": [1, 1001]} and runs[2].changed == {}
+
+
+def test_arms_and_profiles_that_do_not_exist_are_refused(toy):
+    with pytest.raises(ConfigError, match=r"--arms: expected baseline, baseline_again, better, broken; found wurst"):
+        run_ablations(AblationOptions(("wurst", "better"), 1, "tiny", 1, (), ()), PIPELINE, toy)
+    with pytest.raises(ConfigError, match="profile/large"):
+        run_ablations(AblationOptions((), 1, "large", 1, (), ()), PIPELINE, toy)
+
+
+def test_uncommitted_code_is_not_run(toy):
+    (toy / "stages/audit.py").write_text("# Changed.\n")
+    with pytest.raises(TrainingError, match=r"changes to stages/audit.py.*Commit"):
+        run_ablations(AblationOptions(("better",), 1, "tiny", 1, (), ()), PIPELINE, toy)
+
+
+def test_the_log_tells_what_a_training_cost():
+    log = "INFO Device: cuda (H)\nvoice-train: at most 512.5 MB\nvoice-train: done in 12.5 s\nvoice-audit: done in 3 s"
+    assert costs(log, "voice-train") == {"train_seconds": 12.5, "gpu_seconds": 12.5, "peak_memory_mb": 512.5}
+    assert costs(log.replace("cuda", "cpu"), "voice-train")["gpu_seconds"] == 0
+    resumed = "Going on in /x/scratch/voice-train/abc\n" + log
+    assert costs(resumed, "voice-train") == {"train_seconds": None, "gpu_seconds": None, "peak_memory_mb": 512.5}
+    assert set(costs("", "voice-train").values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ("source,target,value\na,b,1\n", "expected the columns source, target, utterance, measure, value"),
+        ("source,target,utterance,measure,value\na,b,u,m,high\n", "expected numbers"),
+        ("source,target,utterance,measure,value\na,b,u,m,1\na,b,u,m,2\n", "a b u m twice"),
+    ],
+)
+def test_scores_that_are_no_scores_are_refused(tmp_path, scores, said):
+    write_run(tmp_path / "baseline/0", scores, {})
+    with pytest.raises(FormatError, match=said):
+        read_collected(tmp_path)
+
+
+def test_a_run_counts_once_its_card_is_there(tmp_path):
+    header = "source,target,utterance,measure,value\n"
+    write_run(tmp_path / "baseline/10", header + "01,b,u,m,\n01,b,v,m,2.5\n", {"code": "x"})
+    (tmp_path / "arm/2").mkdir(parents=True)
+    (tmp_path / "arm/2/scores.csv").write_text(header)
+    found = read_collected(tmp_path)
+    assert found.runs.to_dict("records") == [{"code": "x", "arm": "baseline", "seed": 10}]
+    assert found.scores["source"].tolist() == ["01", "01"] and found.scores["value"].isna().tolist() == [True, False]
+
+
+def trained(log):
+    return sorted(line for line in log.read_text().splitlines() if line.startswith("train"))
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_the_next_call_runs_what_is_missing_and_no_more(toy, tmp_path, capfd):
+    log, block = tmp_path / "log", tmp_path / "block"
+    block.touch()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    runner = subprocess.Popen([sys.executable, str(TOY), "better,broken", "1", "1"], env=environment, cwd=toy)
+    deadline = time.monotonic() + 240
+    while not (log.exists() and trained(log)):
+        assert runner.poll() is None and time.monotonic() < deadline, "the runner ended before it could be killed"
+        time.sleep(0.05)
+    family = [*psutil.Process(runner.pid).children(recursive=True), psutil.Process(runner.pid)]
+    assert len(family) >= 4, "worker, experiment and stage are to be killed too"
+    for process in family:
+        process.send_signal(signal.SIGKILL)
+    runner.wait()
+    assert not list((toy / "ablations/tiny").glob("*/*")) and trained(log) == ["train 0 5"]
+
+    block.unlink()
+    with pytest.raises(TrainingError, match=r"tiny-broken-0-\w+: expected every run to finish; found 1 that failed"):
+        run_ablations(AblationOptions(("better", "broken"), 1, "tiny", 1, (), ()), PIPELINE, toy)
+    assert trained(log) == ["train 0 0", "train 0 5", "train 0 5"]
+    assert log.read_text().count("speaker") == 1, "what the arms share was computed again"
+    card = read_json(toy / "ablations/tiny/better/0/run.json")
+    assert card["changed"] == {"voice.train.effect": [0.0, 5.0]} and card["train_seconds"] == 3.5
+    assert (toy / "ablations/tiny/better/0/scores.csv").read_text().endswith("a,b,u,similarity,5.0\n")
+    assert not (toy / "ablations/tiny/broken").exists()
+
+    # What is collected is not run again; the repository was never touched, and knows the experiment.
+    run_ablations(AblationOptions(("better",), 1, "tiny", 1, (), ()), PIPELINE, toy)
+    assert len(trained(log)) == 3
+    assert "not run" in (toy / "metrics/tiny/voice/ablations.csv").read_text()
+    said = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=toy, capture_output=True, text=True, check=True)
+    assert said.stdout == "" and (toy / "params.yaml").read_text() == "profile: [other]\n"
+    refs = subprocess.run(["git", "for-each-ref", "refs/exps"], cwd=toy, capture_output=True, text=True, check=True)
+    assert card["name"] in refs.stdout and card["experiment"] in refs.stdout
