@@ -1,0 +1,144 @@
+"""The whole pipeline with several tracks side by side: one ``dvc repro`` a track, as many at a time as asked for.
+
+DVC runs one stage at a time, but gives its lock back while a stage runs, so that a second ``dvc repro`` may work on
+what the first does not touch. Tracks share nothing but the corpora, which come first.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import networkx as nx
+from dvc.repo import Repo
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from soundgate.execution import worker_count
+
+SHARED, SUMMARY = "corpus", "gates"
+# What DVC says when it comes to a stage: it runs, is restored, or is as it was.
+_STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<stage>[^']+)'")
+_DVC = (sys.executable, "-m", "dvc", "--wait-for-lock", "repro")
+_THREADS = ("OMP_NUM_THREADS", "SOUNDGATE_WORKERS")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Stages that one ``dvc repro`` runs.
+
+    Attributes:
+        name: the track, the first word of its stages' names.
+        stages: addresses of all its stages, for example ``voice-cache@embedded``, those that are needed first.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+
+
+def parts_of(graph: nx.DiGraph) -> tuple[Part, list[Part]]:
+    """Return the stages that tracks share, and the tracks that can run side by side, longest first.
+
+    Args:
+        graph: stage addresses, an edge from each stage to every stage it needs.
+    """
+    kinds = {stage: stage.partition("-")[0] for stage in graph}
+    order = list(reversed(list(nx.topological_sort(graph))))
+    shared = Part(SHARED, tuple(stage for stage in order if kinds[stage] == SHARED))
+    tracks = graph.subgraph(stage for stage in graph if kinds[stage] not in (SHARED, SUMMARY))
+    parts = []
+    for stages in nx.weakly_connected_components(tracks):
+        ordered = tuple(stage for stage in order if stage in stages)
+        parts.append(Part(kinds[ordered[0]], ordered))
+    return shared, sorted(parts, key=lambda part: (-len(part.stages), part.name))
+
+
+def stage_graph(repo: Repo) -> nx.DiGraph:
+    """Return the addresses of the pipeline's stages, an edge from each to every stage it needs."""
+    return nx.relabel_nodes(nx.DiGraph(repo.index.graph), lambda stage: stage.addressing)
+
+
+def default_jobs() -> int:
+    """Return how many tracks to run at a time: two, or one where there is a GPU to train on or a single core."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else min(2, worker_count())
+
+
+def job_environment(environment: Mapping[str, str], jobs: int) -> dict[str, str]:
+    """Return the environment with the cores shared out to ``jobs`` tracks, where the user has not said otherwise."""
+    share = str(max(1, worker_count() // jobs))
+    return dict.fromkeys(_THREADS, share) | {"PYTHONUNBUFFERED": "1"} | dict(environment)
+
+
+def reproduce(root: Path, jobs: int, environment: Mapping[str, str]) -> int:
+    """Run what is out of date, up to ``jobs`` tracks at a time.
+
+    A track that fails does not stop the others: nothing is lost that does not depend on it.
+
+    Args:
+        root: the repository.
+        jobs: tracks at a time, at least 1.
+        environment: of DVC and the stages.
+
+    Returns:
+        DVC's exit code, the first that is not 0.
+    """
+    if jobs > 1:
+        with Repo(root) as repo:
+            shared, tracks = parts_of(stage_graph(repo))
+            changed = set(repo.status())
+        if not changed.intersection(shared.stages):
+            tracks = [part for part in tracks if changed.intersection(part.stages)]
+        if len(tracks) > 1:
+            code = _dvc(shared.stages, root, environment) or _side_by_side(tracks, root, jobs, environment)
+            if code:
+                return code
+    return _dvc((), root, environment)
+
+
+def _dvc(stages: tuple[str, ...], root: Path, environment: Mapping[str, str]) -> int:
+    return subprocess.run([*_DVC, *_only(stages)], env=dict(environment), cwd=root, check=False).returncode
+
+
+def _only(stages: tuple[str, ...]) -> list[str]:
+    """Return the arguments for these stages alone: to look at one stage, DVC keeps others from reading its outs."""
+    return ["--single-item", *stages] if stages else []
+
+
+def _side_by_side(tracks: list[Part], root: Path, jobs: int, environment: Mapping[str, str]) -> int:
+    own = job_environment(environment, jobs)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with (
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as board,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        codes = list(pool.map(lambda part: _run(part, root, own, board), tracks))
+    return next(filter(None, codes), 0)
+
+
+def _run(part: Part, root: Path, environment: Mapping[str, str], board: Progress) -> int:
+    """Run a track's stages; show its lines under its name, and how many of its stages are done."""
+    task = board.add_task(part.name, total=len(part.stages))
+    command = [*_DVC, *_only(part.stages)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=dict(environment), cwd=root, text=True, errors="replace", **pipes) as process:
+        done = -1
+        for line in process.stdout:
+            stage = _STAGE_LINE.match(line)
+            if stage:
+                done += 1
+                board.update(task, completed=done, description=stage["stage"])
+            if line.strip():
+                board.console.print(f"[bold]{part.name:>10}[/] {escape(line.rstrip())}")
+    board.remove_task(task)
+    if process.returncode:
+        board.console.print(f"[bold red]{part.name:>10}[/] dvc repro ended with exit code {process.returncode}")
+    return process.returncode

@@ -1,0 +1,127 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from soundgate import reproduce
+
+# A stage that waits for another to be under way, so that it ends only where both run at once.
+MEET = """
+import pathlib, sys, time
+own, other, out = map(pathlib.Path, sys.argv[1:])
+own.touch()
+until = time.monotonic() + 60
+while not other.exists():
+    if time.monotonic() > until:
+        sys.exit(f"{other} did not come")
+    time.sleep(0.05)
+out.write_text(pathlib.Path("corpus.txt").read_text() + own.name)
+"""
+
+
+def stage(command, *deps, outs):
+    return {"cmd": command, "deps": list(deps), "outs": list(outs)}
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A pipeline of two tracks on one corpus, each of which ends only if the other runs beside it."""
+    monkeypatch.chdir(tmp_path)
+    Path("meet.py").write_text(MEET)
+    Path("source.txt").write_text("audio ")
+    stages = {
+        "corpus-speech": stage("cp source.txt corpus.txt", "source.txt", outs=["corpus.txt"]),
+        "rooms-plan": stage(
+            f"{sys.executable} meet.py here.rooms here.voice rooms.txt", "corpus.txt", "meet.py", outs=["rooms.txt"]
+        ),
+        "voice-cache": stage(
+            f"{sys.executable} meet.py here.voice here.rooms voice.txt", "corpus.txt", "meet.py", outs=["voice.txt"]
+        ),
+        "voice-audit": stage("cp voice.txt audit.txt", "voice.txt", outs=["audit.txt"]),
+        "gates-summary": stage("cp audit.txt gates.txt", "audit.txt", "rooms.txt", outs=["gates.txt"]),
+    }
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    return tmp_path
+
+
+def test_what_tracks_share_comes_first_and_the_longest_track_before_the_others():
+    needs = {
+        "corpus-speech@p": [],
+        "voice-cache@p": ["corpus-speech@p"],
+        "structure-latents@p-c": ["corpus-speech@p"],
+        "dynamics-train@p-c": ["structure-latents@p-c"],
+        "gates-summary@p": ["dynamics-train@p-c", "voice-cache@p"],
+    }
+    graph = nx.DiGraph((stage, needed) for stage, all_needed in needs.items() for needed in all_needed)
+    shared, tracks = reproduce.parts_of(graph)
+    assert shared.stages == ("corpus-speech@p",)
+    assert [(part.name, part.stages) for part in tracks] == [
+        ("structure", ("structure-latents@p-c", "dynamics-train@p-c")),
+        ("voice", ("voice-cache@p",)),
+    ]
+
+
+def test_the_pipeline_of_this_repository_falls_into_its_five_tracks(pytestconfig):
+    with Repo(pytestconfig.rootpath) as repo:
+        graph = reproduce.stage_graph(repo)
+    shared, tracks = reproduce.parts_of(graph)
+    assert {part.name for part in tracks} == {"structure", "rooms", "transfer", "editor", "voice"}
+    assert all(stage.startswith("corpus-") for stage in shared.stages)
+    listed = [*shared.stages, *(stage for part in tracks for stage in part.stages)]
+    assert sorted(listed) == sorted(stage for stage in graph if not stage.startswith("gates-"))
+
+
+def test_two_tracks_run_at_once_and_a_second_run_runs_nothing(repository, capfd):
+    assert reproduce.reproduce(repository, 2, os.environ) == 0
+    output = "".join(capfd.readouterr())
+    assert "rooms Running stage 'rooms-plan'" in output and "voice Running stage 'voice-audit'" in output
+    assert Path("gates.txt").read_text() == "audio here.voice"
+    recorded = Path("dvc.lock").read_text()
+    assert set(yaml.safe_load(recorded)["stages"]) == set(yaml.safe_load(Path("dvc.yaml").read_text())["stages"])
+    assert reproduce.reproduce(repository, 2, os.environ) == 0
+    output = "".join(capfd.readouterr())
+    assert "up to date" in output and "Running stage" not in output
+    assert Path("dvc.lock").read_text() == recorded
+
+
+def test_only_the_tracks_that_changed_run_again(repository, capfd):
+    assert reproduce.reproduce(repository, 2, os.environ) == 0
+    capfd.readouterr()
+    Path("audit.txt").unlink()
+    Path("voice.txt").write_text("edited by hand")
+    assert reproduce.reproduce(repository, 2, os.environ) == 0
+    assert "rooms Running" not in "".join(capfd.readouterr())
+    assert Path("audit.txt").read_text() == "audio here.voice"
+
+
+def test_a_track_that_fails_stops_no_other_and_its_exit_code_is_returned(repository, capfd):
+    pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
+    pipeline["stages"]["rooms-plan"]["cmd"] = f"touch here.rooms; {sys.executable} -c 'raise SystemExit(3)'"
+    Path("dvc.yaml").write_text(yaml.safe_dump(pipeline))
+    assert reproduce.reproduce(repository, 2, os.environ) != 0
+    assert "rooms dvc repro ended with exit code" in "".join(capfd.readouterr())
+    assert Path("audit.txt").exists() and not Path("gates.txt").exists()
+
+
+def test_the_cores_are_shared_out_unless_the_user_said_otherwise(monkeypatch):
+    monkeypatch.setattr(reproduce, "worker_count", lambda: 8)
+    assert reproduce.job_environment({}, 2)["OMP_NUM_THREADS"] == "4"
+    assert reproduce.job_environment({}, 16)["SOUNDGATE_WORKERS"] == "1"
+    assert reproduce.job_environment({"OMP_NUM_THREADS": "7"}, 2)["OMP_NUM_THREADS"] == "7"
+
+
+def test_there_is_one_job_where_there_is_a_gpu_or_one_core(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(reproduce, "worker_count", lambda: 1)
+    assert reproduce.default_jobs() == 1
+    monkeypatch.setattr(reproduce, "worker_count", lambda: 16)
+    assert reproduce.default_jobs() == 2
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert reproduce.default_jobs() == 1
