@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
 from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
+from soundgate.training.finite import descend
 
 
 class Networks(NamedTuple):
@@ -135,11 +136,7 @@ class AdversarialTask(ABC):
         return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
 
     def _descend(self, name: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.schedule.clip)
-        optimiser.step()
+        descend(self.optimisers[name], loss, self.schedule.clip)
 
 
 def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:

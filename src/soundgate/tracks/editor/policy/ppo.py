@@ -31,6 +31,7 @@ from soundgate.tracks.editor.policy.scoring import (
 from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.windows import draw_batch
+from soundgate.training.finite import descend, require_finite
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 
@@ -90,10 +91,12 @@ class PpoTask:
         """Roll out on a window of each item and learn from it.
 
         Raises:
+            NonFiniteBatch: the recordings, a loss or a gradient is not finite.
             TrainingError: the policy's first answer differs from the one labels were drawn by.
         """
         ppo, weights = self.settings.ppo, self.settings.reward
         batch = draw_batch(self.frozen.cache, self.rows[items], self.settings.network.n_frames, None).to(self.device)
+        require_finite({"batch": batch.raw.sum()})
         rollout = roll_out(batch, self.policy, self.value, self.frozen.reconstruction, ppo, weights)
         logged = {"reward": float(rollout.parts.total(weights).mean())}
         logged |= {f"reward_{name}": float(part.mean()) for name, part in rollout.parts._asdict().items()}
@@ -154,11 +157,7 @@ class PpoTask:
         return {"value_loss": float(loss.detach())}
 
     def _descend(self, name: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.settings.ppo.max_grad_norm)
-        optimiser.step()
+        descend(self.optimisers[name], loss, self.settings.ppo.max_grad_norm)
 
 
 class _Best(nn.Module):
