@@ -1,11 +1,14 @@
 """PPO on planted edits: ratios, rollouts, updates, and what it finds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
 from soundgate.errors import TrainingError
+from soundgate.tracks.editor.policy import ppo
 from soundgate.tracks.editor.policy.executing import execute
 from soundgate.tracks.editor.policy.imitate import (
     ImitationTask,
@@ -17,6 +20,7 @@ from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, recon
 from soundgate.tracks.editor.reconstruct.settings import NetworkSettings as ReconstructionNetwork
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import batch_of
+from soundgate.training.finite import NonFiniteBatch
 from tests.tracks.editor.planted import FEATURES, planted_cache
 from tests.tracks.editor.policies import CPU, IMITATION, POLICY, PPO, WEIGHTS, Cutter, batch, ppo_task, steps
 
@@ -63,6 +67,21 @@ def test_a_policy_that_answers_differently_twice_is_refused(cache):
     task.policy.train()
     with pytest.raises(TrainingError, match="ratio of 1"):
         task.step(np.arange(6), 0)
+
+
+def test_a_recording_that_is_not_finite_is_refused_before_labels_are_drawn(cache, monkeypatch):
+    task = ppo_task(cache)
+    before = {name: value.clone() for name, value in task.policy.state_dict().items()}
+    draw = ppo.draw_batch
+
+    def spoilt(*given):
+        own = draw(*given)
+        return dataclasses.replace(own, raw=own.raw * torch.nan)
+
+    monkeypatch.setattr(ppo, "draw_batch", spoilt)
+    with pytest.raises(NonFiniteBatch, match="batch not finite"):
+        steps(task, 1)
+    assert all(torch.equal(value, before[name]) for name, value in task.policy.state_dict().items())
 
 
 def test_summed_ratios_are_of_all_the_window_and_a_beats_of_its_own(cache):
