@@ -9,6 +9,7 @@ import yaml
 from dvc.repo import Repo
 
 from soundgate import reproduce
+from tests.pipeline_file import ROOT
 
 # A stage that waits for another to be under way, so that it ends only where both run at once.
 MEET = """
@@ -45,7 +46,7 @@ def repository(tmp_path, monkeypatch):
         "voice-audit": stage("cp voice.txt audit.txt", "voice.txt", outs=["audit.txt"]),
         "gates-summary": stage("cp audit.txt gates.txt", "audit.txt", "rooms.txt", outs=["gates.txt"]),
     }
-    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
     return tmp_path
@@ -78,6 +79,14 @@ def test_the_pipeline_of_this_repository_falls_into_its_five_tracks(pytestconfig
     assert sorted(listed) == sorted(stage for stage in graph if not stage.startswith("gates-"))
 
 
+def test_the_pipeline_lists_a_stage_after_those_that_it_needs(pytestconfig):
+    """In this order DVC takes the stages of a pattern."""
+    with Repo(pytestconfig.rootpath) as repo:
+        graph = reproduce.stage_graph(repo)
+    place = {name: number for number, name in enumerate(yaml.safe_load(Path(ROOT, "dvc.yaml").read_text())["stages"])}
+    assert all(place[needed.partition("@")[0]] < place[stage.partition("@")[0]] for stage, needed in graph.edges)
+
+
 def test_two_tracks_run_at_once_and_a_second_run_runs_nothing(repository, capfd):
     assert reproduce.reproduce(repository, 2, os.environ) == 0
     output = "".join(capfd.readouterr())
@@ -104,7 +113,7 @@ def test_only_the_tracks_that_changed_run_again(repository, capfd):
 def test_a_track_that_fails_stops_no_other_and_its_exit_code_is_returned(repository, capfd):
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
     pipeline["stages"]["rooms-plan"]["cmd"] = f"touch here.rooms; {sys.executable} -c 'raise SystemExit(3)'"
-    Path("dvc.yaml").write_text(yaml.safe_dump(pipeline))
+    Path("dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
     assert reproduce.reproduce(repository, 2, os.environ) != 0
     assert "rooms dvc repro ended with exit code" in "".join(capfd.readouterr())
     assert Path("audit.txt").exists() and not Path("gates.txt").exists()

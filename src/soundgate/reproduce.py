@@ -48,7 +48,7 @@ def parts_of(graph: nx.DiGraph) -> tuple[Part, list[Part]]:
     Args:
         graph: stage addresses, an edge from each stage to every stage it needs.
     """
-    kinds = {stage: stage.partition("-")[0] for stage in graph}
+    kinds = {stage: _kind(stage) for stage in graph}
     order = list(reversed(list(nx.topological_sort(graph))))
     shared = Part(SHARED, tuple(stage for stage in order if kinds[stage] == SHARED))
     tracks = graph.subgraph(stage for stage in graph if kinds[stage] not in (SHARED, SUMMARY))
@@ -57,6 +57,10 @@ def parts_of(graph: nx.DiGraph) -> tuple[Part, list[Part]]:
         ordered = tuple(stage for stage in order if stage in stages)
         parts.append(Part(kinds[ordered[0]], ordered))
     return shared, sorted(parts, key=lambda part: (-len(part.stages), part.name))
+
+
+def _kind(stage: str) -> str:
+    return stage.partition("-")[0]
 
 
 def stage_graph(repo: Repo) -> nx.DiGraph:
@@ -97,19 +101,24 @@ def reproduce(root: Path, jobs: int, environment: Mapping[str, str]) -> int:
         if not changed.intersection(shared.stages):
             tracks = [part for part in tracks if changed.intersection(part.stages)]
         if len(tracks) > 1:
-            code = _dvc(shared.stages, root, environment) or _side_by_side(tracks, root, jobs, environment)
+            code = _dvc(shared, root, environment) or _side_by_side(tracks, root, jobs, environment)
             if code:
                 return code
-    return _dvc((), root, environment)
+    return _dvc(None, root, environment)
 
 
-def _dvc(stages: tuple[str, ...], root: Path, environment: Mapping[str, str]) -> int:
-    return subprocess.run([*_DVC, *_only(stages)], env=dict(environment), cwd=root, check=False).returncode
+def _dvc(part: Part | None, root: Path, environment: Mapping[str, str]) -> int:
+    return subprocess.run([*_DVC, *_only(part)], env=dict(environment), cwd=root, check=False).returncode
 
 
-def _only(stages: tuple[str, ...]) -> list[str]:
-    """Return the arguments for these stages alone: to look at one stage, DVC keeps others from reading its outs."""
-    return ["--single-item", *stages] if stages else []
+def _only(part: Part | None) -> list[str]:
+    """Return the arguments for a part's stages alone: to look at a stage, DVC keeps others from reading its outs.
+
+    Patterns, as DVC reads the whole pipeline again for every target; it takes their stages in the order of dvc.yaml.
+    """
+    if part is None:
+        return []
+    return ["--single-item", "--glob", *(f"{kind}-*" for kind in dict.fromkeys(map(_kind, part.stages)))]
 
 
 def _side_by_side(tracks: list[Part], root: Path, jobs: int, environment: Mapping[str, str]) -> int:
@@ -127,7 +136,7 @@ def _side_by_side(tracks: list[Part], root: Path, jobs: int, environment: Mappin
 def _run(part: Part, root: Path, environment: Mapping[str, str], board: Progress) -> int:
     """Run a track's stages; show its lines under its name, and how many of its stages are done."""
     task = board.add_task(part.name, total=len(part.stages))
-    command = [*_DVC, *_only(part.stages)]
+    command = [*_DVC, *_only(part)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, env=dict(environment), cwd=root, text=True, errors="replace", **pipes) as process:
         done = -1
