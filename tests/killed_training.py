@@ -26,6 +26,7 @@ class Training(NamedTuple):
         inputs: its input options, which are folders of the same name.
         outputs: its output options.
         checkpoints: names of the checkpoints it writes, in order.
+        arguments: more of its command line.
     """
 
     module: str
@@ -33,6 +34,7 @@ class Training(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     checkpoints: tuple[str, ...] = ("checkpoint",)
+    arguments: tuple[str, ...] = ()
 
 
 def check_killed_training(training, inputs, folder):
@@ -90,7 +92,9 @@ def run_stage(folder, training):
     options = {option: f"inputs/{option}" for option in training.inputs}
     options |= {option: f"made/{option}" for option in training.outputs}
     command = importlib.import_module(training.module).main
-    command.main([f"--{option}={value}" for option, value in options.items()], standalone_mode=False)
+    command.main(
+        [*(f"--{name}={value}" for name, value in options.items()), *training.arguments], standalone_mode=False
+    )
 
 
 def made(folder, training):
