@@ -119,18 +119,16 @@ def test_a_track_that_fails_stops_no_other_and_its_exit_code_is_returned(reposit
     assert Path("audit.txt").exists() and not Path("gates.txt").exists()
 
 
-def test_the_cores_are_shared_out_unless_the_user_said_otherwise(monkeypatch):
+def test_worker_processes_are_shared_out_unless_the_user_said_how_many(monkeypatch):
     monkeypatch.setattr(reproduce, "worker_count", lambda: 8)
-    assert reproduce.job_environment({}, 2)["OMP_NUM_THREADS"] == "4"
+    assert reproduce.job_environment({}, 2)["SOUNDGATE_WORKERS"] == "4"
     assert reproduce.job_environment({}, 16)["SOUNDGATE_WORKERS"] == "1"
-    assert reproduce.job_environment({"OMP_NUM_THREADS": "7"}, 2)["OMP_NUM_THREADS"] == "7"
+    assert reproduce.job_environment({"SOUNDGATE_WORKERS": "7"}, 2)["SOUNDGATE_WORKERS"] == "7"
 
 
-def test_there_is_one_job_where_there_is_a_gpu_or_one_core(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(reproduce, "worker_count", lambda: 1)
-    assert reproduce.default_jobs() == 1
+def test_there_is_a_job_a_core_and_one_where_there_is_a_gpu(monkeypatch):
     monkeypatch.setattr(reproduce, "worker_count", lambda: 16)
-    assert reproduce.default_jobs() == 2
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert reproduce.default_jobs() == 16
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert reproduce.default_jobs() == 1

@@ -49,7 +49,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("overrides", nargs=-1, metavar="[GROUP=OPTION | KEY=VALUE]...")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Tracks at a time.  [default: 2; 1 with a GPU]")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Tracks at a time.  [default: one a core; 1 with a GPU]")
 def repro(overrides: tuple[str, ...], jobs: int | None) -> None:
     """Run what is out of date, then show the gates.
 

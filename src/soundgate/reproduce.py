@@ -26,7 +26,6 @@ SHARED, SUMMARY = "corpus", "gates"
 # What DVC says when it comes to a stage: it runs, is restored, or is as it was.
 _STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<stage>[^']+)'")
 _DVC = (sys.executable, "-m", "dvc", "--wait-for-lock", "repro")
-_THREADS = ("OMP_NUM_THREADS", "SOUNDGATE_WORKERS")
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,16 @@ def stage_graph(repo: Repo) -> nx.DiGraph:
 
 
 def default_jobs() -> int:
-    """Return how many tracks to run at a time: two, or one where there is a GPU to train on or a single core."""
+    """Return how many tracks to run at a time: as many as there are cores, or one where there is a GPU to train on."""
     import torch
 
-    return 1 if torch.cuda.is_available() else min(2, worker_count())
+    return 1 if torch.cuda.is_available() else worker_count()
 
 
 def job_environment(environment: Mapping[str, str], jobs: int) -> dict[str, str]:
-    """Return the environment with the cores shared out to ``jobs`` tracks, where the user has not said otherwise."""
+    """Return the environment with worker processes shared out to ``jobs`` tracks, unless the user has said how many."""
     share = str(max(1, worker_count() // jobs))
-    return dict.fromkeys(_THREADS, share) | {"PYTHONUNBUFFERED": "1"} | dict(environment)
+    return {"SOUNDGATE_WORKERS": share, "PYTHONUNBUFFERED": "1"} | dict(environment)
 
 
 def reproduce(root: Path, jobs: int, environment: Mapping[str, str]) -> int:
@@ -122,7 +121,7 @@ def _only(part: Part | None) -> list[str]:
 
 
 def _side_by_side(tracks: list[Part], root: Path, jobs: int, environment: Mapping[str, str]) -> int:
-    own = job_environment(environment, jobs)
+    own = job_environment(environment, min(jobs, len(tracks)))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with (
