@@ -47,14 +47,15 @@ def parts_of(graph: nx.DiGraph) -> tuple[Part, list[Part]]:
     Args:
         graph: stage addresses, an edge from each stage to every stage it needs.
     """
-    kinds = {stage: _kind(stage) for stage in graph}
     order = list(reversed(list(nx.topological_sort(graph))))
-    shared = Part(SHARED, tuple(stage for stage in order if kinds[stage] == SHARED))
-    tracks = graph.subgraph(stage for stage in graph if kinds[stage] not in (SHARED, SUMMARY))
+    shared = Part(SHARED, tuple(stage for stage in order if _kind(stage) == SHARED))
+    kinds = nx.Graph((_kind(stage), _kind(needed)) for stage, needed in graph.edges)
+    kinds.add_nodes_from(map(_kind, graph))
+    kinds.remove_nodes_from((SHARED, SUMMARY))
     parts = []
-    for stages in nx.weakly_connected_components(tracks):
-        ordered = tuple(stage for stage in order if stage in stages)
-        parts.append(Part(kinds[ordered[0]], ordered))
+    for together in nx.connected_components(kinds):
+        stages = tuple(stage for stage in order if _kind(stage) in together)
+        parts.append(Part(_kind(stages[0]), stages))
     return shared, sorted(parts, key=lambda part: (-len(part.stages), part.name))
 
 
