@@ -186,13 +186,20 @@ def test_a_window_of_one_decision_has_no_sequence():
         PolicySettings.model_validate(POLICY | {"ppo": PPO | {"ratio": "seed_summed", "advantage": "sequence"}})
 
 
-def test_the_policy_that_earned_most_on_validation_pairs_is_kept(cache):
-    task = ppo_task(cache)
-    bias = task.policy.head.bias
-    for value, reward, kept in ((1.0, 0.5, 1.0), (2.0, 0.7, 2.0), (3.0, 0.6, 2.0)):
-        bias.data[0] = value
-        task.best.offer(task.policy, reward)
-        assert task.best.policy.head.bias[0].item() == kept
-    # Where nothing is known of any, the last one.
-    task.best.offer(task.policy, None)
-    assert task.best.policy.head.bias[0].item() == 3.0
+def test_the_outcome_is_an_average_over_batches(cache):
+    task = ppo_task(cache, average=0.75)
+    weights = [task.policy.head.weight.detach().clone()]
+    for number in range(2):
+        torch.manual_seed(number)
+        task.step(np.arange(6), number)
+        weights.append(task.policy.head.weight.detach().clone())
+    expected = 0.75 * (0.75 * weights[0] + 0.25 * weights[1]) + 0.25 * weights[2]
+    torch.testing.assert_close(task.average.head.weight, expected)
+    assert not torch.equal(weights[1], weights[2])
+
+
+def test_while_the_value_network_warms_up_the_average_rests_too(cache):
+    task = ppo_task(cache, value_warmup=1)
+    before = task.average.head.weight.clone()
+    task.step(np.arange(6), 0)
+    assert torch.equal(task.average.head.weight, before)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
 from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
+from soundgate.training.averaging import follow
 from soundgate.training.finite import descend
 
 
@@ -129,10 +130,7 @@ class AdversarialTask(ABC):
         """Let the generator learn from the weighted sum of the losses, and its average follow."""
         total = sum(self.weights[name] * loss for name, loss in losses.items())
         self._descend("generator", total)
-        with torch.no_grad():
-            parameters = zip(self.networks.average.parameters(), self.networks.generator.parameters(), strict=True)
-            for average, weight in parameters:
-                average.lerp_(weight, 1 - self.schedule.average)
+        follow(self.networks.average, self.networks.generator, self.schedule.average)
         return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
 
     def _descend(self, name: str, loss: Tensor) -> None:
