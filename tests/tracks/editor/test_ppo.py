@@ -135,8 +135,8 @@ def test_ppo_finds_labels_that_pay(many, advantage):
     """The label's band is loud: nobody shows the policy labels, it is only paid for them."""
     task = ppo_task(many, 40, advantage=advantage, gamma=0.5, kl_stop=0.0, learning_rate=0.003, entropy=0.2)
     before = task.evaluate()
-    assert set(before) == {f"validation_{name}" for name in ("policy", "imitation", "all_keep", "oracle")}
-    assert before["validation_policy"] == before["validation_imitation"]
+    assert set(before) == {f"validation_{name}" for name in ("policy", "last", "imitation", "all_keep", "oracle")}
+    assert before["validation_policy"] == before["validation_last"] == before["validation_imitation"]
     assert steps(task, 45)["reward_labels"] > 0.8
     assert task.evaluate()["validation_policy"] > before["validation_policy"] + 0.5
 
