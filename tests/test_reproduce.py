@@ -119,6 +119,12 @@ def test_a_track_that_fails_stops_no_other_and_its_exit_code_is_returned(reposit
     assert Path("audit.txt").exists() and not Path("gates.txt").exists()
 
 
+def test_what_dvc_cannot_read_it_says_itself(tmp_path, capfd):
+    assert reproduce.reproduce(tmp_path, 2, os.environ) != 0
+    captured = "".join(capfd.readouterr())
+    assert "you are not inside of a DVC repository" in captured and "Traceback" not in captured
+
+
 def test_worker_processes_are_shared_out_unless_the_user_said_how_many(monkeypatch):
     monkeypatch.setattr(reproduce, "worker_count", lambda: 8)
     assert reproduce.job_environment({}, 2)["SOUNDGATE_WORKERS"] == "4"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from rich.console import Console
 from rich.markup import escape
@@ -94,17 +95,24 @@ def reproduce(root: Path, jobs: int, environment: Mapping[str, str]) -> int:
     Returns:
         DVC's exit code, the first that is not 0.
     """
-    if jobs > 1:
+    shared, tracks = _out_of_date(root) if jobs > 1 else (None, [])
+    code = 0
+    if len(tracks) > 1:
+        code = _dvc(shared, root, environment) or _side_by_side(tracks, root, jobs, environment)
+    return code or _dvc(None, root, environment)
+
+
+def _out_of_date(root: Path) -> tuple[Part | None, list[Part]]:
+    """Return what tracks share, and the tracks with a changed stage; none where DVC cannot read the pipeline."""
+    try:
         with Repo(root) as repo:
             shared, tracks = parts_of(stage_graph(repo))
             changed = set(repo.status())
-        if not changed.intersection(shared.stages):
-            tracks = [part for part in tracks if changed.intersection(part.stages)]
-        if len(tracks) > 1:
-            code = _dvc(shared, root, environment) or _side_by_side(tracks, root, jobs, environment)
-            if code:
-                return code
-    return _dvc(None, root, environment)
+    except DvcException:  # `dvc repro` says what is wrong.
+        return None, []
+    if changed.intersection(shared.stages):
+        return shared, tracks
+    return shared, [part for part in tracks if changed.intersection(part.stages)]
 
 
 def _dvc(part: Part | None, root: Path, environment: Mapping[str, str]) -> int:
