@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +61,8 @@ def check_killed_training(training, inputs, folder):
     killer = Killer(lambda: _written(here), most=5)
     while kills < N_KILLS or not finished or inside < set(training.checkpoints):
         if killer.attempt(run_stage, here, training):
-            assert made(here, training) == expected
+            now = made(here, training)
+            assert now == expected, [name for name in {*now, *expected} if now.get(name) != expected.get(name)]
             finished += 1
             here = repository(folder / str(finished), inputs, training)
             seen.append({})
@@ -85,8 +87,12 @@ def repository(folder, inputs, training):
 
 
 def run_stage(folder, training):
-    """Run the stage's command: in a process of its own, as it changes the folder and the settings of PyTorch."""
+    """Run the stage's command: in a process of its own, as it changes the folder and the settings of PyTorch.
+
+    As DVC does, what an earlier run left in the outputs is deleted first.
+    """
     os.chdir(folder)
+    shutil.rmtree("made", ignore_errors=True)
     os.environ |= {"SOUNDGATE_DEVICE": "cpu", "SOUNDGATE_WORKERS": "1", "SOUNDGATE_LOG": "WARNING"}
     os.environ.pop("SOUNDGATE_SCRATCH", None)
     options = {option: f"inputs/{option}" for option in training.inputs}
