@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ class Training(NamedTuple):
         inputs: its input options, which are folders of the same name.
         outputs: its output options.
         checkpoints: names of the checkpoints it writes, in order.
+        arguments: more of its command line.
     """
 
     module: str
@@ -33,6 +35,7 @@ class Training(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     checkpoints: tuple[str, ...] = ("checkpoint",)
+    arguments: tuple[str, ...] = ()
 
 
 def check_killed_training(training, inputs, folder):
@@ -58,7 +61,8 @@ def check_killed_training(training, inputs, folder):
     killer = Killer(lambda: _written(here), most=5)
     while kills < N_KILLS or not finished or inside < set(training.checkpoints):
         if killer.attempt(run_stage, here, training):
-            assert made(here, training) == expected
+            now = made(here, training)
+            assert now == expected, [name for name in {*now, *expected} if now.get(name) != expected.get(name)]
             finished += 1
             here = repository(folder / str(finished), inputs, training)
             seen.append({})
@@ -83,14 +87,20 @@ def repository(folder, inputs, training):
 
 
 def run_stage(folder, training):
-    """Run the stage's command: in a process of its own, as it changes the folder and the settings of PyTorch."""
+    """Run the stage's command: in a process of its own, as it changes the folder and the settings of PyTorch.
+
+    As DVC does, what an earlier run left in the outputs is deleted first.
+    """
     os.chdir(folder)
+    shutil.rmtree("made", ignore_errors=True)
     os.environ |= {"SOUNDGATE_DEVICE": "cpu", "SOUNDGATE_WORKERS": "1", "SOUNDGATE_LOG": "WARNING"}
     os.environ.pop("SOUNDGATE_SCRATCH", None)
     options = {option: f"inputs/{option}" for option in training.inputs}
     options |= {option: f"made/{option}" for option in training.outputs}
     command = importlib.import_module(training.module).main
-    command.main([f"--{option}={value}" for option, value in options.items()], standalone_mode=False)
+    command.main(
+        [*(f"--{name}={value}" for name, value in options.items()), *training.arguments], standalone_mode=False
+    )
 
 
 def made(folder, training):

@@ -8,8 +8,9 @@ import time
 # Children start from a process that has imported what takes long, the tests that kill among it, so that most of their
 # time is work.
 PRELOADED = [
-    "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor", "stages.editor.reconstruct",
-    "stages.editor.vocoder", "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
+    "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor",
+    "stages.editor.reconstruct", "stages.editor.render", "stages.editor.vocoder",
+    "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
     "stages.voice.cache", "stages.voice.judge", "stages.voice.speaker",
     "tests.codecs.test_extraction",
     "tests.tracks.editor.test_killed_training", "tests.tracks.rooms.test_rendering",

@@ -1,9 +1,10 @@
-import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from soundgate import cli, gates
+from soundgate import cli, gates, reproduce
 from soundgate import compose as composing
 from tests.pipeline_file import ROOT
 
@@ -16,12 +17,12 @@ def pipeline(tmp_path, monkeypatch):
     composing.compose_file()
     calls = []
 
-    def note(command, env, check):
-        calls.append((command[1:], env["PATH"].split(":")[0]))
-        return subprocess.CompletedProcess(command, returncode=note.code)
+    def note(root, jobs, environment):
+        calls.append((root, jobs, environment["PATH"].split(":")[0]))
+        return note.code
 
     note.code = 0
-    monkeypatch.setattr(subprocess, "run", note)
+    monkeypatch.setattr(reproduce, "reproduce", note)
     monkeypatch.setattr(gates, "show", lambda profile: calls.append(profile) or True)
     return tmp_path, calls, note
 
@@ -45,9 +46,9 @@ def test_a_command_that_there_is_not_is_refused():
 def test_repro_runs_the_parameters_as_they_stand_then_shows_their_gates(pipeline):
     folder, calls, _ = pipeline
     before = (folder / "params.yaml").read_text()
-    assert CliRunner().invoke(cli.main, ["repro"]).exit_code == 0
-    (command, path), shown = calls
-    assert command == ["-m", "dvc", "repro"] and path.endswith("bin")
+    assert CliRunner().invoke(cli.main, ["repro", "--jobs", "3"]).exit_code == 0
+    (root, jobs, path), shown = calls
+    assert root.resolve() == folder and jobs == 3 and path == str(Path(sys.executable).parent)
     assert shown == "embedded" and (folder / "params.yaml").read_text() == before
 
 

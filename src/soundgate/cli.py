@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -50,7 +49,8 @@ def main() -> None:
 
 @main.command()
 @click.argument("overrides", nargs=-1, metavar="[GROUP=OPTION | KEY=VALUE]...")
-def repro(overrides: tuple[str, ...]) -> None:
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Tracks at a time.  [default: one a core; 1 with a GPU]")
+def repro(overrides: tuple[str, ...], jobs: int | None) -> None:
     """Run what is out of date, then show the gates.
 
     Without arguments this runs params.yaml as it stands. With arguments it composes params.yaml first, for
@@ -59,6 +59,7 @@ def repro(overrides: tuple[str, ...]) -> None:
     # Imported here for the same reason as `COMMANDS`.
     from soundgate import compose as composing
     from soundgate import gates as gating
+    from soundgate import reproduce
 
     set_up_logging()
     with errors_in_one_line():
@@ -68,7 +69,7 @@ def repro(overrides: tuple[str, ...]) -> None:
                 " ".join(overrides),
             )
         profile = gating.default_profile()
-        code = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=_environment(), check=False).returncode
+        code = reproduce.reproduce(Path(), jobs or reproduce.default_jobs(), _environment())
         if code:
             sys.exit(code)
         gating.show(profile)

@@ -15,6 +15,7 @@ import click
 
 from soundgate.console import logger, set_up_logging
 from soundgate.errors import SoundgateError
+from soundgate.threads import own_threads
 
 UNWRITABLE = {
     errno.ENOSPC: "Make room and run again: what was finished is kept.",
@@ -27,8 +28,9 @@ UNWRITABLE = {
 def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function the command of the DVC stage ``name``.
 
-    The function's docstring is its help. A ``SoundgateError`` ends the process with exit code 1 and one red
-    line; anything else is a defect of ours and keeps its traceback.
+    The function's docstring is its help. It computes on as many threads on every machine, see `own_threads`. A
+    ``SoundgateError`` ends the process with exit code 1 and one red line; anything else is a defect of ours and keeps
+    its traceback.
 
     Args:
         name: the stage, ``structure-split`` for ``stages/structure/split.py``.
@@ -39,7 +41,7 @@ def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
         def run(**options: object) -> None:
             set_up_logging()
             started = time.monotonic()
-            with errors_in_one_line():
+            with errors_in_one_line(), own_threads():
                 function(**options)
             logger.info("%s: done in %.1f s", name, time.monotonic() - started)
 

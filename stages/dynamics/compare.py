@@ -15,6 +15,7 @@ from soundgate.tracks.structure.dynamics.plots import write_compare_plots
 from soundgate.tracks.structure.dynamics.settings import CompareSettings
 from soundgate.tracks.structure.dynamics.windows import Frames
 from soundgate.tracks.structure.store import load_sequences
+from soundgate.training.health.settings import load_health
 
 
 @stage_command("dynamics-compare")
@@ -44,7 +45,7 @@ def main(
         _read(name, latents, frames, settings)
         for name, latents, frames in zip(names.split(","), (first, second), (first_frames, second_frames), strict=True)
     )
-    numbers, curves = compare(pair, settings, seed, device, scratch.folder)
+    numbers, curves = compare(pair, settings, seed, device, scratch.folder, load_health())
     write_compare_plots(numbers, curves, plots)
     write_json(scratch.result, numbers)
     scratch.publish()

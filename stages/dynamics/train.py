@@ -13,6 +13,7 @@ from soundgate.tracks.structure.dynamics.settings import TrainSettings
 from soundgate.tracks.structure.dynamics.train import STAGE, train_and_measure
 from soundgate.tracks.structure.dynamics.windows import Frames
 from soundgate.tracks.structure.store import load_sequences
+from soundgate.training.health.settings import load_health
 
 
 @stage_command("dynamics-train")
@@ -25,7 +26,7 @@ from soundgate.tracks.structure.store import load_sequences
 def main(latents: Path, frames: Path, out: Path, metrics: Path, gates: Path, plots: Path) -> None:
     """Train a model for each horizon on train speakers; measure steps and free runs of eval speakers."""
     device = torch_device()
-    settings, seed = load_section("dynamics.train", TrainSettings), load_seed()
+    settings, seed, health = load_section("dynamics.train", TrainSettings), load_seed(), load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     scratch = open_scratch(
@@ -37,7 +38,7 @@ def main(latents: Path, frames: Path, out: Path, metrics: Path, gates: Path, plo
     )
     sequences, _ = load_sequences(latents, frames, settings.history)
     everything = Frames.of(sequences, settings.history)
-    numbers, curves = train_and_measure(everything, settings, seed, device, scratch.folder, scratch.result)
+    numbers, curves = train_and_measure(everything, settings, seed, device, scratch.folder, scratch.result, health)
     write_json(metrics, numbers)
     write_json(gates, train_gates(numbers, settings.gates))
     write_train_plots(numbers, curves, plots)

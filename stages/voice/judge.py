@@ -39,9 +39,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     )
     utterances, device, health = VoiceCache.open(cache), torch_device(), load_health()
     encoder, curves = train_encoder(utterances, settings, seed, device, scratch.folder / "encoder.pt", health)
-    units, teacher, unit_curves = train_units(
-        utterances, settings, seed, device, scratch.folder / "units.pt", load_health()
-    )
+    units, teacher, unit_curves = train_units(utterances, settings, seed, device, scratch.folder / "units.pt", health)
     encoder, units = encoder.cpu(), units.cpu()
     save_judge(scratch.result / "encoder", encoder)
     save_units(scratch.result / "units", units)

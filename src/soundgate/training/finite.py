@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class NonFiniteBatch(Exception):
-    """A batch whose losses or gradients are not finite, refused before it changed any weight; says which they are.
+    """A batch whose losses or gradients are not finite, refused before they reached a weight; says which they are.
 
     Raised by a training's step; `soundgate.training.loop.fit` skips and counts such batches.
     """
@@ -30,3 +32,34 @@ def require_finite(values: Mapping[str, Tensor]) -> None:
     wrong = [name for name, right in zip(values, finite, strict=True) if not right]
     if wrong:
         raise NonFiniteBatch(f"{', '.join(wrong)} not finite")
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, clip: float = math.inf) -> None:
+    """Take an optimiser's step down a loss.
+
+    Args:
+        optimiser: of all parameters that learn from it; their gradients of before are forgotten.
+        loss: scalar.
+        clip: largest norm of the gradient.
+
+    Raises:
+        NonFiniteBatch: loss or gradient is not finite; no parameter was changed.
+    """
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    require_finite({"loss": loss, "gradient": nn.utils.clip_grad_norm_(parameters, clip)})
+    optimiser.step()
+
+
+@contextmanager
+def buffers_kept(module: nn.Module) -> Iterator[None]:
+    """Where a batch is refused, give a module's buffers, such as batch norm's means, the values of before."""
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    try:
+        yield
+    except NonFiniteBatch:
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                buffer.copy_(before[name])
+        raise

@@ -75,7 +75,7 @@ class Task(Protocol):
         PyTorch's global generator was seeded for this step, so every draw from it can be repeated.
 
         Raises:
-            NonFiniteBatch: before any weight or buffer was changed; see `soundgate.training.finite`.
+            NonFiniteBatch: what is not finite has changed no weight or buffer; see `soundgate.training.finite`.
         """
 
     def evaluate(self) -> dict[str, float]:

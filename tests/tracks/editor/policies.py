@@ -27,7 +27,7 @@ IMITATION = {
 PPO = {
     "loop": {"epochs": 1, "batch_size": 6, "steps_per_epoch": 40, "checkpoint_s": 1e-9}, "learning_rate": 0.01,
     "clip": 0.2, "gamma": 0.99, "gae_lambda": 0.95, "entropy": 0.01, "value": 0.5, "n_epochs": 4,
-    "max_grad_norm": 0.5, "kl_stop": 0.1, "value_warmup": 0, "advantage": "bandit", "ratio": "beat",
+    "max_grad_norm": 0.5, "kl_stop": 0.1, "value_warmup": 0, "average": 0.5, "advantage": "bandit", "ratio": "beat",
 }  # fmt: skip
 POLICY = {
     "network": NETWORK, "ppo": PPO, "n_bootstrap": 100,

@@ -1,4 +1,4 @@
-"""Every stage of the track that trains, killed by SIGKILL."""
+"""Every stage of the track that trains, killed by SIGKILL, and given a batch that is not finite."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from soundgate.tracks.editor.policy.model import EditPredictor, save_predictor
 from soundgate.tracks.editor.policy.settings import NetworkSettings
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, save_reconstruction
 from tests.killed_training import LOOP, Training, check_killed_training
+from tests.poisoned_training import check_poisoned_training
 from tests.tracks.editor.planted import FEATURES, planted_cache
 from tests.tracks.editor.policies import IMITATION, POLICY, PPO
 from tests.tracks.editor.recordings import write_recordings
@@ -53,3 +54,8 @@ def inputs(tmp_path_factory):
 @pytest.mark.parametrize("name", TRAININGS)
 def test_killed_at_random_moments_a_training_ends_with_the_same_bytes(inputs, tmp_path, name):
     check_killed_training(TRAININGS[name], inputs, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in TRAININGS if name != "policy"])
+def test_a_batch_that_is_not_finite_is_skipped_and_reaches_no_weight(inputs, tmp_path, name):
+    check_poisoned_training(TRAININGS[name], inputs, tmp_path)

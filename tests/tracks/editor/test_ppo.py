@@ -1,11 +1,14 @@
 """PPO on planted edits: ratios, rollouts, updates, and what it finds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
 from soundgate.errors import TrainingError
+from soundgate.tracks.editor.policy import ppo
 from soundgate.tracks.editor.policy.executing import execute
 from soundgate.tracks.editor.policy.imitate import (
     ImitationTask,
@@ -17,6 +20,7 @@ from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, recon
 from soundgate.tracks.editor.reconstruct.settings import NetworkSettings as ReconstructionNetwork
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import batch_of
+from soundgate.training.finite import NonFiniteBatch
 from tests.tracks.editor.planted import FEATURES, planted_cache
 from tests.tracks.editor.policies import CPU, IMITATION, POLICY, PPO, WEIGHTS, Cutter, batch, ppo_task, steps
 
@@ -63,6 +67,21 @@ def test_a_policy_that_answers_differently_twice_is_refused(cache):
     task.policy.train()
     with pytest.raises(TrainingError, match="ratio of 1"):
         task.step(np.arange(6), 0)
+
+
+def test_a_recording_that_is_not_finite_is_refused_before_labels_are_drawn(cache, monkeypatch):
+    task = ppo_task(cache)
+    before = {name: value.clone() for name, value in task.policy.state_dict().items()}
+    draw = ppo.draw_batch
+
+    def spoilt(*given):
+        own = draw(*given)
+        return dataclasses.replace(own, raw=own.raw * torch.nan)
+
+    monkeypatch.setattr(ppo, "draw_batch", spoilt)
+    with pytest.raises(NonFiniteBatch, match="batch not finite"):
+        steps(task, 1)
+    assert all(torch.equal(value, before[name]) for name, value in task.policy.state_dict().items())
 
 
 def test_summed_ratios_are_of_all_the_window_and_a_beats_of_its_own(cache):
@@ -116,8 +135,8 @@ def test_ppo_finds_labels_that_pay(many, advantage):
     """The label's band is loud: nobody shows the policy labels, it is only paid for them."""
     task = ppo_task(many, 40, advantage=advantage, gamma=0.5, kl_stop=0.0, learning_rate=0.003, entropy=0.2)
     before = task.evaluate()
-    assert set(before) == {f"validation_{name}" for name in ("policy", "imitation", "all_keep", "oracle")}
-    assert before["validation_policy"] == before["validation_imitation"]
+    assert set(before) == {f"validation_{name}" for name in ("policy", "last", "imitation", "all_keep", "oracle")}
+    assert before["validation_policy"] == before["validation_last"] == before["validation_imitation"]
     assert steps(task, 45)["reward_labels"] > 0.8
     assert task.evaluate()["validation_policy"] > before["validation_policy"] + 0.5
 
@@ -167,13 +186,20 @@ def test_a_window_of_one_decision_has_no_sequence():
         PolicySettings.model_validate(POLICY | {"ppo": PPO | {"ratio": "seed_summed", "advantage": "sequence"}})
 
 
-def test_the_policy_that_earned_most_on_validation_pairs_is_kept(cache):
-    task = ppo_task(cache)
-    bias = task.policy.head.bias
-    for value, reward, kept in ((1.0, 0.5, 1.0), (2.0, 0.7, 2.0), (3.0, 0.6, 2.0)):
-        bias.data[0] = value
-        task.best.offer(task.policy, reward)
-        assert task.best.policy.head.bias[0].item() == kept
-    # Where nothing is known of any, the last one.
-    task.best.offer(task.policy, None)
-    assert task.best.policy.head.bias[0].item() == 3.0
+def test_the_outcome_is_an_average_over_batches(cache):
+    task = ppo_task(cache, average=0.75)
+    weights = [task.policy.head.weight.detach().clone()]
+    for number in range(2):
+        torch.manual_seed(number)
+        task.step(np.arange(6), number)
+        weights.append(task.policy.head.weight.detach().clone())
+    expected = 0.75 * (0.75 * weights[0] + 0.25 * weights[1]) + 0.25 * weights[2]
+    torch.testing.assert_close(task.average.head.weight, expected)
+    assert not torch.equal(weights[1], weights[2])
+
+
+def test_while_the_value_network_warms_up_the_average_rests_too(cache):
+    task = ppo_task(cache, value_warmup=1)
+    before = task.average.head.weight.clone()
+    task.step(np.arange(6), 0)
+    assert torch.equal(task.average.head.weight, before)

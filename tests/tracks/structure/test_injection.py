@@ -101,6 +101,7 @@ def test_the_diagnostic_tells_a_bad_step_from_steps_that_add_up(tmp_path):
     assert found["verdict"] == "compounding drift"
     gates = inject_gates(found, SETTINGS.gates)
     assert gates["teacher_forced_gain"]["pass"] and not gates["free_run_loss"]["pass"]
+    assert 0 < gates["free_run_loss"]["control"] < gates["free_run_loss"]["value"]
     # Closer to the last injection, less is lost.
     gain = {mode: [step["value"] for step in found["modes"][mode]["gain"]] for mode in "ABCD"}
     assert min(gain["A"]) > 2 and gain["D"][15] < gain["B"][15] < gain["A"][15]

@@ -1,4 +1,4 @@
-"""Stage `dynamics-train`, killed by SIGKILL."""
+"""The stages that train models of dynamics, killed by SIGKILL."""
 
 import numpy as np
 import pandas as pd
@@ -7,17 +7,26 @@ import pytest
 from soundgate.codecs.latent_store import LatentStoreWriter
 from soundgate.tracks.structure.split import SPLITS
 from tests.killed_training import LOOP, Training, check_killed_training
-from tests.tracks.structure.test_dynamics import TRAIN_SETTINGS
+from tests.tracks.structure.test_dynamics import COMPARE, TRAIN_SETTINGS
 
 N_FRAMES = 30
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A latent store of four speakers and its frame table."""
+    """Two latent stores of four speakers and their frame tables."""
     root = tmp_path_factory.mktemp("inputs")
-    writer = LatentStoreWriter(root / "latents", 4, sample_rate=24_000, hop_length=320)
-    generator, rows = np.random.default_rng(0), []
+    write_latents(root / "latents", root / "frames", 0)
+    write_latents(root / "other", root / "other-frames", 1)
+    for name, target in (("first", "latents"), ("second", "other")):
+        (root / name).symlink_to(root / target)
+        (root / f"{name}-frames").symlink_to(root / f"{'frames' if target == 'latents' else 'other-frames'}")
+    return root
+
+
+def write_latents(folder, frames, seed):
+    writer = LatentStoreWriter(folder, 4, sample_rate=24_000, hop_length=320)
+    generator, rows = np.random.default_rng(seed), []
     for u, split in enumerate(["train", "train", "holdout", "eval", "eval"]):
         writer.add(f"u{u}", generator.standard_normal((N_FRAMES, 4)).astype(np.float32))
         rows += [
@@ -29,8 +38,7 @@ def inputs(tmp_path_factory):
     table["split"] = pd.Categorical(table["split"], categories=SPLITS)
     for name in ("utt_id", "speaker_id"):
         table[name] = table[name].astype("category")
-    table.to_parquet(root / "frames")
-    return root
+    table.to_parquet(frames)
 
 
 @pytest.mark.slow
@@ -46,5 +54,23 @@ def test_killed_at_random_moments_the_training_ends_with_the_same_bytes(inputs, 
         ("latents", "frames"),
         ("out", "metrics", "gates", "plots"),
         ("horizon_1", "horizon_2"),
+    )
+    check_killed_training(training, inputs, tmp_path)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_comparison_ends_with_the_same_bytes(inputs, tmp_path):
+    settings = COMPARE | {
+        "max_steps": LOOP["steps_per_epoch"], "evaluate_every": LOOP["steps_per_epoch"],
+        "batch_size": LOOP["batch_size"], "checkpoint_s": LOOP["checkpoint_s"],
+        "contexts": {"few": {"frames": 2}}, "families": ["vmf", "gaussian"],
+    }  # fmt: skip
+    training = Training(
+        "stages.dynamics.compare",
+        {"seed": 0, "dynamics": {"compare": settings}},
+        ("first", "first-frames", "second", "second-frames"),
+        ("metrics", "plots"),
+        ("one-few-vmf", "one-few-gaussian", "two-few-vmf", "two-few-gaussian"),
+        ("--names=one,two",),
     )
     check_killed_training(training, inputs, tmp_path)

@@ -1,8 +1,9 @@
-"""Every stage of the track that trains, killed by SIGKILL."""
+"""Every stage of the track that trains, killed by SIGKILL, and given a batch that is not finite."""
 
 import pytest
 
 from tests.killed_training import LOOP, Training, check_killed_training
+from tests.poisoned_training import check_poisoned_training
 from tests.tracks.transfer.planted_latents import BANK, CODEC, write_planted_labs
 from tests.tracks.transfer.test_content import SETTINGS as CONTENT
 from tests.tracks.transfer.test_judges import SETTINGS as JUDGE
@@ -56,3 +57,8 @@ def labs(tmp_path_factory):
 @pytest.mark.parametrize("name", TRAININGS)
 def test_killed_at_random_moments_a_training_ends_with_the_same_bytes(labs, tmp_path, name):
     check_killed_training(TRAININGS[name], labs, tmp_path)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_batch_that_is_not_finite_is_skipped_and_reaches_no_weight(labs, tmp_path, name):
+    check_poisoned_training(TRAININGS[name], labs, tmp_path)

@@ -79,9 +79,9 @@ def test_a_weight_is_a_factor_and_0_computes_nothing(cache, baseline, name):
 
 def test_without_both_of_its_losses_no_discriminator_learns(cache):
     task = new_task(cache, weights__adversarial=0.0, weights__feature_matching=0.0)
-    before = {name: value.clone() for name, value in task.mpd.state_dict().items()}
+    before = {name: value.clone() for name, value in task.critics.mpd.state_dict().items()}
     assert "discriminator" not in take_steps(task)[0]
-    assert same(before, task.mpd.state_dict())
+    assert same(before, task.critics.mpd.state_dict())
 
 
 def test_discriminators_come_in_at_their_step(cache):
@@ -127,7 +127,7 @@ def test_r1_is_added_at_its_steps_and_makes_discriminators_learn_otherwise(cache
     take_steps(plain)
     losses = take_steps(with_r1)
     assert losses[0]["r1"] > 0
-    assert not same(plain.mpd.state_dict(), with_r1.mpd.state_dict())
+    assert not same(plain.critics.mpd.state_dict(), with_r1.critics.mpd.state_dict())
     assert "r1" not in take_steps(with_r1, first=1)[0]
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from soundgate.randomness import keyed_generator
 from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
 from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
+from soundgate.training.averaging import follow
+from soundgate.training.finite import descend
 
 
 class Networks(NamedTuple):
@@ -128,18 +130,11 @@ class AdversarialTask(ABC):
         """Let the generator learn from the weighted sum of the losses, and its average follow."""
         total = sum(self.weights[name] * loss for name, loss in losses.items())
         self._descend("generator", total)
-        with torch.no_grad():
-            parameters = zip(self.networks.average.parameters(), self.networks.generator.parameters(), strict=True)
-            for average, weight in parameters:
-                average.lerp_(weight, 1 - self.schedule.average)
+        follow(self.networks.average, self.networks.generator, self.schedule.average)
         return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
 
     def _descend(self, name: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.schedule.clip)
-        optimiser.step()
+        descend(self.optimisers[name], loss, self.schedule.clip)
 
 
 def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:

@@ -108,21 +108,28 @@ def _dominance(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
 
 
 def _collapse(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
-    limits, ratios = settings.thresholds, checks.of(PAIRWISE_RATIO)
-    if has_fallen(ratios, settings, limits.collapse):
-        reason = f"distance between outputs over that between real ones {ratios[-1]:.3g}, {_was(ratios, settings)}"
-        yield Finding("collapse", "critical", "pairwise_ratio", reason)
-    elif lasts_below(ratios, limits.collapsed, settings.settled):
-        yield Finding("collapse", "critical", "pairwise_ratio", f"outputs are all one: {ratios[-1]:.3g}")
+    limits = settings.thresholds
+    what = "distance between outputs over that between real ones"
+    yield from _lost("collapse", PAIRWISE_RATIO, what, (limits.collapse, limits.collapsed), checks, settings)
 
 
 def _conditioning(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
-    limits, changes = settings.thresholds, checks.of(SWAP_CHANGE)
-    if has_fallen(changes, settings, limits.detached):
-        reason = f"output change per speaker swap {changes[-1]:.3g}, {_was(changes, settings)}"
-        yield Finding("conditioning", "critical", "swap_change", reason)
-    elif lasts_below(changes, limits.never_attached, settings.settled):
-        yield Finding("conditioning", "critical", "swap_change", f"output change per speaker swap {changes[-1]:.3g}")
+    limits = settings.thresholds
+    what = "output change per speaker swap"
+    yield from _lost("conditioning", SWAP_CHANGE, what, (limits.detached, limits.never_attached), checks, settings)
+
+
+def _lost(
+    rule: str, key: str, what: str, limits: tuple[float, float], checks: Checks, settings: HealthSettings
+) -> Iterator[Finding]:
+    """A figure that has fallen by the first limit, a factor of its median, or never was above the second."""
+    values = checks.of(key)
+    reason = f"{what} {values[-1]:.3g}" if len(values) else ""
+    if has_fallen(values, settings, limits[0]):
+        reason = f"{reason}, {_was(values, settings)}"
+    elif not lasts_below(values, limits[1], settings.settled):
+        return
+    yield Finding(rule, "critical", key.partition("/")[2], reason)
 
 
 def _similarity(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:

@@ -95,7 +95,7 @@ def _finish(figure: Figure, path: str | Path, title: str) -> None:
     handles = [Patch(color=COLOURS[label], label=label.name) for label in BEAT_LABELS]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100, metadata={"Software": None})
+        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
 
 
 def _label_strip(axis: Axes, times_s: np.ndarray, labels: np.ndarray, low: float, high: float) -> None:

@@ -19,6 +19,7 @@ from soundgate.tracks.editor.policy.settings import ImitationSettings
 from soundgate.tracks.editor.recovery.scores import N_LABELS, accuracy, balanced_accuracy, macro_f1
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import draw_batch, whole_batch
+from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 
@@ -68,10 +69,7 @@ class ImitationTask:
             share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
             rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
             group["lr"] = settings.learning_rate * rise * (0.05 + 0.95 * share)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
-        optimiser.step()
+        descend(optimiser, loss, settings.clip)
         return {"loss": float(loss.detach())}
 
     def evaluate(self) -> dict[str, float]:

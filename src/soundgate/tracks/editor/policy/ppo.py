@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +30,8 @@ from soundgate.tracks.editor.policy.scoring import (
 from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.windows import draw_batch
+from soundgate.training.averaging import follow
+from soundgate.training.finite import descend, require_finite
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 
@@ -60,7 +61,8 @@ class PpoTask:
 
     Source: Schulman et al. 2017, "Proximal policy optimization algorithms", eq. 7 and 9.
     Differs: policy and value network share nothing and have their gradients clipped apart; ratio and reward are a
-        beat's by default, see `PpoSettings`.
+        beat's by default, see `PpoSettings`. What is kept is an average over batches, not the epoch that is best on
+        the validation pairs: they are so few that this picked luck.
 
     Args:
         frozen: see `Frozen`.
@@ -81,8 +83,8 @@ class PpoTask:
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam(module.parameters(), rate, eps=1e-5) for name, module in learning.items()
         }
-        self.best = _Best(self.policy)
-        self.modules: dict[str, nn.Module] = learning | {"best": self.best}
+        self.average = copy.deepcopy(self.policy).requires_grad_(False)
+        self.modules: dict[str, nn.Module] = learning | {"average": self.average}
         others = {"imitation": by_policy(frozen.imitation)} | baselines(frozen.cache)
         self.known = self._scored({name: others[name] for name in ("imitation", KEEP, ORACLE)})
 
@@ -90,25 +92,26 @@ class PpoTask:
         """Roll out on a window of each item and learn from it.
 
         Raises:
+            NonFiniteBatch: the recordings, a loss or a gradient is not finite.
             TrainingError: the policy's first answer differs from the one labels were drawn by.
         """
         ppo, weights = self.settings.ppo, self.settings.reward
         batch = draw_batch(self.frozen.cache, self.rows[items], self.settings.network.n_frames, None).to(self.device)
+        require_finite({"batch": batch.raw.sum()})
         rollout = roll_out(batch, self.policy, self.value, self.frozen.reconstruction, ppo, weights)
         logged = {"reward": float(rollout.parts.total(weights).mean())}
         logged |= {f"reward_{name}": float(part.mean()) for name, part in rollout.parts._asdict().items()}
         if step >= ppo.value_warmup:
             logged |= self._learn_policy(rollout, ppo.entropy * (1 - step / self.n_steps))
+            follow(self.average, self.policy, ppo.average)
         return logged | self._learn_value(rollout)
 
     def evaluate(self) -> dict[str, float]:
         """Return the validation pairs' mean reward without label bonus, beside those of imitation, KEEP and truth.
 
-        The policy is kept where it is the best so far.
+        ``policy`` is the averaged one, ``last`` what the last step left.
         """
-        scored = self._scored({"policy": by_policy(self.policy)})
-        self.best.offer(self.policy, scored.get("validation_policy"))
-        return scored | self.known
+        return self._scored({"policy": by_policy(self.average), "last": by_policy(self.policy)}) | self.known
 
     def _scored(self, methods: dict[str, Method]) -> dict[str, float]:
         """Return each method's mean reward on the validation pairs, nothing where there are none."""
@@ -154,30 +157,7 @@ class PpoTask:
         return {"value_loss": float(loss.detach())}
 
     def _descend(self, name: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.settings.ppo.max_grad_norm)
-        optimiser.step()
-
-
-class _Best(nn.Module):
-    """The policy that earned most on the validation pairs so far; part of a checkpoint.
-
-    Args:
-        policy: what there is before anything was learnt.
-    """
-
-    def __init__(self, policy: EditPredictor) -> None:
-        super().__init__()
-        self.policy = copy.deepcopy(policy)
-        self.register_buffer("reward", torch.tensor(-math.inf))
-
-    def offer(self, policy: EditPredictor, reward: float | None) -> None:
-        """Keep a policy that earns more than the one kept, or of which nothing is known."""
-        if reward is None or reward > float(self.reward):
-            self.policy.load_state_dict(policy.state_dict())
-            self.reward.fill_(-math.inf if reward is None else reward)
+        descend(self.optimisers[name], loss, self.settings.ppo.max_grad_norm)
 
 
 def clipped_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
@@ -209,8 +189,8 @@ def train_policy(
     """Improve the imitating policy on the train pairs, going on from the checkpoint where there is one.
 
     Returns:
-        The policy of the epoch with the highest reward on the validation pairs (of the last one where there are
-        none), frozen and in evaluation mode; and one row of figures for each epoch.
+        The policy, its weights averaged over the last batches, frozen and in evaluation mode; and one row of figures
+        for each epoch.
 
     Raises:
         TrainingError: no train pairs, a first ratio that is not 1, or figures that are not finite.
@@ -221,7 +201,7 @@ def train_policy(
     loop = settings.ppo.loop
     task = PpoTask(frozen, settings, seed, loop.n_steps(n_items))
     history = fit(task, loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
-    return task.best.policy.requires_grad_(False).eval(), history
+    return task.average.eval(), history
 
 
 def measure_policy(frozen: Frozen, policy: EditPredictor, settings: PolicySettings, seed: int) -> dict:

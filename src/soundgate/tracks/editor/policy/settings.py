@@ -99,6 +99,7 @@ class PpoSettings(Section):
         max_grad_norm: largest norm of each network's gradient.
         kl_stop: no further update on a batch whose policy has moved so far, nats a decision; 0: never.
         value_warmup: first steps, in which only the value network learns.
+        average: share of itself that the averaged policy, which is the outcome, keeps at each batch.
         advantage: ``bandit``: a beat's own reward, which its label decides alone; ``sequence``: all that follow too.
         ratio: ``beat``: of each label's probability, with its own reward; ``seed_summed``: of all labels of a
             window at once, with the window's mean reward.
@@ -115,6 +116,7 @@ class PpoSettings(Section):
     max_grad_norm: float = Field(gt=0)
     kl_stop: float = Field(ge=0)
     value_warmup: int = Field(ge=0)
+    average: float = Field(ge=0, lt=1)
     advantage: Literal["bandit", "sequence"]
     ratio: Literal["beat", "seed_summed"]
 

@@ -15,6 +15,7 @@ from soundgate.tracks.editor.reconstruct.measures import measure
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.windows import Batch, draw_windows, whole_batch
+from soundgate.training.finite import descend
 from soundgate.training.schedule import set_rate, warm_cosine
 
 STAGE = "editor-reconstruct"
@@ -58,10 +59,7 @@ class ReconstructionTask:
         optimiser = self.optimisers["adamw"]
         share = warm_cosine(step, self.n_steps, warm_up=self.settings.warmup_steps, final=0.0)
         set_rate(optimiser, share * self.settings.learning_rate)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        optimiser.step()
+        descend(optimiser, total, self.settings.clip)
         return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
 
     def draw(self, rows: np.ndarray, step: int) -> Batch:

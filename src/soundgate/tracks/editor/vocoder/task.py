@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from soundgate.errors import CorpusError
 from soundgate.randomness import keyed_seed
@@ -15,6 +14,7 @@ from soundgate.tracks.editor.vocoder.measures import STAGE, figures, stft_loss
 from soundgate.tracks.editor.vocoder.model import VocoderNetwork
 from soundgate.tracks.editor.vocoder.settings import VocoderSettings
 from soundgate.tracks.editor.vocoder.waves import Waves
+from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -86,10 +86,7 @@ class VocoderTask:
         optimiser, settings = self.optimisers["adamw"], self.settings
         share = warm_cosine(step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate)
         set_rate(optimiser, settings.learning_rate * share)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
-        optimiser.step()
+        descend(optimiser, loss, settings.clip)
 
 
 def train_vocoder(

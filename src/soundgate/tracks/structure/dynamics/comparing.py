@@ -16,6 +16,7 @@ from soundgate.tracks.structure.dynamics.settings import CompareSettings
 from soundgate.tracks.structure.dynamics.task import STATISTICS_FRAMES, step_statistics, train_predictor
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
 from soundgate.tracks.structure.sequences import EVAL, TRAIN
+from soundgate.training.health.settings import HealthSettings
 
 STAGE = "dynamics-compare"
 
@@ -61,6 +62,7 @@ def compare(
     seed: int,
     device: torch.device,
     work: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[dict, list[dict]]:
     """Fit every family on every context of both codecs, and compare what they save.
 
@@ -73,6 +75,7 @@ def compare(
         seed: of the experiment.
         device: to compute on.
         work: folder of the checkpoints.
+        health: watches the trainings.
 
     Returns:
         The metrics, and one row for each training and look at the hold-out.
@@ -85,7 +88,7 @@ def compare(
         raise CorpusError(STAGE, expected="the same eval speakers for both codecs", found=f"{speakers}")
     found, gains, curves = {}, {}, []
     for representation in pair:
-        entry, own, rows = _fit_codec(representation, settings, seed, device, work)
+        entry, own, rows = _fit_codec(representation, settings, seed, device, work, health)
         found[representation.name], gains[representation.name] = entry, own
         curves += rows
     first, second = (gains[r.name] for r in pair)
@@ -100,7 +103,12 @@ def compare(
 
 
 def _fit_codec(
-    codec: Representation, settings: CompareSettings, seed: int, device: torch.device, work: Path
+    codec: Representation,
+    settings: CompareSettings,
+    seed: int,
+    device: torch.device,
+    work: Path,
+    health: HealthSettings | None,
 ) -> tuple[dict, dict[tuple[str, str], Gains], list[dict]]:
     frames, dim = codec.frames, codec.frames.x.shape[1]
     rows = frames.some(EVAL, settings.max_eval_samples, seed, f"{STAGE} {codec.name}")
@@ -115,8 +123,8 @@ def _fit_codec(
         families = {}
         for family in settings.families:
             name = f"{codec.name} {context} {family}"
-            checkpoint = work / f"{name.replace(' ', '-')}.pt"
-            model, history = train_predictor(windows, family, settings, seed, f"{STAGE} {name}", device, checkpoint)
+            run, checkpoint = f"{STAGE} {name}", work / f"{name.replace(' ', '-')}.pt"
+            model, history = train_predictor(windows, family, settings, seed, run, device, checkpoint, health)
             curves += [{"codec": codec.name, "context": context, "family": family} | row for row in history]
             values = score(model, windows, rows, device)
             saved = baseline.nll - values.nll

@@ -31,6 +31,8 @@ def train_gates(metrics: dict, thresholds: TrainThresholds) -> dict[str, dict]:
 def inject_gates(metrics: dict, thresholds: InjectThresholds) -> dict[str, dict]:
     """Return verdicts on the teacher-forced gain and on the share of it that free runs lose.
 
+    The share's control is what runs lose whose state is put back every few steps.
+
     Args:
         metrics: as `diagnose` returns them.
         thresholds: of the section.
@@ -38,9 +40,10 @@ def inject_gates(metrics: dict, thresholds: InjectThresholds) -> dict[str, dict]
     gain, late, lost = (metrics[k] for k in ("teacher_forced_gain", "teacher_forced_gain_late", "lost_late"))
     known = lost["value"] is not None and late["value"] is not None and late["value"] > 0
     share = lost["value"] / late["value"] if known else None
+    control = metrics["lost_late_put_back"]["value"] / late["value"] if known else None
     return {
         "teacher_forced_gain": _bound(gain["ci_low"], "above", thresholds.min_gain, gain),
-        "free_run_loss": verdict(share, "below", thresholds.max_lost, n=lost["n"]),
+        "free_run_loss": verdict(share, "below", thresholds.max_lost, n=lost["n"], control=control),
     }
 
 

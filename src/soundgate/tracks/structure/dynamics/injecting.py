@@ -44,8 +44,8 @@ def diagnose(
 
     Returns:
         For each mode, figures by step: ``nll``, ``baseline_nll`` and their difference ``gain`` in nats a dimension,
-        ``cosine``, ``magnitude_ratio``, ``error_before`` in lengths of a true step; then the two numbers that decide
-        and the verdict, see `conclude`.
+        ``cosine``, ``magnitude_ratio``, ``error_before`` in lengths of a true step; then the numbers that decide, what
+        is lost where the truth is put back every few steps (mode B), and the verdict, see `conclude`.
     """
     diag, dim = settings.diag, frames.x.shape[1]
     starts = choose_segments(frames, diag.steps, diag.n_eval_utterances, diag.segments_per_utt, seed, STAGE)
@@ -57,7 +57,7 @@ def diagnose(
     late = slice(-max(1, diag.steps // 4), None)
     gain = means.mean((base - runs["A"].nll) / dim, "gain A")
     gain_late = means.mean((base - runs["A"].nll)[:, late] / dim, "late gain A")
-    lost = means.mean((runs["D"].nll - runs["A"].nll)[:, late] / dim, "lost D")
+    lost, put_back = (means.mean((runs[m].nll - runs["A"].nll)[:, late] / dim, f"lost {m}") for m in ("D", "B"))
     return jsonable(
         {
             "n_segments": len(starts),
@@ -66,6 +66,7 @@ def diagnose(
             "teacher_forced_gain": gain.as_dict(),
             "teacher_forced_gain_late": gain_late.as_dict(),
             "lost_late": lost.as_dict(),
+            "lost_late_put_back": put_back.as_dict(),
             "verdict": conclude(gain, gain_late, lost, settings),
         }
     )

@@ -16,6 +16,8 @@ from soundgate.tracks.structure.dynamics.model import StepPredictor
 from soundgate.tracks.structure.dynamics.settings import OptimisationSettings
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
 from soundgate.tracks.structure.sequences import HOLDOUT, TRAIN
+from soundgate.training.finite import descend
+from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
 
@@ -94,10 +96,7 @@ class DynamicsTask:
         nll = predicted.nll(self.windows.frames.steps(rows).to(self.device)).mean() / self.dim
         share = warm_cosine(step, settings.max_steps, warm_up=settings.warm_up, final=settings.final_rate)
         set_rate(optimiser, settings.learning_rate * share)
-        optimiser.zero_grad(set_to_none=True)
-        nll.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
-        optimiser.step()
+        descend(optimiser, nll, settings.clip)
         return {"nll": float(nll.detach())}
 
     def evaluate(self) -> dict[str, float]:
@@ -150,6 +149,7 @@ def train_predictor(
     name: str,
     device: torch.device,
     checkpoint: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[StepPredictor, list[dict]]:
     """Train, going on from the checkpoint where there is one.
 
@@ -157,5 +157,5 @@ def train_predictor(
         The predictor that was best on the hold-out, frozen, and one row for each look at it.
     """
     task = DynamicsTask(windows, family, settings, seed, name, device)
-    history = fit(task, settings.loop, len(task.rows), seed=seed, name=name, checkpoint=checkpoint)
+    history = fit(task, settings.loop, len(task.rows), seed=seed, name=name, checkpoint=checkpoint, health=health)
     return task.best.model.requires_grad_(False).eval(), history

@@ -18,6 +18,7 @@ from soundgate.tracks.structure.dynamics.settings import TrainSettings
 from soundgate.tracks.structure.dynamics.task import STATISTICS_FRAMES, step_statistics, train_predictor
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN
+from soundgate.training.health.settings import HealthSettings
 
 STAGE = "dynamics-train"
 BASELINES = ("uniform_lognormal", "gaussian", "persistence", "linear")
@@ -29,7 +30,13 @@ def model_folder(folder: Path, horizon: int) -> Path:
 
 
 def train_and_measure(
-    frames: Frames, settings: TrainSettings, seed: int, device: torch.device, work: Path, out: Path
+    frames: Frames,
+    settings: TrainSettings,
+    seed: int,
+    device: torch.device,
+    work: Path,
+    out: Path,
+    health: HealthSettings | None = None,
 ) -> tuple[dict, list[dict]]:
     """Train one model a horizon, save it, and measure it on eval speakers.
 
@@ -40,6 +47,7 @@ def train_and_measure(
         device: to compute on.
         work: folder of the checkpoints.
         out: folder of the models.
+        health: watches the trainings.
 
     Returns:
         The metrics, and one row for each horizon and look at the hold-out.
@@ -52,7 +60,8 @@ def train_and_measure(
     for horizon in settings.horizons:
         windows = Windows(frames, settings.window, horizon, settings.num_workers)
         name = f"{STAGE} horizon {horizon}"
-        model, history = train_predictor(windows, "vmf", settings, seed, name, device, work / f"horizon_{horizon}.pt")
+        checkpoint = work / f"horizon_{horizon}.pt"
+        model, history = train_predictor(windows, "vmf", settings, seed, name, device, checkpoint, health)
         save_predictor(model_folder(out, horizon), model)
         curves += [{"horizon": horizon} | row for row in history]
         linear = fitter.fit(horizon)

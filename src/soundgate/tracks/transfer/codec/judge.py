@@ -14,6 +14,7 @@ from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.training.adversarial import reverse_gradient
+from soundgate.training.finite import descend
 
 STAGE = "transfer-bank"
 DIM = 128
@@ -102,10 +103,8 @@ class JudgeTask:
         optimiser = self.optimisers["adamw"]
         decay = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
         optimiser.param_groups[0]["lr"] = self.settings.learning_rate * decay
-        optimiser.zero_grad(set_to_none=True)
         total = losses["genre"] + self.settings.source_weight * losses["source"]
-        total.backward()
-        optimiser.step()
+        descend(optimiser, total)
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         accuracy = float((logits.argmax(-1) == genre).float().mean())
         return values | {"accuracy": accuracy, "loss": float(total.detach())}

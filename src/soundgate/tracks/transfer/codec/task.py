@@ -25,6 +25,7 @@ from soundgate.tracks.transfer.mel.losses import content_loss, style_loss
 from soundgate.tracks.transfer.style.targets import StyleTargets
 from soundgate.tracks.transfer.texture import Textures, texture_statistics
 from soundgate.training.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
+from soundgate.training.finite import require_finite
 
 STAGE = "transfer-codec"
 _BATCH = 32
@@ -123,6 +124,7 @@ class CodecTask(AdversarialTask):
         ask = self._draw(self.rows[items], step)
         noise = torch.randn(len(items), self.settings.translator.n_noise, device=self.frozen.device)
         made = self.networks.generator(ask.latents, ask.source.content, ask.style, noise)
+        require_finite({"latents": made.sum()})  # The codec's contract asks for it.
         wave = self.frozen.sound.waves(made)
         heard = self._window(wave, step)
         judged = self.update_critic(self._real_waves(ask), ask.style, heard.detach(), ask.style, step)

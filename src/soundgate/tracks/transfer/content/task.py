@@ -21,6 +21,8 @@ from soundgate.tracks.transfer.content.objective import (
 )
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.training.adversarial import reverse_gradient
+from soundgate.training.finite import buffers_kept, descend
+from soundgate.training.schedule import set_rate
 
 STAGE = "transfer-content"
 
@@ -69,15 +71,12 @@ class ContentTask:
         if n_gate:
             clips.append(self.cache.batch(gate_rows, start))
         mels = torch.cat(clips).to(self.device)
-        losses = self._losses(self.model(rerecord(mels)), rows, partners)
+        set_rate(self.optimisers["adamw"], self.settings.learning_rate * self._schedule(step))
         weights = self.settings.weights.model_dump()
-        total = sum(weights[name] * loss for name, loss in losses.items())
-        optimiser = self.optimisers["adamw"]
-        for group in optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * self._schedule(step)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        optimiser.step()
+        with buffers_kept(self.model):
+            losses = self._losses(self.model(rerecord(mels)), rows, partners)
+            total = sum(weights[name] * loss for name, loss in losses.items())
+            descend(self.optimisers["adamw"], total)
         return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
 
     def evaluate(self) -> dict[str, float]:

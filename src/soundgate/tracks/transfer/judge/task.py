@@ -18,6 +18,7 @@ from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.objective import contrast
 from soundgate.tracks.transfer.judge.features import content_features, shift_bands
 from soundgate.tracks.transfer.judge.networks import ContentJudge
+from soundgate.training.finite import descend
 from soundgate.training.loop import LoopSettings
 
 STAGE = "transfer-judge"
@@ -91,9 +92,7 @@ class JudgeTask:
         optimiser = self.optimisers["adamw"]
         decay = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
         optimiser.param_groups[0]["lr"] = self.settings.learning_rate * decay
-        optimiser.zero_grad(set_to_none=True)
-        (losses["contrast"] + self.settings.margin_weight * (losses["same"] + losses["different"])).backward()
-        optimiser.step()
+        descend(optimiser, losses["contrast"] + self.settings.margin_weight * (losses["same"] + losses["different"]))
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def evaluate(self) -> dict[str, float]:

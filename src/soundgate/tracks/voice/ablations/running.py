@@ -129,7 +129,7 @@ class Arms:
             if number not in alive:
                 gpus = self.means.gpus
                 gpu = gpus[(number - 1) % len(gpus)] if gpus else None
-                self.queue.start_worker(number, self.workplace.environment(gpu, self.means.jobs))
+                self.queue.start_worker(number, self.workplace.environment(gpu))
 
     def _collect_finished(self) -> None:
         for name, run in list(self.waiting.items()):

@@ -44,13 +44,8 @@ class Workplace:
         self.commit = git(self.root, "rev-parse", "HEAD")
         self._clone()
 
-    def environment(self, gpu: str | None = None, n_jobs: int = 1) -> dict[str, str]:
-        """Return the environment of everything that runs in the clone.
-
-        Args:
-            gpu: the one to use; None: as it is.
-            n_jobs: runs at a time, which share the cores.
-        """
+    def environment(self, gpu: str | None = None) -> dict[str, str]:
+        """Return the environment of everything that runs in the clone, on a GPU where one is named."""
         here = str(Path(sys.executable).parent)
         # DVC runs an experiment in a folder of its own: it must import that folder's code. Work that a kill interrupts
         # is kept outside, for the next experiment with the same parameters, inputs and code.
@@ -58,7 +53,6 @@ class Workplace:
             "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]),
             "PYTHONPATH": "src",
             "SOUNDGATE_SCRATCH": str(self.work / "work"),
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // n_jobs)),
         }
         return os.environ | own | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
 

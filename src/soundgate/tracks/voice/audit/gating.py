@@ -20,13 +20,16 @@ def embedding_gates(found: dict) -> dict[str, dict]:
 def health_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
     """Hold the health monitor, tried on injected faults and on healthy trainings, against thresholds.
 
+    Each is the other's control: a monitor that always alarms, or never, has two numbers that are the same.
+
     Args:
         found: ``recall`` and ``false_alarm_runs``, estimates.
         thresholds: of the gates.
     """
+    recall, alarms = found["recall"], found["false_alarm_runs"]
     return {
-        "health_recall": _held(found["recall"], "above", thresholds.fault_recall),
-        "health_false_alarms": _held(found["false_alarm_runs"], "below", thresholds.false_alarms),
+        "health_recall": _held(recall, "above", thresholds.fault_recall, alarms),
+        "health_false_alarms": _held(alarms, "below", thresholds.false_alarms, recall),
     }
 
 

@@ -65,7 +65,7 @@ def _dead_discriminator(task: GanTask) -> None:
     def silent(_module: nn.Module, _inputs: tuple, verdict: Verdict) -> Verdict:
         return Verdict([0 * logits for logits in verdict.logits], verdict.features)
 
-    for critic in (task.mpd, task.mrd):
+    for critic in (task.critics.mpd, task.critics.mrd):
         critic.register_forward_hook(silent)
 
 

@@ -11,8 +11,9 @@ import torch
 from soundgate.audio.io import write_audio
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.probing import other_speakers
-from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
+from soundgate.tracks.voice.model.converter import VoiceConverter
 from soundgate.tracks.voice.model.converting import convert
+from soundgate.tracks.voice.speaking import voice_of
 
 SAMPLES_FOLDER = Path("runs", "samples")
 
@@ -36,16 +37,7 @@ def _sounds(converter: VoiceConverter, cache: VoiceCache, rows: np.ndarray) -> I
     wav, f0 = cache.wave(source), cache.f0(source)
     own = tuple(float(cache.table[name][source]) for name in ("log_f0_mean", "log_f0_std"))
     yield "original", wav
-    yield "reconstruction", convert(converter, wav, f0, own, voice_of(converter, cache, source))
+    yield "reconstruction", convert(converter, wav, f0, own, voice_of(converter, cache, [source]))
     if target != source:
-        made = convert(converter, wav, f0, own, voice_of(converter, cache, target))
+        made = convert(converter, wav, f0, own, voice_of(converter, cache, [target]))
         yield f"converted_to_{cache.table['speaker'][target]}", made
-
-
-@torch.no_grad()
-def voice_of(converter: VoiceConverter, cache: VoiceCache, row: int) -> Voices:
-    """Return the voice of one whole utterance, a batch of one."""
-    device = converter.window.device
-    wav = torch.from_numpy(cache.wave(row))[None].to(device)
-    moments = (torch.tensor([cache.table[name][row]], dtype=torch.float32) for name in ("log_f0_mean", "log_f0_std"))
-    return Voices(converter.speaker(wav), *(moment.to(device) for moment in moments))

@@ -16,32 +16,19 @@ from soundgate.randomness import keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.batches import Batch, Batches, pick
 from soundgate.tracks.voice.gan.contrastive import choose_negatives, contrastive_loss
-from soundgate.tracks.voice.gan.discriminators import Mpd, Mrd
+from soundgate.tracks.voice.gan.critics import Critics
 from soundgate.tracks.voice.gan.memory import EmbeddingMemory
 from soundgate.tracks.voice.gan.probing import Listener, heard_rows, probe
 from soundgate.tracks.voice.gan.reconstruction import SpectralLosses
 from soundgate.tracks.voice.gan.samples import write_samples
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
-from soundgate.training.adversarial import (
-    Verdict,
-    feature_matching,
-    hinge_discriminator,
-    hinge_generator,
-    least_squares_discriminator,
-    least_squares_generator,
-    r1_penalty,
-    set_trainable,
-)
+from soundgate.training.adversarial import set_trainable
 from soundgate.training.distribution import add_gradients, is_main, n_processes, own_share, totals
 from soundgate.training.finite import require_finite
 from soundgate.training.schedule import set_rate, warm_cosine
 
 STAGE = "voice-train"
-_GAMES = {
-    "hinge": (hinge_discriminator, hinge_generator),
-    "lsgan": (least_squares_discriminator, least_squares_generator),
-}
 
 
 class GanTask:
@@ -60,8 +47,7 @@ class GanTask:
 
     Attributes:
         converter: what is trained.
-        mpd: discriminator of waveforms.
-        mrd: discriminator of spectrograms.
+        critics: both discriminators.
         listener: the speaker encoder that the contrastive loss listens with; it does not change.
         samples: folder that epochs' samples are written to; None: they are not.
 
@@ -86,10 +72,12 @@ class GanTask:
         self.listener = Listener(copy.deepcopy(speaker) if settings.speaker_trainable else speaker)
         set_trainable(speaker, settings.speaker_trainable)
         self.converter = VoiceConverter(settings.network, cache.settings, speaker).to(device)
-        self.mpd, self.mrd = Mpd(settings.width).to(device), Mrd(settings.width).to(device)
+        self.critics = Critics(settings).to(device)
         self.memory = EmbeddingMemory(settings.contrastive.memory, self.converter.n_embedding).to(device)
         self.spectra = SpectralLosses(cache.settings.sample_rate, cache.settings.n_mels).to(device)
-        self.modules = {"converter": self.converter, "mpd": self.mpd, "mrd": self.mrd, "memory": self.memory}
+        self.modules = {
+            "converter": self.converter, "mpd": self.critics.mpd, "mrd": self.critics.mrd, "memory": self.memory
+        }  # fmt: skip
         sides = {"generator": self.converter, "discriminators": self.critics}
         self.optimisers = {name: self._optimiser(side) for name, side in sides.items()}
         if settings.compile:
@@ -98,11 +86,6 @@ class GanTask:
         self.heard = cache.batch(self.rows, self.batches.n_samples, None)
         self.samples: Path | None = None
         self.n_taken = 0
-
-    @property
-    def critics(self) -> nn.ModuleList:
-        """Both discriminators."""
-        return nn.ModuleList([self.mpd, self.mrd])
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Take one step of both sides; see `soundgate.training.loop.Task`.
@@ -143,7 +126,7 @@ class GanTask:
     @torch.no_grad()
     def probe(self) -> dict[str, float]:
         """Return what the health monitor watches, of utterances that are always the same; see `probing.probe`."""
-        return probe(self.converter, self.mpd, self.mrd, self.listener, self.heard)
+        return probe(self.converter, self.critics.mpd, self.critics.mrd, self.listener, self.heard)
 
     def _write_samples(self) -> None:
         settings = self.settings
@@ -180,8 +163,8 @@ class GanTask:
         judged = {}
         if self.plays(step):
             window = slice(batch.first_judged, batch.first_judged + self.batches.n_judged)
-            judged, real = self._judge(truth[:, window], made.detach()[:, window], share, step)
-            losses |= self._fool(made[:, window], real, share)
+            judged, real = self.critics.learn(truth[:, window], made.detach()[:, window], share, step)
+            losses |= self.critics.fool(made[:, window], real, share)
         if weights.contrastive:
             losses["contrastive"] = self._contrastive(batch, part, known)
         total = sum(getattr(weights, name) * loss for name, loss in losses.items())
@@ -195,38 +178,6 @@ class GanTask:
         if self.settings.speaker_trainable:
             return self.converter.voices(pick(batch.utterances, places))
         return Voices(known[places], batch.utterances.log_f0_mean[places], batch.utterances.log_f0_std[places])
-
-    def _verdicts(self, wav: Tensor) -> Verdict:
-        with self._autocast():
-            waves, spectra = self.mpd(wav), self.mrd(wav)
-        return Verdict(waves.logits + spectra.logits, waves.features + spectra.features)
-
-    def _judge(self, truth: Tensor, made: Tensor, share: float, step: int) -> tuple[dict[str, Tensor], Verdict]:
-        """Add the discriminators' gradients; return their losses, and their verdict on real sound."""
-        settings = self.settings
-        set_trainable(self.critics, True)
-        both = self._verdicts(torch.cat([truth, made]))
-        real, fake = (Verdict(*ends) for ends in _halves(both, len(truth)))
-        loss = share * _GAMES[settings.adversarial][0](real.logits, fake.logits)
-        losses = {"discriminator": loss}
-        if settings.r1_gamma and step % settings.r1_every == 0:
-            inputs = truth.clone().requires_grad_(True)
-            losses["r1"] = share * r1_penalty(self._verdicts(inputs).logits, inputs)
-            loss = loss + settings.r1_gamma * settings.r1_every * losses["r1"]
-        loss.backward()
-        return losses, real
-
-    def _fool(self, made: Tensor, real: Verdict, share: float) -> dict[str, Tensor]:
-        """Return the generator's losses by the discriminators."""
-        weights = self.settings.weights
-        set_trainable(self.critics, False)
-        fake = self._verdicts(made)
-        losses = {}
-        if weights.adversarial:
-            losses["adversarial"] = share * _GAMES[self.settings.adversarial][1](fake.logits)
-        if weights.feature_matching:
-            losses["feature_matching"] = share * feature_matching(real.features, fake.features)
-        return losses
 
     def _contrastive(self, batch: Batch, part: Tensor, known: Tensor) -> Tensor:
         """Return the part's share of the mean over the batch's conversions."""
@@ -273,12 +224,6 @@ class GanTask:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
-
-
-def _halves(verdict: Verdict, size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Yield the verdict on the first ``size`` items, then that on the others."""
-    for half in (slice(None, size), slice(size, None)):
-        yield [logits[half] for logits in verdict.logits], [layer[half] for layer in verdict.features]
 
 
 def _require_shares(settings: TrainSettings) -> None:

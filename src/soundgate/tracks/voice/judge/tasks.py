@@ -15,6 +15,7 @@ from soundgate.tracks.voice.judge.encoder import EndToEnd, JudgeEncoder
 from soundgate.tracks.voice.judge.settings import JudgeSettings, TrainSettings
 from soundgate.tracks.voice.judge.units import Teacher, UnitClassifier, fit_units, normalisers
 from soundgate.tracks.voice.speeds import Speeds
+from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -37,8 +38,8 @@ class _JudgeTask:
         self.rows, self.speeds = cache.rows("judge"), Speeds(settings.augment.speeds)
         self.n_samples = round(settings.crop_s * cache.settings.sample_rate)
         self.n_steps = train.loop.n_steps(n_items)
-        self.parameters = [parameter for module in modules.values() for parameter in module.parameters()]
-        optimiser = torch.optim.AdamW(self.parameters, train.learning_rate, weight_decay=train.weight_decay)
+        parameters = [parameter for module in modules.values() for parameter in module.parameters()]
+        optimiser = torch.optim.AdamW(parameters, train.learning_rate, weight_decay=train.weight_decay)
         self.optimisers = {"adamw": optimiser}
 
     def evaluate(self) -> dict[str, float]:
@@ -49,10 +50,7 @@ class _JudgeTask:
         optimiser, train = self.optimisers["adamw"], self.train
         share = warm_cosine(step, self.n_steps, warm_up=train.warm_up, final=train.final_rate)
         set_rate(optimiser, train.learning_rate * share)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters, train.clip)
-        optimiser.step()
+        descend(optimiser, loss, train.clip)
 
 
 class EncoderTask(_JudgeTask):

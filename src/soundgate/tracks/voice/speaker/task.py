@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from soundgate.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
@@ -16,6 +15,7 @@ from soundgate.tracks.voice.speaker.model import SpeakerEncoder
 from soundgate.tracks.voice.speaker.objective import AdditiveMargin
 from soundgate.tracks.voice.speaker.settings import SpeakerSettings
 from soundgate.tracks.voice.speeds import Speeds
+from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -64,10 +64,7 @@ class SpeakerTask:
         optimiser = self.optimisers["adamw"]
         share = warm_cosine(step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate)
         set_rate(optimiser, settings.learning_rate * share)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_([*self.encoder.parameters(), *self.head.parameters()], settings.clip)
-        optimiser.step()
+        descend(optimiser, loss, settings.clip)
         return {"loss": float(loss.detach()), "accuracy": float(accuracy)}
 
     def evaluate(self) -> dict[str, float]:
