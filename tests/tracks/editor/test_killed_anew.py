@@ -1,4 +1,4 @@
-"""Stages without a ledger, killed by SIGKILL: they begin anew, and what a kill left behind changes no byte."""
+"""Stages without a ledger, killed by SIGKILL: they begin anew, and what a kill left in scratch changes no byte."""
 
 import os
 import shutil
