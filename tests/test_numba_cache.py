@@ -54,6 +54,19 @@ def test_processes_at_once_have_folders_of_their_own_and_the_next_finds_the_firs
     assert start().folder == str(root / "0")
 
 
+def test_a_new_folder_begins_with_what_the_fullest_has(start, tmp_path):
+    root = tmp_path / "soundgate/numba"
+    for number, files in enumerate((["one.nbc"], ["one.nbc", "two.nbc", "two.nbi", "three.nbc.tmp.f00"])):
+        (root / str(number) / "librosa").mkdir(parents=True)
+        for name in files:
+            (root / str(number) / "librosa" / name).write_bytes(name.encode())
+    running = [start() for _ in range(3)]
+    assert Path(running[2].folder) == root / "2"
+    copied = {path.name: path.read_bytes() for path in (root / "2/librosa").iterdir()}
+    assert copied == {name: name.encode() for name in ("one.nbc", "two.nbc", "two.nbi")}
+    assert [path.name for path in (root / "0/librosa").iterdir()] == ["one.nbc"]
+
+
 def test_a_folder_of_the_users_and_a_numba_loaded_before_are_left_alone(start, tmp_path):
     own = str(tmp_path / "mine")
     assert start(NUMBA_CACHE_DIR=own).used == own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from itertools import count
 from pathlib import Path
@@ -21,7 +22,8 @@ def claim_cache() -> IO | None:
 
     Two processes that compile one function for different types at once leave an index that names the one's code for
     the other's types, and whoever loads it crashes. So the first process has folder ``0``, one beside it ``1``, ...;
-    what they compile is kept for the next. A folder that the user names, or numba loaded before, is left as it is.
+    what they compile is kept for the next, and a new folder begins with what another has. A folder that the user
+    names, or numba loaded before, is left as it is.
 
     Returns:
         What holds the folder while it is open; None where numba's own is used.
@@ -39,8 +41,28 @@ def claim_cache() -> IO | None:
             except BlockingIOError:
                 lock.close()
                 continue
-            os.environ[VARIABLE] = str(root / str(number))
+            folder = root / str(number)
+            _begin(folder)
+            os.environ[VARIABLE] = str(folder)
             return lock
     except OSError:  # Nowhere to write to, or a file system without locks.
         os.environ.pop(VARIABLE, None)
     return None
+
+
+def _begin(folder: Path) -> None:
+    """Fill a folder that is not there yet with what the fullest beside it has: compiling takes a minute.
+
+    That one may be in use: numba replaces files whole and names no file twice, so a copy holds only what is right.
+    """
+    others = [path for path in folder.parent.iterdir() if path.is_dir() and path.name.isdigit()]
+    if folder.exists() or not others:
+        return
+    fullest = max(others, key=lambda path: sum(1 for _ in path.rglob("*.nbc")))
+    unfinished = folder.with_name(f"{folder.name}.copying")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        shutil.copytree(fullest, unfinished, ignore=shutil.ignore_patterns("*.tmp.*"))
+    except shutil.Error:  # Files that were replaced meanwhile are compiled anew.
+        pass
+    unfinished.rename(folder)

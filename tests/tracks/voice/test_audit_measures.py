@@ -12,7 +12,7 @@ from soundgate.tracks.voice.audit.hearing import Listeners
 from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN, draw_evaluation
 from soundgate.tracks.voice.audit.pitch import f0_correlation, f0_error_semitones, mean_f0_hz
 from soundgate.tracks.voice.audit.plots import write_plots
-from soundgate.tracks.voice.audit.reconstruction import Distances
+from soundgate.tracks.voice.audit.reconstruction import Distances, intelligibility
 from soundgate.tracks.voice.audit.report import report_markdown
 from soundgate.tracks.voice.audit.run import SCORES, run_audit, scores_of
 from soundgate.tracks.voice.audit.settings import AuditSettings
@@ -95,7 +95,8 @@ def test_content_is_the_same_in_another_voice_and_not_in_another_utterance():
 def test_distances_have_known_values():
     truth = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
     distances = Distances(FEATURES)
-    assert distances(truth, truth) == {"mel_db": 0, "stft": pytest.approx(0, abs=1e-4)}
+    same = {"mel_db": 0, "stft": pytest.approx(0, abs=1e-4), "stoi": pytest.approx(1, abs=1e-3)}
+    assert distances(truth, truth) == same
     half = distances(truth / 2, truth)
     assert half["mel_db"] == pytest.approx(20 * np.log10(2), abs=1e-3)
     assert half["stft"] == pytest.approx(0.5 + np.log(2), abs=0.01)
@@ -105,6 +106,17 @@ def test_distances_have_known_values():
     noisy = quiet + 1e-6 * truth
     assert distances(noisy, quiet)["mel_db"] < 1e-3
     assert distances(truth[: RATE // 2], truth)["mel_db"] == pytest.approx(0, abs=0.5)
+
+
+def test_intelligibility_falls_with_noise_and_does_not_depend_on_level():
+    generator = np.random.default_rng(0)
+    # What carries words: levels of bands that change several times a second.
+    levels = np.repeat(generator.uniform(0, 1, 40), RATE // 20)
+    truth, noise = levels * generator.normal(0, 0.1, len(levels)), generator.normal(0, 0.05, len(levels))
+    clean, noisy, noisier = (intelligibility(truth + gain * noise, truth, RATE) for gain in (0, 1, 8))
+    assert clean == pytest.approx(1, abs=1e-3) and clean > noisy > noisier and noisier < 0.6
+    assert intelligibility(0.1 * truth, truth, RATE) == pytest.approx(1, abs=1e-3)
+    assert np.isnan(intelligibility(truth[: RATE // 5], truth[: RATE // 5], RATE))
 
 
 def test_roles_are_disjoint_and_do_not_depend_on_the_tables_order(cache):

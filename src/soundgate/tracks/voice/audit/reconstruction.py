@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss
+from pystoi import stoi
 
 from soundgate.audio.mel import MelSettings, MelTransform, invert_power
 from soundgate.tracks.voice.audit.pairs import Pair
@@ -18,7 +20,7 @@ from soundgate.tracks.voice.speaking import spoken
 
 GRIFFIN_LIM, OTHER = "griffin_lim", "other_utterance"
 METHODS = (COPY_SYNTHESIS, GRIFFIN_LIM, RANDOM, OTHER, IDENTITY)
-FIGURES = ("mel_db", "stft")
+FIGURES = ("mel_db", "stft", "stoi")
 _SIZES = (512, 1024, 2048)
 # What lies further below the loudest value of the truth counts as silence.
 _RANGE_DB = 60.0
@@ -33,15 +35,16 @@ class Distances:
     """
 
     def __init__(self, features: FeatureSettings) -> None:
-        self.log_mel = LogMel(features)
+        self.log_mel, self.sample_rate = LogMel(features), features.sample_rate
         self.stft = MultiResolutionSTFTLoss(_SIZES, [size // 4 for size in _SIZES], _SIZES)
 
     @torch.no_grad()
     def __call__(self, made: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-        """Return ``mel_db`` and ``stft`` of two recordings [T]; the longer one is cut.
+        """Return ``FIGURES`` of two recordings [T]; the longer one is cut.
 
         ``mel_db``: mean distance of log-mel values in dB, over a range of 60 dB. ``stft``: spectral convergence plus
-        distance of log magnitudes, at three sizes (Yamamoto et al. 2020, eq. 4 to 6, by auraloss).
+        distance of log magnitudes, at three sizes (Yamamoto et al. 2020, eq. 4 to 6, by auraloss). ``stoi``:
+        `intelligibility`.
         """
         length = min(len(made), len(truth))
         both = torch.from_numpy(np.stack([np.asarray(wav[:length], np.float32) for wav in (made, truth)]))
@@ -50,7 +53,30 @@ class Distances:
         return {
             "mel_db": float((mels[0] - mels[1]).abs().mean()),
             "stft": float(self.stft(both[None, :1], both[None, 1:])),
+            "stoi": intelligibility(made[:length], truth[:length], self.sample_rate),
         }
+
+
+def intelligibility(made: np.ndarray, truth: np.ndarray, sample_rate: int) -> float:
+    """Return the short-time objective intelligibility of a recording, 1 at most.
+
+    Args:
+        made: float [T].
+        truth: float [T], clean speech that says the same at the same time.
+        sample_rate: of both, Hz.
+
+    Returns:
+        nan where less than 0.4 s of the truth is speech.
+
+    Source: Taal et al. 2011, "An algorithm for intelligibility prediction of time-frequency weighted noisy speech",
+        by pystoi. Not the extended one, whose implementation draws noise from NumPy's global state.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # What it has instead of an error.
+        try:
+            return float(stoi(truth, made, sample_rate))
+        except RuntimeWarning:
+            return float("nan")
 
 
 class Reconstruction(NamedTuple):

@@ -82,7 +82,7 @@ def run_audit(
 def scores_of(audit: Audit, cache: VoiceCache) -> pd.DataFrame:
     """Return the converter's ``SCORES`` of unseen speakers, one row for each pair and measure.
 
-    Those of reconstruction (``mel_db``, ``stft``) have the source as their target. A pair that a measure says nothing
+    Those of reconstruction (``FIGURES``) have the source as their target. A pair that a measure says nothing
     of (no voiced frame in the source) has no row.
     """
     own = audit.pairs[(audit.pairs["system"] == CONVERTED) & (audit.pairs["split"] == UNSEEN)]
