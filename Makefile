@@ -9,10 +9,11 @@ ENVIRONMENT := .venv/.synced
 JOBS ?= 2
 # Of `make ablations`; no ARMS: all of them.
 PROFILE ?= tiny
-SEEDS ?= 2
+SEEDS ?= 3
 ARMS ?=
 GPUS ?=
-PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+  --durations=25 --durations-min=10
 
 export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.

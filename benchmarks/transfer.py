@@ -37,6 +37,7 @@ from soundgate.tracks.transfer.codec.sound import sound_of
 from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.tracks.transfer.content.task import ContentTask
+from soundgate.tracks.transfer.mel.model import load_mel_model
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings
 from soundgate.tracks.transfer.mel.stages import IdentityTask, TransferTask
 from soundgate.tracks.transfer.mel.task import Frozen, new_networks
@@ -124,7 +125,8 @@ def codec_parts():
     frozen = codec.Frozen(
         ChunkCache.open(data / "cache"), latents, load_content(data / "content").to(device),
         StyleTargets.open(data / "style"), bank,
-        sound_of(latents, load_section("transfer.cache", CacheSettings).mel).to(device), device,
+        sound_of(latents, load_section("transfer.cache", CacheSettings).mel).to(device),
+        load_mel_model(data / "mel").to(device), device,
     )  # fmt: skip
     return settings, frozen, codec.new_networks(settings, frozen, 0)
 

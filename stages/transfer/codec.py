@@ -15,6 +15,7 @@ from soundgate.tracks.transfer.codec.sound import sound_of
 from soundgate.tracks.transfer.codec.task import Frozen
 from soundgate.tracks.transfer.codec.train import train_codec
 from soundgate.tracks.transfer.content.model import load_content
+from soundgate.tracks.transfer.mel.model import load_mel_model
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
 from soundgate.training.health.settings import load_health
@@ -27,27 +28,30 @@ from soundgate.training.history import write_history
 @input_option("content", "Folder of Lab 1's model.")
 @input_option("style", "Folder of Lab 2's target vectors.")
 @input_option("bank", "Folder of the style bank.")
+@input_option("mel", "Folder of the mel path's run.")
 @output_option("out", "Folder of the run: model, checkpoints, run_state.json, history.csv.")
 @output_option("history", "CSV file for the training curves.")
-def main(cache: Path, latents: Path, content: Path, style: Path, bank: Path, out: Path, history: Path) -> None:
+def main(
+    cache: Path, latents: Path, content: Path, style: Path, bank: Path, mel: Path, out: Path, history: Path
+) -> None:
     """Train identity, transfer, diversity; killed, the next run goes on from the last checkpoint."""
     settings, seed = load_section("transfer.codec", CodecTransferSettings), load_seed()
     health = load_health()
-    mel = load_section("transfer.cache", CacheSettings).mel
+    spectrogram = load_section("transfer.cache", CacheSettings).mel
     deterministic_torch(seed)
     keep_freed_memory()
     device, frames, styles = torch_device(), LatentCache.open(latents), StyleBank.open(bank)
     styles.judge.to(device)
     frozen = Frozen(
         ChunkCache.open(cache), frames, load_content(content).to(device), StyleTargets.open(style), styles,
-        sound_of(frames, mel).to(device), device,
+        sound_of(frames, spectrogram).to(device), load_mel_model(mel).to(device), device,
     )  # fmt: skip
     scratch = open_scratch(
         "transfer-codec",
         out,
         modules=[__spec__.name],
         params={"seed": seed, "codec": settings.model_dump(mode="json")},
-        inputs=[cache, latents, content, style, bank],
+        inputs=[cache, latents, content, style, bank, mel],
     )
     write_history(history, train_codec(frozen, settings, seed, RunFolder(scratch.result), health))
     scratch.publish()

@@ -189,6 +189,13 @@ def test_training_brings_sound_nearer(waves):
     assert after["validation_mel_l1_db"] < 0.8 * before["validation_mel_l1_db"]
 
 
+def test_the_probe_notices_a_network_that_has_one_output(waves, monkeypatch):
+    task = VocoderTask(waves, FEATURES, settings(), 0, 8, CPU)
+    assert task.probe()["pairwise_ratio"] > 0.1
+    monkeypatch.setattr(task.network, "forward", lambda frames: torch.zeros(len(frames), task.n_samples))
+    assert task.probe()["pairwise_ratio"] == 0
+
+
 def test_the_rate_rises_and_falls(waves):
     task, rates = VocoderTask(waves, FEATURES, settings(), 0, 8, CPU), []
     for step in (0, 1, 7):

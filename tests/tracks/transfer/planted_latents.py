@@ -7,6 +7,10 @@ from soundgate.tracks.transfer.codec.bank import build_bank
 from soundgate.tracks.transfer.codec.judge import LatentJudge, embed_latents
 from soundgate.tracks.transfer.codec.latents import LatentCache, write_latents
 from soundgate.tracks.transfer.codec.settings import BankSettings
+from soundgate.tracks.transfer.mel.generator import Generator
+from soundgate.tracks.transfer.mel.model import save_mel_model
+from soundgate.tracks.transfer.mel.settings import GeneratorSettings
+from soundgate.tracks.transfer.style.targets import StyleTargets
 from tests.tracks.transfer.planted import planted_cache, write_labs
 
 N_GAINS = 22
@@ -15,10 +19,11 @@ BANK = {
     "channels": 8, "loop": LOOP, "learning_rate": 1e-2, "weight_decay": 0, "segment": 32, "source_weight": 0.1,
     "inlier_fraction": 1, "exemplar_noise": 0.01, "n_bootstrap": 20,
 }  # fmt: skip
+TEACHER = {"channels": 8, "detail": 0, "trunk": 16, "n_trunk": 1, "kernels": [[3, 1], [3, 3]]}
 _STAGE = {
     "loop": LOOP,
     "weights": {"adversarial": 0.5, "latent_l1": 1, "content": 1, "style": 1, "mr_stft": 0.2, "align": 1, "push": 1,
-                "feature_matching": 1, "continuity": 1, "texture": 1, "mode_seeking": 1},
+                "feature_matching": 1, "continuity": 1, "texture": 1, "mode_seeking": 1, "teacher": 1},
     "adversary": {"start": 0, "every": 2, "rate": 1, "skip_below": 0, "r1_gamma": 1, "r1_every": 2},
     "mode": "mix", "alpha": [0.8, 0.4], "style_dropout_p": 0.5, "mode_seeking_margin": 1,
 }  # fmt: skip
@@ -31,10 +36,12 @@ CODEC = {
 
 
 def write_planted_labs(root, n_scores):
-    """Write a planted cache with everything Lab 3 reads: `write_labs`, its ``latents`` and an untrained ``bank``."""
+    """Write a planted cache with everything Lab 3 reads: `write_labs`, ``latents``, untrained ``bank`` and ``mel``."""
     planted = planted_cache(n_scores)
     write_labs(root, planted.index, [planted.mels])
     _write_latents(root)
+    generator = Generator(GeneratorSettings(**TEACHER), StyleTargets.open(root / "style").dim)
+    save_mel_model(root / "mel", generator)
     return root
 
 

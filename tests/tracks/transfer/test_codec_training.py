@@ -20,6 +20,7 @@ from soundgate.tracks.transfer.codec.task import CodecTask, Frozen, new_networks
 from soundgate.tracks.transfer.codec.train import train_codec
 from soundgate.tracks.transfer.codec.translator import Translator
 from soundgate.tracks.transfer.content.model import load_content
+from soundgate.tracks.transfer.mel.model import load_mel_model
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.samples.transfers import CodecPath
 from soundgate.tracks.transfer.style.targets import StyleTargets
@@ -32,7 +33,8 @@ def frozen(tmp_path_factory):
     latents = LatentCache.open(root / "latents")
     return Frozen(
         ChunkCache.open(root / "cache"), latents, load_content(root / "content"), StyleTargets.open(root / "style"),
-        StyleBank.open(root / "bank"), sound_of(latents, MelSettings()), torch.device("cpu"),
+        StyleBank.open(root / "bank"), sound_of(latents, MelSettings()),
+        load_mel_model(root / "mel"), torch.device("cpu"),
     )  # fmt: skip
 
 
@@ -132,6 +134,31 @@ def test_mode_seeking_costs_a_translator_that_ignores_the_noise(frozen):
     torch.nn.init.normal_(built.networks.generator.outer.weight)
     made = built.networks.generator(ask.latents, ask.source.content, ask.style, noise)
     assert float(built._mode_seeking(ask, made, noise)) == 0
+
+
+def test_the_teacher_is_asked_for_the_same_music_in_the_same_style(frozen):
+    class Teacher:
+        def generate(self, content, sequence, target):
+            self.asked = content, sequence, target
+            return torch.full((len(content), 96, N_FRAMES), -0.5)
+
+    teacher = Teacher()
+    built = task(frozen._replace(teacher=teacher), 2)
+    ask = built._draw(built.rows[:4], 0)
+    mels = torch.zeros(4, 96, N_FRAMES, requires_grad=True)
+    loss = built._teacher_loss(ask, mels)
+    assert float(loss.detach()) == 0.5
+    for asked, wanted in zip(teacher.asked, (ask.source.content, ask.source.sequence, ask.target), strict=True):
+        assert torch.equal(asked, wanted)
+    loss.backward()
+    assert (mels.grad > 0).all()
+
+
+def test_the_probe_tells_a_translator_that_changes_nothing_from_one_that_obeys(frozen):
+    built = task(frozen, 2)
+    assert built.probe() == {"swap_change": 0, "pairwise_ratio": pytest.approx(1, rel=1e-4)}
+    torch.nn.init.normal_(built.networks.average.outer.weight)
+    assert built.probe()["swap_change"] > 1e-5
 
 
 def test_push_and_align_see_the_embedding(frozen):

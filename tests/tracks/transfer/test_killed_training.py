@@ -42,7 +42,7 @@ TRAININGS = {
     "codec": stage(
         "codec",
         CODEC | {part: CODEC[part] | {"loop": LOOP} for part in ("stage1", "stage2", "stage3")},
-        ("cache", "latents", "content", "style", "bank"), ("out", "history"),
+        ("cache", "latents", "content", "style", "bank", "mel"), ("out", "history"),
         ("stage1_latest", "stage2_latest", "stage3_latest"),
     ),
 }  # fmt: skip

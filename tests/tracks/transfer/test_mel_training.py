@@ -248,6 +248,17 @@ def test_the_average_follows_the_generator(frozen):
     torch.testing.assert_close(slow.networks.average.draft.weight, expected.detach())
 
 
+def test_the_probe_notices_a_generator_that_has_one_output(frozen):
+    built = task(TransferTask, frozen)
+    figures = built.probe()
+    assert figures["swap_change"] > 0 and figures["pairwise_ratio"] > 0
+    for values in built.networks.average.parameters():
+        values.zero_()
+    assert built.probe() == {"swap_change": 0, "pairwise_ratio": 0}
+    built.evaluated = built.evaluated[:1]
+    assert built.probe() == {}
+
+
 def test_curves_come_from_test_items_alone(frozen):
     built = task(IdentityTask, frozen)
     assert set(frozen.cache.index["split"].iloc[built.evaluated]) == {"test"} and len(built.evaluated) == 3

@@ -29,6 +29,16 @@ def test_speed_and_coherence_are_heard_though_level_and_spread_are_the_same(othe
     assert known.loss(made, first) > 3 * known.loss(made, second)
 
 
+def test_what_one_item_has_too_much_does_not_make_up_for_what_another_has_too_little():
+    known = textures(noise(24, 0))
+    genres = torch.zeros(8, dtype=torch.long)
+    made = noise(8, 1)
+    louder, softer = made + 0.2, made - 0.2
+    apart = torch.cat([louder[:4], softer[4:]])
+    assert known.loss(apart, genres) == pytest.approx(float(known.loss(louder, genres)), rel=0.1)
+    assert known.loss(apart, genres) > 5 * known.loss(made, genres)
+
+
 def test_when_things_sound_is_not_heard():
     clips = noise(4, 0)
     moved = torch.roll(clips, 100, dims=-1)

@@ -81,6 +81,15 @@ def test_every_arm_hears_as_much_audio(profile):
     assert heard["baseline"] == train(profile, "baseline").loop.epochs * train(profile, "baseline").epoch_s
 
 
+@pytest.mark.parametrize("profile", ["embedded", "tiny"])
+@pytest.mark.parametrize("arm", ["baseline", *CHANGES])
+def test_discriminators_join_and_the_rate_rises_before_an_arm_ends(profile, arm):
+    settings = train(profile, arm)
+    steps = settings.task_loop.n_steps(10**6)
+    assert settings.gan_start * steps <= steps - 2, "the arm without discriminators would be the baseline"
+    assert settings.warm_up < steps
+
+
 def test_an_epochs_length_is_said_once():
     values = train("embedded", "baseline").model_dump()
     values["loop"]["steps_per_epoch"] = 10

@@ -28,6 +28,7 @@ def test_effect_size_and_p_are_those_of_the_textbook():
     # d_z = 3 / sqrt(2.5); Hedges' factor for 4 degrees of freedom is 1 - 3 / 15.
     assert effect_size(differences) == pytest.approx(3 / np.sqrt(2.5) * 0.8)
     assert paired_p(differences) == pytest.approx(stats.ttest_rel(differences + 7, np.full(5, 7.0)).pvalue)
+    assert np.isnan(effect_size(np.array([2.0, 3.0])))
     assert np.isnan(effect_size(np.array([2.0]))) and np.isnan(paired_p(np.array([2.0])))
     assert paired_p(np.zeros(3)) == 1.0 and paired_p(np.full(3, 2.0)) < 1e-6
 

@@ -18,6 +18,9 @@ from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_
 from soundgate.training.averaging import follow
 from soundgate.training.finite import descend
 
+# Items that the health monitor's probe listens to.
+_PROBED = 8
+
 
 class Networks(NamedTuple):
     """What is trained, on the device.
@@ -53,6 +56,8 @@ class AdversarialTask(ABC):
     """
 
     name: str
+    genre: np.ndarray
+    evaluated: np.ndarray
 
     def __init__(
         self,
@@ -76,6 +81,35 @@ class AdversarialTask(ABC):
     @abstractmethod
     def evaluate(self) -> dict[str, float]:
         """Return the curves' figures; see `soundgate.training.loop.Task`."""
+
+    @abstractmethod
+    def played(self, rows: np.ndarray) -> Tensor:
+        """Return the spectrograms of rows, [B, M, F] in the models' scale."""
+
+    @abstractmethod
+    def rendered(self, rows: np.ndarray, genres: np.ndarray) -> Tensor:
+        """Return the averaged generator's spectrograms of rows, asked for the centroids of genres, [B, M, F]."""
+
+    @torch.no_grad()
+    def probe(self) -> dict[str, float]:
+        """Return what the health monitor watches, on test items that are always the same.
+
+        ``swap_change``: how much an output changes with the genre asked for, relative to its own size;
+        ``pairwise_ratio``: distance between outputs in their own genres over that between the items themselves.
+        """
+        rows = spread_rows(self.evaluated, _PROBED)
+        if len(rows) < 2:
+            return {}
+        own = self.genre[rows]
+
+        def apart(mels: Tensor) -> Tensor:
+            return torch.pdist(mels.flatten(1), p=1).mean()
+
+        made, swapped = self.rendered(rows, own), self.rendered(rows, other_genres(own, self.genre.max() + 1, 0))
+        return {
+            "swap_change": float((swapped - made).norm() / made.norm().clamp(min=1e-8)),
+            "pairwise_ratio": float(apart(made) / apart(self.played(rows)).clamp(min=1e-8)),
+        }
 
     def draws(self, step: int) -> np.random.Generator:
         """Return the generator of a step's draws."""

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundgate.tracks.transfer.mel.losses import band_statistics
-from soundgate.training.adversarial import group_means
 
 # Mel bands that are joined for what is measured between bands or by rates of modulation.
 _JOINED = 4
@@ -71,11 +70,14 @@ class Textures:
         return cls(torch.stack([own.mean(dim=0) for own in statistics]), spread + 1e-3 * spread.mean() + 1e-6)
 
     def loss(self, made: Tensor, genres: Tensor) -> Tensor:
-        """Return how many spreads the means over a genre's items are off, averaged over statistics and genres.
+        """Return by how many spreads statistics lie outside the genre's mean and one spread, averaged over all.
+
+        Item by item: of a mean over items, what one has too little makes up for what another has too much. Within a
+        spread an item is as its genre's own are.
 
         Args:
             made: [B, M, F] in the models' scale.
             genres: int64 [B], codes that the items should sound like.
         """
-        off = group_means(texture_statistics(made), genres) - self.means[genres.unique()]
-        return (off / self.spread).abs().mean()
+        off = (texture_statistics(made) - self.means[genres]).abs() / self.spread
+        return functional.relu(off - 1).mean()

@@ -19,6 +19,8 @@ from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
 from soundgate.training.schedule import set_rate, warm_cosine
 
+_PROBED = 8
+
 
 class VocoderTask:
     """Items are the recordings of the training split, raw and edited alike.
@@ -81,6 +83,19 @@ class VocoderTask:
         truth = self.evaluated.to(self.device)
         own = figures(self.features, self.network(self.features.of_batch(truth)), truth)
         return {f"validation_{name}": value for name, value in own.items()}
+
+    @torch.no_grad()
+    def probe(self) -> dict[str, float]:
+        """Return what the health monitor watches, on held-out crops that are always the same.
+
+        ``pairwise_ratio``: distance between the frames of different outputs over that between those of the crops.
+        """
+        if self.evaluated is None or len(self.evaluated) < 2:
+            return {}
+        truth = self.features.of_batch(self.evaluated[:_PROBED].to(self.device))
+        made = self.features.of_batch(self.network(truth))
+        apart = [torch.pdist(frames.flatten(1), p=1).mean() for frames in (made, truth)]
+        return {"pairwise_ratio": float(apart[0] / apart[1].clamp(min=1e-8))}
 
     def _update(self, loss: torch.Tensor, step: int) -> None:
         optimiser, settings = self.optimisers["adamw"], self.settings

@@ -80,6 +80,7 @@ class CodecWeights(Section):
         continuity: of the latents' steps from frame to frame, against the source's.
         texture: of the spectrogram's statistics over time, against the target genre's means.
         mode_seeking: two noises must not give one output.
+        teacher: mean absolute distance of the spectrogram to the one that the mel path writes when asked for the same.
     """
 
     adversarial: float = Weight
@@ -93,6 +94,7 @@ class CodecWeights(Section):
     continuity: float = Weight
     texture: float = Weight
     mode_seeking: float = Weight
+    teacher: float = Weight
 
 
 class CodecStageSettings(StyledStageSettings):

@@ -22,6 +22,7 @@ from soundgate.tracks.transfer.codec.sound import Sound
 from soundgate.tracks.transfer.codec.translator import Translator
 from soundgate.tracks.transfer.content.model import DIM, Analysis, ContentModel
 from soundgate.tracks.transfer.mel.losses import content_loss, style_loss
+from soundgate.tracks.transfer.mel.model import MelModel
 from soundgate.tracks.transfer.style.targets import StyleTargets
 from soundgate.tracks.transfer.texture import Textures, texture_statistics
 from soundgate.training.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
@@ -37,10 +38,11 @@ class Frozen(NamedTuple):
     Args:
         cache: the chunks.
         latents: theirs.
-        content: Lab 1's model, on the device, as are the next but one and the last.
+        content: Lab 1's model, on the device, as are the bank's judge, ``sound`` and ``teacher``.
         targets: Lab 2's target vectors.
         bank: the latent judge and its vectors.
         sound: the codec's decoder.
+        teacher: the mel path's trained model.
         device: to compute on.
     """
 
@@ -50,6 +52,7 @@ class Frozen(NamedTuple):
     targets: StyleTargets
     bank: StyleBank
     sound: Sound
+    teacher: MelModel
     device: torch.device
 
 
@@ -186,7 +189,7 @@ class CodecTask(AdversarialTask):
     def _sound_losses(self, ask: Ask, wave: Tensor) -> dict[str, Tensor]:
         """Return the losses on what is heard."""
         weights, losses = self.weights, {}
-        if weights["content"] or weights["style"] or weights["texture"]:
+        if any(weights[name] for name in ("content", "style", "texture", "teacher")):
             mels = self.frozen.sound.mels(wave)
             analysis = self.frozen.content(mels)
             if weights["content"]:
@@ -195,7 +198,20 @@ class CodecTask(AdversarialTask):
                 losses["style"] = style_loss(self.frozen.targets.project(analysis.style, mels), ask.target)
             if weights["texture"]:
                 losses["texture"] = self.textures.loss(mels, ask.genres)
+            if weights["teacher"]:
+                losses["teacher"] = self._teacher_loss(ask, mels)
         return losses
+
+    def _teacher_loss(self, ask: Ask, mels: Tensor) -> Tensor:
+        """Return the distance to what the mel path makes of the same music for the same target.
+
+        The mel path has learnt from music in its own style *when* a genre's drums sound, given what is played; no loss
+        on transfers without a pair tells that.
+
+        Source: Hinton et al. 2015, "Distilling the knowledge in a neural network".
+        """
+        asked = self.frozen.teacher.generate(ask.source.content, ask.source.sequence, ask.target)
+        return (mels - asked).abs().mean()
 
     def _latent_losses(self, ask: Ask, made: Tensor) -> dict[str, Tensor]:
         weights, losses = self.weights, {}
@@ -266,22 +282,27 @@ class CodecTask(AdversarialTask):
         figures = np.concatenate([self._measured(rows) for rows in parts])
         return dict(zip(("test_l1_db", "test_content", "test_style"), figures.mean(axis=0).tolist(), strict=True))
 
-    def _measured(self, rows: np.ndarray) -> np.ndarray:
-        frozen, average = self.frozen, self.networks.average
-        latents = frozen.latents.batch(rows, 0, self.n_frames).to(frozen.device)
-        mels = frozen.sound.mels(frozen.sound.waves(latents))
-        source = frozen.content(mels)
+    def played(self, rows: np.ndarray) -> Tensor:
+        """Return the spectrograms of the rows' latents, on the device."""
+        return self.frozen.sound.mels(self.frozen.sound.waves(self._latents(rows)))
+
+    def rendered(self, rows: np.ndarray, genres: np.ndarray) -> Tensor:
+        """Return the spectrograms that the averaged translator makes of rows, asked for the centroids of genres."""
+        frozen, latents = self.frozen, self._latents(rows)
+        content = frozen.content(frozen.sound.mels(frozen.sound.waves(latents))).content
+        style = torch.from_numpy(frozen.bank.centroids[genres]).to(frozen.device)
         noise = torch.zeros(len(rows), self.settings.translator.n_noise, device=frozen.device)
-        own = self.genre[rows]
+        return frozen.sound.mels(frozen.sound.waves(self.networks.average(latents, content, style, noise)))
+
+    def _latents(self, rows: np.ndarray) -> Tensor:
+        return self.frozen.latents.batch(rows, 0, self.n_frames).to(self.frozen.device)
+
+    def _measured(self, rows: np.ndarray) -> np.ndarray:
+        frozen, mels, own = self.frozen, self.played(rows), self.genre[rows]
         asked = own if self.is_identity else other_genres(own, len(frozen.bank.genres), 0)
-
-        def rendered(genres: np.ndarray) -> Tensor:
-            style = torch.from_numpy(frozen.bank.centroids[genres]).to(frozen.device)
-            return frozen.sound.mels(frozen.sound.waves(average(latents, source.content, style, noise)))
-
-        distance = (rendered(own) - mels).abs().mean(dim=(1, 2)) * (-FLOOR_DB / 2)
-        made = rendered(asked)
-        analysis = frozen.content(made)
+        distance = (self.rendered(rows, own) - mels).abs().mean(dim=(1, 2)) * (-FLOOR_DB / 2)
+        made = self.rendered(rows, asked)
+        source, analysis = frozen.content(mels), frozen.content(made)
         target = torch.from_numpy(frozen.targets.centroids[asked]).to(frozen.device)
         style = functional.cosine_similarity(frozen.targets.project(analysis.style, made), target)
         content = functional.cosine_similarity(analysis.content, source.content)

@@ -89,6 +89,16 @@ class MelTask(AdversarialTask):
         starts = generator.integers(self.frozen.cache.mels.shape[-1] - N_FRAMES + 1, size=len(rows))
         return self.frozen.cache.batch(rows, starts).to(self.frozen.device)
 
+    def played(self, rows: np.ndarray) -> Tensor:
+        """Return the rows' spectrograms, on the device."""
+        return self.frozen.cache.batch(rows).to(self.frozen.device)
+
+    def rendered(self, rows: np.ndarray, genres: np.ndarray) -> Tensor:
+        """Return the averaged generator's spectrograms of rows, asked for the centroids of genres."""
+        source = self.frozen.content(self.played(rows))
+        targets = self.on_device(self.frozen.targets.centroids[genres])
+        return self.networks.average(source.content, source.sequence, targets)
+
     def on_device(self, values: np.ndarray) -> Tensor:
         """Return an array as a tensor on the device."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.frozen.device)
@@ -115,7 +125,7 @@ class MelTask(AdversarialTask):
         return dict(zip(("test_l1_db", "test_content", "test_style"), figures.mean(axis=0).tolist(), strict=True))
 
     def _measured(self, rows: np.ndarray) -> np.ndarray:
-        mels, average = self.frozen.cache.batch(rows).to(self.frozen.device), self.networks.average
+        mels, average = self.played(rows), self.networks.average
         source = self.frozen.content(mels)
         same = average(source.content, source.sequence, self.own_targets(rows))
         distance = (same - mels).abs().mean(dim=(1, 2)) * (-FLOOR_DB / 2)

@@ -69,12 +69,13 @@ def effect_size(differences: np.ndarray) -> float:
     """Return Hedges' correction of Cohen's d_z: the mean difference over its standard deviation, for few units.
 
     Args:
-        differences: float [n], one for each seed; NaN for fewer than two, or where they do not vary.
+        differences: float [n], one for each seed; NaN for fewer than three, of which the corrected size has no
+            expectation (the correction is 0 for two), or where they do not vary.
 
     Source: Lakens 2013, "Calculating and reporting effect sizes"; Hedges 1981 for the correction.
     """
     n = len(differences)
-    deviation = np.std(differences, ddof=1) if n > 1 else 0.0
+    deviation = np.std(differences, ddof=1) if n > 2 else 0.0
     if not deviation > 0:
         return float("nan")
     return float(np.mean(differences) / deviation * (1 - 3 / (4 * (n - 1) - 1)))
