@@ -57,4 +57,5 @@ def _panel(axis: Axes, own: pd.DataFrame, better: str) -> None:
         axis.plot(row.difference, height, "o", color=colour, markerfacecolor=face, markersize=6)
     axis.set_yticks(range(len(own)), own["arm"])
     axis.set_ylim(len(own) - 0.5, -0.5)
+    axis.locator_params(axis="x", nbins=5)  # More of them would touch.
     axis.set_title(f"{own['measure'].iloc[0]} ({better} is better)", fontsize=10)
