@@ -29,6 +29,7 @@ def read_source_list(path: str | Path, model: type[Model], what: str) -> Model:
         ConfigError: the file is missing or no YAML, or a key is missing, unknown or out of range.
     """
     try:
-        return model.model_validate(YAML(typ="safe").load(Path(path).read_text(encoding="utf-8")))
+        # Not by the C parser, where there is one: it refuses the colons of addresses in a list on one line.
+        return model.model_validate(YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, YAMLError, ValidationError) as error:
         raise ConfigError(path, expected=f"a source list of {what}", found=str(error)) from error
