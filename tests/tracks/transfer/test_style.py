@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ def cache():
 
 def style_vectors(cache, separation=3.0, seed=0):
     generator = np.random.default_rng(seed)
-    directions = unit(generator.standard_normal((2, 128)))
+    directions = unit(generator.standard_normal((4, 128)))
     codes = np.maximum(cache.index["genre_code"].to_numpy(), 0)
     return unit(separation * directions[codes] + 0.1 * generator.standard_normal((len(codes), 128))).astype(np.float32)
 
@@ -34,14 +36,35 @@ def test_the_descriptor_is_means_and_deviations_of_sixteen_bands():
     assert float(values[31]) == pytest.approx(5, rel=1e-4) and float(values[16]) == pytest.approx(0, abs=1e-3)
 
 
-@pytest.mark.parametrize(("lda", "dim"), [(True, 1), (False, 160)])
+def by_source(cache):
+    """Return the cache with a genre of its own for each genre and source: four of them."""
+    index = cache.index.copy()
+    music = index["is_music"]
+    index.loc[music, "genre"] += "-" + index.loc[music, "source"]
+    index.loc[music, "genre_code"] = 2 * index["genre_code"] + index["source_code"]
+    return replace(cache, index=index)
+
+
+@pytest.mark.parametrize(("lda", "dim"), [(True, 3), (False, 160)])
 def test_projecting_an_item_again_gives_its_target(cache, lda, dim):
+    cache = by_source(cache)
     style = style_vectors(cache)
     targets = fit_targets(SETTINGS.model_copy(update={"lda": lda}), cache, style)
     rows = cache.rows("test")
     again = targets.project(torch.from_numpy(style[rows]), cache.batch(rows, n_frames=256))
     assert targets.dim == dim
     np.testing.assert_allclose(again.numpy(), targets.targets[rows], atol=1e-4)
+
+
+def test_with_two_genres_a_target_has_a_gradient(cache):
+    style = style_vectors(cache)
+    targets = fit_targets(SETTINGS, cache, style)
+    rows = cache.rows("test")
+    asked = torch.from_numpy(style[rows]).requires_grad_(True)
+    made = targets.project(asked, cache.batch(rows, n_frames=256))
+    other = torch.from_numpy(targets.centroids[1 - cache.index["genre_code"].to_numpy()[rows]])
+    (made * other).sum().backward()
+    assert targets.dim == 160 and asked.grad.abs().max() > 1e-3
 
 
 def test_both_blocks_weigh_the_same(cache):
@@ -70,6 +93,7 @@ def test_conditions_come_from_the_genre_asked_for(cache):
 
 
 def test_styles_apart_pass_and_styles_shuffled_fail(cache):
+    cache = by_source(cache)
     apart = measure_style(SETTINGS, cache, fit_targets(SETTINGS, cache, style_vectors(cache)), 0)["gates"]
     assert all((gate["value"] >= gate["threshold"]) == (gate["side"] == "above") for gate in apart.values()), apart
     blind = cache.index["genre_code"].to_numpy().copy()

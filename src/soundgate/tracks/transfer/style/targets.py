@@ -30,7 +30,8 @@ class StyleSettings(Section):
 
     Args:
         descriptor_weight: of the descriptor beside the style embedding, both of unit length.
-        lda: project on the ``n_genres - 1`` directions that tell genres apart.
+        lda: project on the ``n_genres - 1`` directions that tell genres apart; not where there are two, since a unit
+            vector on one direction is 1 or -1 and has no gradient.
         inlier_fraction: share of a genre's items, the nearest ones, that its centroid is made of.
         exemplar_noise: standard deviation added to each coordinate of an exemplar.
         n_subsets: random fifths of the train tracks that centroids' stability is measured with.
@@ -133,7 +134,7 @@ def fit_targets(settings: StyleSettings, cache: ChunkCache, style: np.ndarray) -
     mean, std = descriptors[train].mean(0), descriptors[train].std(0) + 1e-6
     blocks = np.concatenate([style, settings.descriptor_weight * unit((descriptors - mean) / std)], axis=1)
     offset, projection = np.zeros(blocks.shape[1], np.float32), np.eye(blocks.shape[1], dtype=np.float32)
-    if settings.lda:
+    if settings.lda and len(cache.genres) > 2:
         # Imported here: it takes over a second to load, and who uses the targets does not fit them.
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
