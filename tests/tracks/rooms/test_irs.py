@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from scipy.io import wavfile
 
 from soundgate.audio.decay import clarity_db, find_direct, measure_room
 from soundgate.audio.io import Audio, resample
@@ -44,7 +45,8 @@ def index_of(folder, irs_by_id, rate=RATE):
     rows = []
     for utt_id, ir in irs_by_id.items():
         path = folder / f"{utt_id}.wav"
-        soundfile.write(path, np.atleast_2d(ir).T, rate, subtype="FLOAT")
+        # Not by libsndfile, whose float files hold the second they were written in: equal content is to be equal bytes.
+        wavfile.write(path, rate, np.atleast_2d(ir).T.astype(np.float32))
         rows.append((utt_id, f"room-{utt_id}", str(path), sha256_of(path), float("nan")))
     return pd.DataFrame(rows, columns=["utt_id", "speaker_id", "path", "sha256", "rt60_true_s"])
 
