@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,9 @@ class Keys:
             line = sys.stdin.readline()
             return line.strip()[:1].lower() if line else "q"
         while not self._waiting:
+            # Ctrl-C that comes just before a read would wait for the read's end.
+            while not select.select([sys.stdin], [], [], 0.2)[0]:
+                pass
             pressed = os.read(sys.stdin.fileno(), 64).decode(errors="replace")
             if pressed in ("", _END_OF_INPUT):
                 return "q"
