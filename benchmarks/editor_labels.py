@@ -17,11 +17,11 @@ import click
 import numpy as np
 import torch
 
-from soundgate.config import load_section
 from soundgate.corpora.generated_music import Rendering, read_music_source
 from soundgate.corpora.generated_music import render as render_song
 from soundgate.corpora.scores import draw_score
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import load_section
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import track_beats
 from soundgate.tracks.editor.pairs.assembling import assemble
 from soundgate.tracks.editor.pairs.building import PairsSettings

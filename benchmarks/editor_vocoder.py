@@ -17,9 +17,9 @@ from pathlib import Path
 import click
 import torch
 
-from soundgate.config import load_section
 from soundgate.corpora.generated_music import Rendering, read_music_source, render
 from soundgate.corpora.scores import draw_score
+from soundgate.runtime.config import load_section
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.vocoder.inverting import griffin_lim_unit
 from soundgate.tracks.editor.vocoder.model import Vocoder, VocoderNetwork

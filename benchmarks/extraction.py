@@ -33,12 +33,12 @@ from soundgate.codecs.base import Codec
 from soundgate.codecs.extraction import Utterance, extract_latents, map_ahead, read_utterance
 from soundgate.codecs.gain_shape.synthetic import speech_like
 from soundgate.codecs.registry import load_codec
-from soundgate.console import logger, set_up_logging, track
 from soundgate.corpora.index import build_index
-from soundgate.device import torch_device
-from soundgate.execution import worker_count
-from soundgate.files import write_json, write_text
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.console import logger, set_up_logging, track
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.execution import worker_count
+from soundgate.runtime.files import write_json, write_text
+from soundgate.runtime.randomness import keyed_generator
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = {"gain_shape": {}, "mimi": {"weights": "random"}, "encodec": {"weights": "random"}}

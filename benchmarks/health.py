@@ -20,7 +20,7 @@ import click
 import numpy as np
 import torch
 
-from soundgate.config import load_section
+from soundgate.runtime.config import load_section
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from soundgate.tracks.voice.gan.task import GanTask

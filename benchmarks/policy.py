@@ -17,12 +17,12 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from soundgate.config import load_section
-from soundgate.device import keep_freed_memory, torch_device
-from soundgate.gates import default_profile
-from soundgate.ledger import Ledger
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch
+from soundgate.pipeline.gates import default_profile
+from soundgate.runtime.config import load_section
+from soundgate.runtime.device import keep_freed_memory, torch_device
+from soundgate.runtime.ledger import Ledger
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch
 from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.policy.model import load_predictor
 from soundgate.tracks.editor.policy.ppo import Frozen, train_policy

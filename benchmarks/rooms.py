@@ -48,13 +48,13 @@ from scipy.fft import irfft, rfft
 
 from soundgate.audio.effects import Effect, apply_effects
 from soundgate.audio.io import write_audio
-from soundgate.config import load_section
-from soundgate.console import logger, set_up_logging, track
 from soundgate.corpora.index import Entry, build_index, write_corpus
 from soundgate.corpora.noisy_voices import AUDIO_FOLDER, CLEAN_FOLDER, generate_voices
-from soundgate.device import torch_device
-from soundgate.files import sha256_of, write_json, write_text
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import load_section
+from soundgate.runtime.console import logger, set_up_logging, track
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.files import sha256_of, write_json, write_text
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.batches import own_batches, to_int16, write_batch
 from soundgate.tracks.rooms.embed import load_embeddings, save_embeddings
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from soundgate.console import track
 from soundgate.evaluation.statistics import proportion_estimate
+from soundgate.runtime.console import track
 from soundgate.tracks.structure import planted
 from soundgate.tracks.structure.analysis import analyse
 from soundgate.tracks.structure.decision import decide

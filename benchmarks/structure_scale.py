@@ -18,7 +18,7 @@ import click
 import numpy as np
 import psutil
 
-from soundgate.config import load_section
+from soundgate.runtime.config import load_section
 from soundgate.tracks.structure.analysis import analyse
 from soundgate.tracks.structure.fitting import fit_conditioning
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN, Sequences

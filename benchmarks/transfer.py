@@ -22,10 +22,10 @@ import click
 import numpy as np
 import torch
 
-from soundgate.config import load_section
-from soundgate.device import keep_freed_memory, torch_device
-from soundgate.gates import default_profile
-from soundgate.stage import deterministic_torch
+from soundgate.pipeline.gates import default_profile
+from soundgate.runtime.config import load_section
+from soundgate.runtime.device import keep_freed_memory, torch_device
+from soundgate.runtime.stage import deterministic_torch
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.caching import CacheSettings
 from soundgate.tracks.transfer.chunks import chunk_wavs

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from transfer import codec_parts, mel_parts
 
-from soundgate.device import keep_freed_memory
-from soundgate.stage import deterministic_torch
+from soundgate.runtime.device import keep_freed_memory
+from soundgate.runtime.stage import deterministic_torch
 from soundgate.tracks.transfer.codec.task import CodecTask
 from soundgate.tracks.transfer.mel.stages import TransferTask
 

@@ -16,10 +16,10 @@ import click
 import numpy as np
 import torch
 
-from soundgate.config import load_section
-from soundgate.console import logger
-from soundgate.device import torch_device
-from soundgate.files import write_json, write_text
+from soundgate.runtime.config import load_section
+from soundgate.runtime.console import logger
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.files import write_json, write_text
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from soundgate.tracks.voice.gan.task import GanTask

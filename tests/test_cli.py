@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from soundgate import cli, gates, reproduce
-from soundgate import compose as composing
+from soundgate import cli
+from soundgate.pipeline import compose as composing
+from soundgate.pipeline import gates, reproduce
 from tests.pipeline_file import ROOT
 
 

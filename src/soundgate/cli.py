@@ -9,16 +9,16 @@ from pathlib import Path
 
 import click
 
-from soundgate.console import logger, set_up_logging
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.console import logger, set_up_logging
+from soundgate.runtime.stage import errors_in_one_line
 
 # Where each command is. Its module is imported when it is asked for: pandas and Hydra take a second to load.
 COMMANDS = {
     "ablations": "soundgate.tracks.voice.ablations.commands:ablations",
-    "compose": "soundgate.compose:main",
-    "deps": "soundgate.pipeline:deps_command",
+    "compose": "soundgate.pipeline.compose:main",
+    "deps": "soundgate.pipeline.deps:deps_command",
     "edit": "soundgate.tracks.editor.commands:edit",
-    "gates": "soundgate.gates:main",
+    "gates": "soundgate.pipeline.gates:main",
     "health": "soundgate.training.health.command:health",
     "rooms": "soundgate.tracks.rooms.commands:main",
     "runs": "soundgate.tracks.transfer.commands:runs",
@@ -57,9 +57,9 @@ def repro(overrides: tuple[str, ...], jobs: int | None) -> None:
     example: soundgate repro profile=tiny
     """
     # Imported here for the same reason as `COMMANDS`.
-    from soundgate import compose as composing
-    from soundgate import gates as gating
-    from soundgate import reproduce
+    from soundgate.pipeline import compose as composing
+    from soundgate.pipeline import gates as gating
+    from soundgate.pipeline import reproduce
 
     set_up_logging()
     with errors_in_one_line():

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from soundgate.config import check_origin, load_section
 from soundgate.corpora.speech import SpeechSettings, build_speech_corpus
-from soundgate.scratch import downloads_folder
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import check_origin, load_section
+from soundgate.runtime.scratch import downloads_folder
+from soundgate.runtime.stage import input_option, output_option, stage_command
 
 
 @stage_command("corpus-speech")

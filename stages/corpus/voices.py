@@ -7,8 +7,8 @@ import click
 
 from soundgate.corpora.named import load_named
 from soundgate.corpora.voices import VoicesSettings, build_voice_corpus
-from soundgate.scratch import downloads_folder
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.scratch import downloads_folder
+from soundgate.runtime.stage import input_option, output_option, stage_command
 
 
 @stage_command("corpus-voices")

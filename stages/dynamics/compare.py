@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from soundgate.codecs.latent_store import LatentStore
-from soundgate.config import load_section, load_seed
-from soundgate.device import keep_freed_memory, torch_device
-from soundgate.files import write_json
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import keep_freed_memory, torch_device
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.structure.dynamics.comparing import STAGE, Representation, compare, history_of
 from soundgate.tracks.structure.dynamics.plots import write_compare_plots
 from soundgate.tracks.structure.dynamics.settings import CompareSettings

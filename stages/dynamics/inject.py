@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import torch_device
-from soundgate.files import write_json
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.files import write_json
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.structure.dynamics.gates import inject_gates
 from soundgate.tracks.structure.dynamics.injecting import diagnose
 from soundgate.tracks.structure.dynamics.model import load_predictor

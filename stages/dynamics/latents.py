@@ -8,12 +8,12 @@ import pandas as pd
 from soundgate.codecs.extraction import extract_latents
 from soundgate.codecs.latent_store import LatentStore
 from soundgate.codecs.registry import load_codec
-from soundgate.config import load_section, load_seed, read_section
-from soundgate.device import torch_device
-from soundgate.files import atomic_path
-from soundgate.imports import package_modules
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed, read_section
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.imports import package_modules
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.structure.dynamics.settings import ReferenceSettings
 from soundgate.tracks.structure.frames import FramesSettings, frame_table
 from soundgate.tracks.structure.latents import LatentsSettings

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.files import read_json, write_json, write_text
-from soundgate.ledger import jsonable
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.editor.audit.gating import phase1_gates, policy_gates, sound_gates
 from soundgate.tracks.editor.audit.plots import write_plots
 from soundgate.tracks.editor.audit.report import report_markdown

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section
-from soundgate.files import write_json
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.editor.caching import CacheSettings, build_cache
 from soundgate.tracks.editor.pairs.table import read_pairs
 from soundgate.tracks.editor.recovery.table import read_labels

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.errors import GateError
-from soundgate.files import atomic_path, write_json, write_text
-from soundgate.ledger import jsonable
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.errors import GateError
+from soundgate.runtime.files import atomic_path, write_json, write_text
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.editor.pairs.table import read_pairs
 from soundgate.tracks.editor.recovery.labelling import MAIN, LabelsSettings, label_gates, label_pairs
 from soundgate.tracks.editor.recovery.scores import confusion_rows

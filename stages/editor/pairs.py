@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import check_origin, load_section, load_seed
-from soundgate.files import write_json
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import check_origin, load_section, load_seed
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.editor.pairs.building import PairsSettings, build_pairs, pairs_in, songs_of
 
 

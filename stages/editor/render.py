@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.editor.editing.models import NAMES, Models
 from soundgate.tracks.editor.editing.samples import SampleWriter, drawn_pairs
 from soundgate.tracks.editor.editing.settings import RenderSettings

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from soundgate.config import check_origin, load_section
 from soundgate.corpora.music import MusicSettings, build_music_corpus
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import check_origin, load_section
+from soundgate.runtime.stage import input_option, output_option, stage_command
 
 
 @stage_command("editor-songs")

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import keep_freed_memory, torch_device
-from soundgate.files import write_json
-from soundgate.ledger import jsonable
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import keep_freed_memory, torch_device
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.pairs.table import read_pairs
 from soundgate.tracks.editor.vocoder.measures import STAGE, measure_vocoder

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section
-from soundgate.gates import SummarySettings, write_summary
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.pipeline.gates import SummarySettings, write_summary
+from soundgate.runtime.config import load_section
+from soundgate.runtime.stage import input_option, output_option, stage_command
 
 
 @stage_command("gates-summary")

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from soundgate.config import load_section, load_seed, read_section
 from soundgate.embeddings.registry import load_embedder
-from soundgate.files import sha256_of, write_json
-from soundgate.imports import package_modules
-from soundgate.ledger import Ledger
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed, read_section
+from soundgate.runtime.files import sha256_of, write_json
+from soundgate.runtime.imports import package_modules
+from soundgate.runtime.ledger import Ledger
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.rooms.chain import ChainSettings, reuse_part
 from soundgate.tracks.rooms.embed import (
     CARD_NAME,

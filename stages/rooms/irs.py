@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.config import load_section
 from soundgate.corpora.index import INDEX_NAME, REJECTED_NAME, read_index
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.rooms.chain import ChainSettings, reuse_part
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.config import load_section, load_seed
-from soundgate.console import logger
 from soundgate.evaluation.gates import judge
-from soundgate.files import write_json
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.console import logger
+from soundgate.runtime.files import write_json
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.rooms.acoustics import rendered_rooms
 from soundgate.tracks.rooms.irs import load_catalogue
 from soundgate.tracks.rooms.manifest import build_manifest, closing_message

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section
-from soundgate.files import sha256_of
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section
+from soundgate.runtime.files import sha256_of
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.rooms.chain import ChainSettings, earlier_batches
 from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
 from soundgate.corpora.index import INDEX_NAME, REJECTED_NAME
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.rooms.chain import ChainSettings, reuse_part
 from soundgate.tracks.rooms.sterilise import SteriliseSettings, sterilise
 

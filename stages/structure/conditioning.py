@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.structure.fitting import fit_conditioning
 from soundgate.tracks.structure.settings import ConditioningSettings
 from soundgate.tracks.structure.store import load_sequences, save_conditioning

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from soundgate.codecs.latent_store import LatentStore
-from soundgate.config import load_section
-from soundgate.files import atomic_path
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.structure.frames import FramesSettings, frame_table
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.files import atomic_path, write_json
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import atomic_path, write_json
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.structure.analysis import analyse
 from soundgate.tracks.structure.scoring import INNOVATIONS
 from soundgate.tracks.structure.settings import ConditioningSettings, MetricsSettings

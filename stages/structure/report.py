@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from soundgate.config import load_section
-from soundgate.files import read_json, write_json, write_text
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section
+from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.structure.decision import decide, gate_verdicts
 from soundgate.tracks.structure.plots import write_plots
 from soundgate.tracks.structure.report import Provenance, report_markdown, report_text

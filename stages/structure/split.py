@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.config import load_section, load_seed
-from soundgate.files import atomic_path, write_text
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import atomic_path, write_text
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.structure.split import SplitSettings, id_lists, split_corpus
 
 

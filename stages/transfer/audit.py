@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundgate.config import load_section, load_seed
-from soundgate.files import read_json, write_json, write_text
-from soundgate.ledger import jsonable
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.transfer.audit.exits import exit_report, leakage_gates, path_gates, stage_gates
 from soundgate.tracks.transfer.audit.plots import write_plots
 from soundgate.tracks.transfer.audit.report import report_markdown

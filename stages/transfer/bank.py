@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import keep_freed_memory, torch_device
-from soundgate.files import write_json
-from soundgate.ledger import jsonable
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import keep_freed_memory, torch_device
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.bank import build_bank, measure_bank
 from soundgate.tracks.transfer.codec.judge import STAGE, JudgeTask, embed_latents

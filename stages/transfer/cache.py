@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.config import load_section, load_seed
 from soundgate.corpora.index import read_index
-from soundgate.files import write_json
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.transfer.caching import CacheSettings, build_cache
 from soundgate.tracks.transfer.labels.table import read_labels
 

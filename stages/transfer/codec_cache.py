@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from soundgate.codecs.registry import load_codec
-from soundgate.config import load_section, read_section
-from soundgate.device import torch_device
-from soundgate.files import write_json
-from soundgate.imports import package_modules
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, read_section
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.files import write_json
+from soundgate.runtime.imports import package_modules
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.caching import CacheSettings
 from soundgate.tracks.transfer.codec.caching import CodecCacheSettings, build_latents

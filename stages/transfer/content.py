@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import keep_freed_memory, torch_device
-from soundgate.files import write_json
-from soundgate.ledger import jsonable
-from soundgate.npz import write_npz
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import keep_freed_memory, torch_device
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.npz import write_npz
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.measures import embed, measure_content
 from soundgate.tracks.transfer.content.model import save_content

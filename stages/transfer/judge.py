@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import keep_freed_memory
-from soundgate.errors import CorpusError
-from soundgate.files import write_json
-from soundgate.ledger import jsonable
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import keep_freed_memory
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.judge.measures import measure_judges
 from soundgate.tracks.transfer.judge.scoring import Judges

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.config import load_section, load_seed, parse_section, read_section
-from soundgate.files import write_json
-from soundgate.ledger import Ledger, jsonable
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed, parse_section, read_section
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import Ledger, jsonable
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.transfer.labels.build import build_labels
 from soundgate.tracks.transfer.labels.outside import open_analysis, outside_hashes
 from soundgate.tracks.transfer.labels.settings import LabelSettings

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import keep_freed_memory, torch_device
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import keep_freed_memory, torch_device
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from soundgate.config import load_section, load_seed
-from soundgate.files import write_json
-from soundgate.ledger import jsonable
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.style.measures import measure_style
 from soundgate.tracks.transfer.style.targets import StyleSettings, fit_targets

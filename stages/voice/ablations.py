@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.voice.ablations.outputs import write_comparison
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import torch_device
-from soundgate.files import read_json, write_json, write_text
-from soundgate.ledger import jsonable
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.voice.audit.gating import (
     conversion_gates,
     embedding_gates,

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
 from soundgate.corpora.index import INDEX_NAME, read_index
-from soundgate.files import write_json
-from soundgate.scratch import open_scratch
-from soundgate.stage import input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.voice.caching import STAGE, CacheSettings, build_cache
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from soundgate.config import load_section, load_seed
-from soundgate.device import torch_device
-from soundgate.files import write_json
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.device import torch_device
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.embeddings.analysis import STAGE, analysis, analyze_embeddings, embed_batches
 from soundgate.tracks.voice.embeddings.embed import utterance_batches

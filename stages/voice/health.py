@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from soundgate.config import load_section, load_seed
-from soundgate.files import write_json
-from soundgate.ledger import Ledger, jsonable
-from soundgate.scratch import open_scratch
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import Ledger, jsonable
+from soundgate.runtime.scratch import open_scratch
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.faults.picture import draw_trials
 from soundgate.tracks.voice.faults.running import STAGE, Trials, observe_all

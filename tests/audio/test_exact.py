@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from soundgate.audio.exact import ExactAudio, read_exact, write_exact
-from soundgate.errors import AudioError
+from soundgate.runtime.errors import AudioError
 
 FORMATS = [
     ("wav", "PCM_U8"),

@@ -11,7 +11,7 @@ import soundfile
 from soundgate.audio import io as audio_io
 from soundgate.audio.io import read_audio, resample, write_audio
 from soundgate.audio.streams import _mp3_frame, _ogg_crc, without_id3
-from soundgate.errors import AudioError
+from soundgate.runtime.errors import AudioError
 
 RATE = 16_000
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from soundgate.audio.io import read_audio
-from soundgate.errors import AudioError
+from soundgate.runtime.errors import AudioError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "audio"
 pytestmark = pytest.mark.skipif(not (SHARED / "bad").is_dir(), reason="no shared/audio beside the repository")

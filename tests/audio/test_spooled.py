@@ -7,7 +7,7 @@ import soundfile
 from soundgate.audio import spooled
 from soundgate.audio.exact import ExactAudio, read_exact, write_exact
 from soundgate.audio.spooled import open_exact
-from soundgate.errors import AudioError
+from soundgate.runtime.errors import AudioError
 from tests.audio.test_exact import FORMATS, drawn
 
 BAD = Path(__file__).resolve().parents[2].parent / "shared" / "audio" / "bad"

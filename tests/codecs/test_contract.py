@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from soundgate.codecs.registry import load_codec
 from soundgate.codecs.weights import save_weights
-from soundgate.errors import ConfigError, WeightsError
+from soundgate.runtime.errors import ConfigError, WeightsError
 
 SHAPES = {  # frame rate (Hz), dimension, hop (samples), look-ahead (samples), warm-up (frames)
     "gain_shape_75": (75.0, 128, 320, 160, 0),

@@ -14,9 +14,9 @@ from soundgate.codecs import extraction
 from soundgate.codecs.base import Codec
 from soundgate.codecs.extraction import encode_batch, extract_latents, map_ahead, plan_batches
 from soundgate.codecs.latent_store import LatentStore
-from soundgate.errors import ConfigError, CorpusError, FormatError
-from soundgate.files import sha256_of
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
+from soundgate.runtime.files import sha256_of
+from soundgate.runtime.randomness import keyed_generator
 from tests.killing import forkserver
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ from soundgate.codecs.gain_shape.synthetic import speech_like
 from soundgate.codecs.gain_shape.transform import FLOOR, GAIN_CENTRE, GAIN_SCALE
 from soundgate.codecs.registry import load_codec
 from soundgate.codecs.weights import save_weights
-from soundgate.errors import WeightsError
+from soundgate.runtime.errors import WeightsError
 
 SPEECH = Path(__file__).resolve().parents[3] / "shared" / "audio" / "speech"
 RATES = [75, 12.5]

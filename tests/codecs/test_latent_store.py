@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from soundgate.codecs.latent_store import STORE_NAME, LatentStore, LatentStoreWriter
-from soundgate.errors import FormatError
+from soundgate.runtime.errors import FormatError
 
 DIM, CHUNK, SHARD = 3, 4, 8
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from soundgate.codecs import weights
 from soundgate.codecs.registry import load_codec
-from soundgate.errors import WeightsError
+from soundgate.runtime.errors import WeightsError
 
 
 class Harmless:

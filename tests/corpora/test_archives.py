@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from soundgate.corpora.archives import unpack
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 
 NOISE = np.random.default_rng(0).bytes(300_000)
 

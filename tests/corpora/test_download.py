@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from soundgate.corpora.download import download
-from soundgate.errors import DownloadError
+from soundgate.runtime.errors import DownloadError
 from tests.corpora.http_server import Served, serving
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from soundgate.corpora.folder import folder_entries
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 
 
 def make(root, *names):

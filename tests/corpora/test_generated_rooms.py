@@ -11,7 +11,7 @@ from soundgate.audio.io import read_audio
 from soundgate.corpora.colouring import Band, Comb, Equaliser, apply_colour, power_response
 from soundgate.corpora.generated_rooms import draw_room, generate_rooms, read_room_source
 from soundgate.corpora.room_response import BANDS_HZ, SPEED_OF_SOUND, Room, room_response, wall_absorption
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 SOURCE = Path(__file__).resolve().parents[2] / "sources" / "generated_rooms.yaml"
 RATE = 48_000

@@ -11,8 +11,8 @@ from soundgate.audio.io import read_audio
 from soundgate.corpora.espeak import SAMPLE_RATE, Voice, synthesise
 from soundgate.corpora.generated_speech import generate_speech, read_source, utterance
 from soundgate.corpora.sentences import Grammar, transcript
-from soundgate.errors import ConfigError, CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import ConfigError, CorpusError
+from soundgate.runtime.randomness import keyed_generator
 
 SOURCE = Path(__file__).resolve().parents[2] / "sources" / "generated_speech.yaml"
 TEXT = "The old captain found a yellow lantern near the river."

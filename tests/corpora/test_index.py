@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from soundgate.audio.io import write_audio
-from soundgate.console import logger
 from soundgate.corpora.index import (
     Entry,
     build_index,
@@ -19,7 +18,8 @@ from soundgate.corpora.index import (
     unique_ids,
     write_corpus,
 )
-from soundgate.errors import CorpusError, FormatError
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError, FormatError
 
 
 def ramp(frames, channels=1):

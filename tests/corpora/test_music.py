@@ -14,7 +14,7 @@ from soundgate.audio.io import read_audio, write_audio
 from soundgate.corpora.index import read_index
 from soundgate.corpora.music import TRACK_COLUMNS, MusicSettings, build_music_corpus
 from soundgate.corpora.scores import BEAT_TYPES, NOTE_TYPES, draw_score
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from stages.corpus.music import main
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,7 +26,7 @@ from soundgate.corpora.recording_chain import (
 from soundgate.corpora.scores import BEAT_TYPES, CLOSED_HAT, KICK, NOTE_TYPES, SNARE, Score, draw_score
 from soundgate.corpora.styles import Source, own_timbre, play_score
 from soundgate.corpora.synthesiser import SAMPLE_RATE, DrumKit, Timbre, drum, play_drums, play_notes, wave_tables
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 LIST = Path(__file__).resolve().parents[2] / "sources" / "generated_music.yaml"
 N_SCORES, DURATION_S, HOP = 6, 6.0, 256

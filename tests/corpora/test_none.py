@@ -9,15 +9,15 @@ import pyarrow.parquet
 import pytest
 
 from soundgate.audio.io import write_audio
-from soundgate.compose import compose_text
-from soundgate.config import load_section
-from soundgate.console import logger
 from soundgate.corpora import archived
 from soundgate.corpora.index import read_index
 from soundgate.corpora.named import load_named
 from soundgate.corpora.rooms import RoomsSettings, build_room_corpus
 from soundgate.corpora.voices import VoicesSettings, build_voice_corpus
-from soundgate.errors import CorpusError
+from soundgate.pipeline.compose import compose_text
+from soundgate.runtime.config import load_section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.rooms.chain import FOLDERS, ChainSettings
 from tests.pipeline_file import ROOT
 

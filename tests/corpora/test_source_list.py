@@ -9,7 +9,7 @@ from soundgate.corpora.generated_speech import SpeechSource
 from soundgate.corpora.librispeech import LibriSpeechSource
 from soundgate.corpora.noisy_voices import VoiceSource
 from soundgate.corpora.source_list import read_source_list
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 from tests.pipeline_file import ROOT
 
 MODELS = {

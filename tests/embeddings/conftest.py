@@ -7,7 +7,7 @@ from scipy.signal import fftconvolve
 from transformers import ClapAudioConfig, ClapConfig, ClapFeatureExtractor, ClapModel
 
 from soundgate.embeddings.registry import load_embedder
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 
 RATE = 48_000
 TEXT = {"vocab_size": 8, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}

@@ -15,8 +15,8 @@ from soundgate.embeddings.clap import model as clap_model
 from soundgate.embeddings.clap import text as clap_text
 from soundgate.embeddings.clap.embedder import pooled
 from soundgate.embeddings.registry import load_embedder
-from soundgate.errors import WeightsError
-from soundgate.files import sha256_of
+from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.files import sha256_of
 from tests.embeddings.talking_clap import save_talking_clap
 
 CONFIGS = ("config.json", "preprocessor_config.json")

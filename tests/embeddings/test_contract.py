@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from soundgate.embeddings.registry import EMBEDDER_NAMES, load_embedder
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 
 @pytest.fixture

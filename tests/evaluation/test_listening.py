@@ -10,9 +10,9 @@ import pytest
 
 from soundgate.audio.io import write_audio
 from soundgate.audio.mel import MelSettings
-from soundgate.errors import FormatError
 from soundgate.evaluation.listening.mel_picture import mel_picture
 from soundgate.evaluation.listening.page import Card, write_page
+from soundgate.runtime.errors import FormatError
 from tests.browser import browser_page, needs_chromium
 
 NASTY = "<script>window.broken = true</script>"

@@ -101,7 +101,7 @@ def reproduced(tmp_path_factory):
     """A clone whose pipeline ran once, with two codecs."""
     folder = tmp_path_factory.mktemp("clone")
     clone_to(folder)
-    run(folder, sys.executable, "-m", "soundgate.compose", *SMALL)
+    run(folder, sys.executable, "-m", "soundgate.pipeline.compose", *SMALL)
     assert ran(run(folder, "dvc", "repro", *LAST)) == RUN
     commit(folder, "reproduced")
     return folder
@@ -221,7 +221,7 @@ LATENTS = "structure-latents@tiny-gain_shape"
 def clone_composed(folder):
     folder.mkdir()
     clone_to(folder)
-    run(folder, sys.executable, "-m", "soundgate.compose", *LONG)
+    run(folder, sys.executable, "-m", "soundgate.pipeline.compose", *LONG)
     return folder
 
 

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from soundgate.errors import TrainingError
-from soundgate.files import write_json
-from soundgate.scratch import CARD
+from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import CARD
 from soundgate.training.health.records import RECORDS_FILE, read_records
 from soundgate.training.health.watch import Watch
 from soundgate.training.tensorboard import RUNS_FOLDER

@@ -11,8 +11,8 @@ from matplotlib.image import imread
 from torch import Tensor, nn
 
 from soundgate.cli import main
-from soundgate.errors import ConfigError, FormatError
-from soundgate.files import write_json
+from soundgate.runtime.errors import ConfigError, FormatError
+from soundgate.runtime.files import write_json
 from soundgate.training.health import generate_diagnostics_report, load_health
 from soundgate.training.health.command import PICTURE_FILE, alarms_of
 from soundgate.training.health.findings import Finding

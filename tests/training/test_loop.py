@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.errors import FormatError, TrainingError
+from soundgate.runtime.errors import FormatError, TrainingError
 from soundgate.training.loop import LoopSettings, fit
 
 SETTINGS = LoopSettings(epochs=3, batch_size=4, steps_per_epoch=5, checkpoint_s=1e-9)

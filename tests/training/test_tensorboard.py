@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from soundgate.files import write_json
-from soundgate.scratch import CARD
+from soundgate.runtime.files import write_json
+from soundgate.runtime.scratch import CARD
 from soundgate.training.tensorboard import RUNS_FOLDER, Curves
 from tests.training.test_loop import Line, run
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from soundgate.errors import WeightsError
+from soundgate.runtime.errors import WeightsError
 from soundgate.training.weights import MODEL_FILE, read_model, save_model
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import soundfile
 
 from soundgate.audio.io import read_audio
-from soundgate.errors import AudioError
-from soundgate.files import atomic_path
+from soundgate.runtime.errors import AudioError
+from soundgate.runtime.files import atomic_path
 
 BLOCK_FRAMES = 2**18
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}

@@ -13,8 +13,8 @@ import soxr
 
 from soundgate.audio.containers import ContainerError, Declared, read_container
 from soundgate.audio.streams import read_stream, without_id3
-from soundgate.errors import AudioError
-from soundgate.files import atomic_path
+from soundgate.runtime.errors import AudioError
+from soundgate.runtime.files import atomic_path
 
 MIN_SAMPLE_RATE = 4_000
 MAX_SAMPLE_RATE = 384_000

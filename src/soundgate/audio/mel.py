@@ -10,7 +10,7 @@ import torchaudio
 from pydantic import Field
 from torch import Tensor, nn
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 FLOOR_DB = -80.0
 # Powers below these count as nothing: of one value, and of a clip's loudest one (about -90 dB re full scale).

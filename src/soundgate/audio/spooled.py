@@ -16,7 +16,7 @@ from soundgate.audio import io
 from soundgate.audio.containers import ContainerError, Declared
 from soundgate.audio.exact import BLOCK_FRAMES, ExactAudio, type_of
 from soundgate.audio.streams import without_id3
-from soundgate.errors import AudioError
+from soundgate.runtime.errors import AudioError
 
 
 def open_exact(path: str | Path, folder: Path) -> ExactAudio:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from soundgate.audio.effects import COLOURS, EFFECTS, Effect
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 MAINS_HZ = (50, 60)
 
@@ -53,7 +53,7 @@ def draw_effects(generator: np.random.Generator, settings: ToolkitSettings) -> l
     """Draw a clip's effects: how many, which (each at most once), in which order, and all their settings.
 
     Args:
-        generator: the clip's own, from `soundgate.randomness.keyed_generator`.
+        generator: the clip's own, from `soundgate.runtime.randomness.keyed_generator`.
         settings: the ranges; levels in dB are uniform, cutoffs uniform in octaves, bits and the count uniform
             over whole numbers, the noise's colour uniform over ``COLOURS``.
 

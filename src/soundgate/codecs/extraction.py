@@ -28,11 +28,11 @@ from torch.overrides import TorchFunctionMode
 from soundgate.audio.io import read_audio
 from soundgate.codecs.base import Codec
 from soundgate.codecs.latent_store import LatentStore, LatentStoreWriter
-from soundgate.console import logger, track
-from soundgate.device import keep_freed_memory
-from soundgate.errors import ConfigError, CorpusError, FormatError
-from soundgate.execution import worker_count
-from soundgate.files import atomic_path, sha256_of
+from soundgate.runtime.console import logger, track
+from soundgate.runtime.device import keep_freed_memory
+from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
+from soundgate.runtime.execution import worker_count
+from soundgate.runtime.files import atomic_path, sha256_of
 
 INDEX_NAME = "latents_index.parquet"
 # Utterances are sorted by length inside a window of the index only, which bounds what is encoded but not

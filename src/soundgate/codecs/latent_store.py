@@ -19,8 +19,8 @@ import zarr
 from zarr.codecs import Crc32cCodec
 from zarr.storage import LocalStore
 
-from soundgate.errors import FormatError
-from soundgate.files import fsync_folder, read_json, sha256_of, write_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import fsync_folder, read_json, sha256_of, write_json
 
 STORE_NAME = "latents.zarr"
 START_AGAIN = "Remove the folder and extract again."

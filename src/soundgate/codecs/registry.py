@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Mapping
 
 from soundgate.codecs.base import Codec
-from soundgate.config import parse_section
-from soundgate.errors import ConfigError
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.errors import ConfigError
 
 CODEC_NAMES = ("gain_shape", "mimi", "encodec")
 

@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from soundgate.errors import WeightsError
-from soundgate.files import atomic_path
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.randomness import keyed_seed
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft", ".sfts")
 

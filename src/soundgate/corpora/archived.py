@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from soundgate.console import logger
 from soundgate.corpora.archives import unpack
 from soundgate.corpora.download import download
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import read_source_list
-from soundgate.errors import CorpusError, FormatError
-from soundgate.files import read_json, sha256_of, write_json
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.files import read_json, sha256_of, write_json
 
 PINNED_NAME = "pinned.json"
 

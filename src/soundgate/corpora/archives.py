@@ -12,8 +12,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from soundgate.errors import CorpusError
-from soundgate.files import fsync_folder
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.files import fsync_folder
 
 MAX_BYTES = 100 * 2**30
 MAX_MEMBERS = 1_000_000

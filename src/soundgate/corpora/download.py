@@ -22,9 +22,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from soundgate.console import logger
-from soundgate.errors import DownloadError
-from soundgate.files import fsync_folder
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import DownloadError
+from soundgate.runtime.files import fsync_folder
 
 TIMEOUT_S = (15, 60)  # connecting, and between two bytes
 _CHUNK_BYTES = 2**18

@@ -13,7 +13,7 @@ import espeakng_loader
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 
 SAMPLE_RATE = 22_050
 _AUDIO_OUTPUT_SYNCHRONOUS = 2

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from soundgate.console import logger
 from soundgate.corpora.index import Entry
-from soundgate.errors import CorpusError
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError
 
 EXTENSIONS = frozenset(".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .w64 .rf64 .caf .au".split())
 _LIBRISPEECH = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")

@@ -12,16 +12,16 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from soundgate.audio.io import write_audio
-from soundgate.config import Section
 from soundgate.corpora.index import Entry
 from soundgate.corpora.recording_chain import record
 from soundgate.corpora.scores import STAGE, Score, draw_score
 from soundgate.corpora.source_list import read_source_list
 from soundgate.corpora.styles import Source, Style, play_score
 from soundgate.corpora.synthesiser import SAMPLE_RATE
-from soundgate.errors import ConfigError
-from soundgate.execution import map_items
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.randomness import keyed_generator
 
 
 class MusicSource(Section):

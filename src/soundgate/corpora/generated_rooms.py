@@ -17,10 +17,10 @@ from soundgate.corpora.colouring import Colour
 from soundgate.corpora.index import Entry
 from soundgate.corpora.room_response import BANDS_HZ, SAMPLE_RATE, Room, room_response
 from soundgate.corpora.source_list import read_source_list
-from soundgate.errors import ConfigError
-from soundgate.execution import map_items
-from soundgate.files import write_text
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import write_text
+from soundgate.runtime.randomness import keyed_generator
 
 STAGE = "corpus-rooms"
 PEAK = 0.9

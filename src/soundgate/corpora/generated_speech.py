@@ -16,10 +16,10 @@ from soundgate.corpora.espeak import SAMPLE_RATE, Voice, synthesise
 from soundgate.corpora.index import Entry
 from soundgate.corpora.sentences import Grammar, transcript
 from soundgate.corpora.source_list import read_source_list
-from soundgate.errors import ConfigError
-from soundgate.execution import map_items
-from soundgate.files import write_text
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import write_text
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 
 STAGE = "corpus-speech"
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from soundgate.audio.io import read_audio
-from soundgate.console import logger
-from soundgate.errors import AudioError, CorpusError, FormatError
-from soundgate.execution import map_items
-from soundgate.files import atomic_path, sha256_of
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import AudioError, CorpusError, FormatError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path, sha256_of
 
 COLUMN_TYPES = {
     "utt_id": "str",

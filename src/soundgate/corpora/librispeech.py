@@ -11,7 +11,7 @@ from soundgate.corpora.download import download
 from soundgate.corpora.folder import folder_entries
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import read_source_list
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 
 class Archive(BaseModel):

@@ -9,7 +9,6 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from soundgate.config import Section
 from soundgate.corpora.folder import EXTENSIONS, audio_files
 from soundgate.corpora.generated_music import (
     GeneratedMusic,
@@ -20,9 +19,10 @@ from soundgate.corpora.generated_music import (
 )
 from soundgate.corpora.index import Entry, build_index, record_corpus, relative_path
 from soundgate.corpora.scores import BEAT_TYPES, NOTE_TYPES, STAGE
-from soundgate.errors import CorpusError
-from soundgate.files import atomic_path
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.randomness import keyed_generator
 
 AUDIO_FOLDER = "audio"
 UNKNOWN_SOURCE = "unknown"

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from soundgate.config import PARAMS_FILE, check_origin, parse_section, read_section
-from soundgate.errors import ConfigError
+from soundgate.runtime.config import PARAMS_FILE, check_origin, parse_section, read_section
+from soundgate.runtime.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -19,10 +19,10 @@ from soundgate.corpora.espeak import SAMPLE_RATE
 from soundgate.corpora.generated_speech import SpeakerVoice, SpeechSource, read_source, utterance
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import read_source_list
-from soundgate.errors import ConfigError
-from soundgate.execution import map_items
-from soundgate.files import write_text
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import write_text
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 
 STAGE = "corpus-voices"
 AUDIO_FOLDER = "audio"

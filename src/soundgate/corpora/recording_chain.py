@@ -9,9 +9,9 @@ import scipy.fft
 from pydantic import Field, model_validator
 
 from soundgate.audio.filters import equaliser_sections, pass_sections, run_sections
-from soundgate.config import Section
 from soundgate.corpora.synthesiser import SAMPLE_RATE
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.randomness import keyed_generator
 
 RMS_DBFS = -20.0
 MAX_PEAK = 0.95

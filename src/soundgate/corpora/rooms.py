@@ -14,8 +14,8 @@ from soundgate.corpora.archived import fetch_archive, keep_files
 from soundgate.corpora.folder import EXTENSIONS, audio_files
 from soundgate.corpora.generated_rooms import STAGE, generate_rooms
 from soundgate.corpora.index import Entry, build_index, nothing_acquired, record_corpus, relative_path, unique_ids
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 
 AUDIO_FOLDER = "audio"
 ROOM_EXTENSIONS = EXTENSIONS | {".irs"}

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 
 STAGE = "corpus-music"
 PARTS = ("melody", "chords", "bass", "drums")

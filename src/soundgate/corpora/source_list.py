@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 

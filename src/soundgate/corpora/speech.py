@@ -11,8 +11,8 @@ from soundgate.corpora.folder import folder_entries
 from soundgate.corpora.generated_speech import generate_speech
 from soundgate.corpora.index import Entry, build_index, record_corpus
 from soundgate.corpora.librispeech import librispeech_entries
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 
 AUDIO_FOLDER = "audio"
 

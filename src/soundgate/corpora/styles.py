@@ -7,10 +7,10 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.filters import pass_sections, run_sections
-from soundgate.config import Section
 from soundgate.corpora.recording_chain import RecordingChain, Reverberation, reverberate, rms
 from soundgate.corpora.scores import KICK, Score
 from soundgate.corpora.synthesiser import SAMPLE_RATE, DrumKit, Timbre, play_drums, play_notes
+from soundgate.runtime.config import Section
 
 PITCHED_PARTS = ("melody", "chords", "bass")
 

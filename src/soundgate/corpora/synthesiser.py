@@ -9,9 +9,9 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.filters import pass_sections, run_sections
-from soundgate.config import Section
 from soundgate.corpora.scores import CLOSED_HAT, KICK, OPEN_HAT, SNARE
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.randomness import keyed_generator
 
 SAMPLE_RATE = 22_050
 _TABLE_BITS = 14

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
-from soundgate.config import parse_section
 from soundgate.embeddings.base import AudioEmbedder
-from soundgate.errors import ConfigError
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.errors import ConfigError
 
 EMBEDDER_NAMES = ("acoustic", "clap")
 
 
 def load_embedder(name: str, settings: Mapping) -> AudioEmbedder:
-    """Load an embedder; one that is a network goes to the device `soundgate.device` names.
+    """Load an embedder; one that is a network goes to the device `soundgate.runtime.device` names.
 
     Args:
         name: one of ``EMBEDDER_NAMES``.

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from soundgate.errors import GateError
 from soundgate.evaluation.statistics import Estimate
+from soundgate.runtime.errors import GateError
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from soundgate.console import logger
-from soundgate.errors import FormatError
-from soundgate.files import atomic_path
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import atomic_path
 from soundgate.training.distribution import is_main
-
-if TYPE_CHECKING:
-    from soundgate.training.loop import Task
+from soundgate.training.task import Task
 
 
 class Progress:

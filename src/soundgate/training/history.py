@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 
 
 def write_history(path: str | Path, rows: pd.DataFrame | Sequence[Mapping]) -> None:

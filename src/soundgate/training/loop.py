@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
-from torch import nn
 
-from soundgate.config import Section
-from soundgate.console import logger, track
-from soundgate.errors import TrainingError
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger, track
+from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.training.checkpoint import Progress, resume, save_checkpoint
 from soundgate.training.distribution import is_main
 from soundgate.training.finite import NonFiniteBatch
@@ -24,6 +22,7 @@ from soundgate.training.health.monitor import Monitor, Unwatched
 from soundgate.training.health.records import RUNS_FOLDER as DIAGNOSTICS_FOLDER
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.run_folders import run_folder
+from soundgate.training.task import Task
 from soundgate.training.tensorboard import Curves, curves_folder
 
 
@@ -51,35 +50,6 @@ class LoopSettings(Section):
     def n_steps(self, n_items: int) -> int:
         """Return the steps of the whole training."""
         return self.epochs * self.per_epoch(n_items)
-
-
-class Task(Protocol):
-    """What is trained; the loop knows nothing else of it.
-
-    A task may have a method ``probe() -> dict[str, float]`` that tells the health monitor more of it, on a batch that
-    is always the same: it is called in evaluation mode and without gradients, and changes nothing. What the rules know
-    of: ``speaker_similarity`` (cosine of output and target), ``swap_change`` (how much the output changes with another
-    speaker, over its own size), ``pairwise_ratio`` (distance between outputs over that between real items).
-
-    Attributes:
-        modules: everything with weights or buffers that change, by name.
-        optimisers: by name.
-    """
-
-    modules: dict[str, nn.Module]
-    optimisers: dict[str, torch.optim.Optimizer]
-
-    def step(self, rows: np.ndarray, step: int) -> dict[str, float]:
-        """Take one optimisation step on the items ``rows`` (int64 [B] in [0, n_items)) and return its losses.
-
-        PyTorch's global generator was seeded for this step, so every draw from it can be repeated.
-
-        Raises:
-            NonFiniteBatch: what is not finite has changed no weight or buffer; see `soundgate.training.finite`.
-        """
-
-    def evaluate(self) -> dict[str, float]:
-        """Return what an epoch's end is measured by; may be empty."""
 
 
 def fit(

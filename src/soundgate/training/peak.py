@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from soundgate.console import logger
+from soundgate.runtime.console import logger
 
 
 def log_peak_memory(stage: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from soundgate.scratch import out_of
+from soundgate.runtime.scratch import out_of
 
 
 def run_folder(root: Path, checkpoint: str | Path, name: str) -> Path | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundgate.console import logger
+from soundgate.runtime.console import logger
 from soundgate.training.run_folders import run_folder
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from soundgate.errors import WeightsError
-from soundgate.files import atomic_path, read_json, write_json
+from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.files import atomic_path, read_json, write_json
 
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"

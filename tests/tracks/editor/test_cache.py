@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from soundgate.audio.io import write_audio
-from soundgate.errors import CorpusError, FormatError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.caching import CacheSettings, build_cache, edited_beats_s
 from soundgate.tracks.editor.edit_list import EditList, Segment

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from pydantic import ValidationError
 
-from soundgate.errors import FormatError
+from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.edit_list import EditList, Segment, Tone, keep_all, read_edit_list, write_edit_list
 from soundgate.tracks.editor.exports.audacity import read_audacity, write_audacity
 from soundgate.tracks.editor.exports.otio import read_otio, write_otio

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from soundgate.errors import TrainingError
+from soundgate.runtime.errors import TrainingError
 from soundgate.tracks.editor.cache import CachedPair
 from soundgate.tracks.editor.policy.hearing import compared, moments
 from soundgate.tracks.editor.policy.imitate import (

@@ -4,8 +4,8 @@ import pytest
 
 from soundgate.audio.exact import read_exact
 from soundgate.audio.io import write_audio
-from soundgate.errors import CorpusError, FormatError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.pairs.assembling import assemble
 from soundgate.tracks.editor.pairs.building import PairsSettings, Song, build_pairs, pairs_in, split_groups
 from soundgate.tracks.editor.pairs.drawing import MIN_BARS, DrawSettings, draw_plan

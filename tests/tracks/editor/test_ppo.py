@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from soundgate.errors import TrainingError
+from soundgate.runtime.errors import TrainingError
 from soundgate.tracks.editor.policy import ppo
 from soundgate.tracks.editor.policy.executing import execute
 from soundgate.tracks.editor.policy.imitate import (

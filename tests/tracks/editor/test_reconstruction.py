@@ -3,8 +3,8 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from soundgate.compose import compose_text
-from soundgate.errors import CorpusError, WeightsError
+from soundgate.pipeline.compose import compose_text
+from soundgate.runtime.errors import CorpusError, WeightsError
 from soundgate.tracks.editor.edit_list import Tone
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.reconstruct.drawing import draw_edit, draw_labels

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import track_beats
 from soundgate.tracks.editor.edit_list import EditList, Segment
 from soundgate.tracks.editor.recovery.alignment import JumpCosts, align

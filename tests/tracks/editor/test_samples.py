@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from soundgate.audio.exact import read_exact
-from soundgate.errors import CorpusError, FormatError
+from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.tracks.editor.edit_list import Tone, read_edit_list
 from soundgate.tracks.editor.editing.models import Models
 from soundgate.tracks.editor.editing.page import write_page

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.errors import ConfigError, CorpusError, WeightsError
-from soundgate.files import read_json, write_json
+from soundgate.runtime.errors import ConfigError, CorpusError, WeightsError
+from soundgate.runtime.files import read_json, write_json
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.pairs.table import read_pairs
 from soundgate.tracks.editor.vocoder import model as modelling

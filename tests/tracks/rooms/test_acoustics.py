@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from soundgate.files import read_json, sha256_of, write_json
+from soundgate.runtime.files import read_json, sha256_of, write_json
 from soundgate.tracks.rooms.acoustics import rendered_rooms
 from soundgate.tracks.rooms.irs import load_catalogue
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from soundgate.errors import FormatError
-from soundgate.files import sha256_of
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import sha256_of
 from soundgate.tracks.rooms.batches import batch_bytes, open_batch, to_int16, write_batch
 
 

@@ -11,9 +11,9 @@ from ruamel.yaml import YAML
 
 from soundgate.embeddings.base import AudioEmbedder
 from soundgate.embeddings.registry import load_embedder
-from soundgate.errors import ConfigError, FormatError
-from soundgate.files import read_json, sha256_of, write_json
-from soundgate.ledger import Ledger
+from soundgate.runtime.errors import ConfigError, FormatError
+from soundgate.runtime.files import read_json, sha256_of, write_json
+from soundgate.runtime.ledger import Ledger
 from soundgate.tracks.rooms.chain import file_hashes
 from soundgate.tracks.rooms.embed import (
     EmbedSettings,

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from soundgate.audio.io import read_audio
-from soundgate.files import read_json
+from soundgate.runtime.files import read_json
 from soundgate.tracks.rooms.batches import open_batch
 from soundgate.tracks.rooms.commands import main
 from soundgate.tracks.rooms.inspecting import draw

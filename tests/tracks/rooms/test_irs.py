@@ -11,8 +11,8 @@ from scipy.io import wavfile
 
 from soundgate.audio.decay import clarity_db, find_direct, measure_room
 from soundgate.audio.io import Audio, resample
-from soundgate.errors import CorpusError, FormatError
-from soundgate.files import sha256_of
+from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.files import sha256_of
 from soundgate.tracks.rooms import irs
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue, prepare_ir
 

@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from soundgate.errors import FormatError
 from soundgate.evaluation.gates import judge
+from soundgate.runtime.errors import FormatError
 from soundgate.tracks.rooms import rendering
 from soundgate.tracks.rooms.batches import own_batches, own_metas
 from soundgate.tracks.rooms.manifest import build_manifest, closing_message, mismatches

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from soundgate.audio.effects import EFFECTS, Effect
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.rooms.plan import PlanSettings, build_plan
 from soundgate.tracks.rooms.splits import SPLITS, assign_splits
 

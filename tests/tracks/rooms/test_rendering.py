@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from soundgate.errors import FormatError
-from soundgate.files import read_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.rooms import rendering
 from soundgate.tracks.rooms.batches import batch_bytes, open_batch
 from soundgate.tracks.rooms.chain import ChainSettings, earlier_batches, reuse_part

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from soundgate.audio.io import write_audio
-from soundgate.compose import compose_text
-from soundgate.console import logger
-from soundgate.files import read_json, sha256_of
+from soundgate.pipeline.compose import compose_text
+from soundgate.runtime.console import logger
+from soundgate.runtime.files import read_json, sha256_of
 from soundgate.tracks.rooms import rendering
 from soundgate.tracks.rooms.batches import batch_bytes
 from soundgate.tracks.rooms.chain import file_hashes

@@ -12,7 +12,7 @@ from soundgate.audio.io import read_audio, write_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.codecs.gain_shape.synthetic import speech_like
 from soundgate.corpora.index import Entry, build_index, write_corpus
-from soundgate.errors import ConfigError, CorpusError, FormatError
+from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
 from soundgate.tracks.rooms import sterilise as module
 from soundgate.tracks.rooms.segments import load_segments
 from soundgate.tracks.rooms.sterilise import (

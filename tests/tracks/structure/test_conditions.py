@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from soundgate.config import parse_section
-from soundgate.errors import ConfigError
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.errors import ConfigError
 from soundgate.tracks.structure import conditions
 from soundgate.tracks.structure.conditions import fit_centroids, quartile_ids
 from soundgate.tracks.structure.fitting import fit_conditioning

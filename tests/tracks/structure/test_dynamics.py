@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.errors import CorpusError, WeightsError
+from soundgate.runtime.errors import CorpusError, WeightsError
 from soundgate.tracks.structure.dynamics import comparing
 from soundgate.tracks.structure.dynamics.baselines import Gaussian, LinearFitter, UniformLogNormal
 from soundgate.tracks.structure.dynamics.gates import train_gates

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from soundgate.audio.io import write_audio
-from soundgate.errors import FormatError
-from soundgate.files import sha256_of
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import sha256_of
 from soundgate.tracks.structure.frames import FramesSettings, frame_energy, frame_table
 
 HOP, RATE = 320, 24_000

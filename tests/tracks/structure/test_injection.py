@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.errors import CorpusError
 from soundgate.evaluation.statistics import Estimate
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.structure.dynamics.baselines import Gaussian, gaussians
 from soundgate.tracks.structure.dynamics.gates import inject_gates
 from soundgate.tracks.structure.dynamics.injecting import conclude, diagnose, modes

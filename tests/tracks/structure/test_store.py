@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from soundgate.codecs.latent_store import LatentStoreWriter
-from soundgate.errors import CorpusError, FormatError
+from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.tracks.structure.fitting import fit_conditioning
 from soundgate.tracks.structure.planted import CorpusShape, autoregressive
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soundgate.audio.mel import MelSettings
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.transfer.audit.copying import copied
 from soundgate.tracks.transfer.audit.exits import Thresholds, exit_report, leakage_gates, path_gates, stage_gates
 from soundgate.tracks.transfer.audit.report import report_markdown

@@ -6,7 +6,7 @@ import torch
 
 from soundgate.audio.io import write_audio
 from soundgate.codecs.registry import load_codec
-from soundgate.errors import CorpusError, FormatError
+from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.bank import StyleBank, build_bank, measure_bank
 from soundgate.tracks.transfer.codec.caching import CodecCacheSettings, build_latents

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soundgate.audio.mel import MelSettings
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.codec.bank import StyleBank
 from soundgate.tracks.transfer.codec.critic import WaveCritic

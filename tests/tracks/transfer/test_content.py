@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.measures import embed, measure_content, probe, retrieval_across_styles

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from soundgate.errors import ConfigError, CorpusError, FormatError
-from soundgate.files import sha256_of
+from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
+from soundgate.runtime.files import sha256_of
 from soundgate.tracks.transfer.labels.balance import cap_genres
 from soundgate.tracks.transfer.labels.build import build_labels
 from soundgate.tracks.transfer.labels.outside import open_analysis, outside_hashes

@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 
 from soundgate.audio.mel import MelSettings, MelTransform, to_model
 from soundgate.embeddings.registry import load_embedder
-from soundgate.errors import AudioError, CorpusError
-from soundgate.files import sha256_of
-from soundgate.ledger import Ledger
+from soundgate.runtime.errors import AudioError, CorpusError
+from soundgate.runtime.files import sha256_of
+from soundgate.runtime.ledger import Ledger
 from soundgate.tracks.transfer.chunks import chunk_wavs
 from soundgate.tracks.transfer.content.model import Analysis, ContentModel, EncoderSettings, load_content, save_content
 from soundgate.tracks.transfer.labels import zero_shot as zero_shot_module

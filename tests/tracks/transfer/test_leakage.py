@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
-from soundgate.files import write_json
-from soundgate.ledger import jsonable
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.transfer.audit.confounding import confounding
 from soundgate.tracks.transfer.audit.leakage import leakage_audit
 from soundgate.tracks.transfer.audit.probes import held_out_hits, left_out_hits, make_rows, permuted_hits

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from soundgate.files import read_json
+from soundgate.runtime.files import read_json
 from soundgate.tracks.transfer.content.model import Analysis
 from soundgate.tracks.transfer.continuity import mel_continuity
 from soundgate.tracks.transfer.mel.losses import (

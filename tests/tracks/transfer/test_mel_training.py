@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from torch import nn
 
-from soundgate.errors import CorpusError
-from soundgate.files import read_json
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.transfer.adversarial_task import mixing, other_genres
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, ChunkCache
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings

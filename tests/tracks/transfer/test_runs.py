@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from soundgate.cli import main
-from soundgate.errors import FormatError
-from soundgate.files import read_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.transfer import runs
 from soundgate.tracks.transfer.runs import export_run
 

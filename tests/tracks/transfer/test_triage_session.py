@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from soundgate.cli import main
-from soundgate.errors import ConfigError, FormatError
+from soundgate.runtime.errors import ConfigError, FormatError
 from soundgate.tracks.transfer.triage.clips import file_inside, read_listing, session_order
 from soundgate.tracks.transfer.triage.session import Session
 

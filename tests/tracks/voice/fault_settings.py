@@ -2,7 +2,7 @@
 
 import torch
 
-from soundgate.config import parse_section
+from soundgate.runtime.config import parse_section
 from soundgate.tracks.voice.faults.settings import FaultSettings
 from soundgate.tracks.voice.speaker.model import SpeakerEncoder
 from soundgate.tracks.voice.speaker.settings import NetworkSettings

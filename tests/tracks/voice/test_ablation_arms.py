@@ -6,9 +6,9 @@ from operator import getitem
 import pytest
 from ruamel.yaml import YAML
 
-from soundgate.compose import compose_text
-from soundgate.config import parse_section
-from soundgate.errors import ConfigError
+from soundgate.pipeline.compose import compose_text
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.errors import ConfigError
 from soundgate.tracks.voice.ablations.planning import VOICE, known_arms
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from tests.pipeline_file import ROOT, leaves

@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 
-from soundgate.errors import ConfigError, FormatError, TrainingError
-from soundgate.files import read_json
+from soundgate.runtime.errors import ConfigError, FormatError, TrainingError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.ablations.collected import read_collected, write_run
 from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
 from soundgate.tracks.voice.ablations.planning import plan

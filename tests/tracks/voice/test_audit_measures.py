@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.voice.audit.content import Units, agreement, audible
 from soundgate.tracks.voice.audit.hearing import Listeners
 from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN, draw_evaluation

@@ -6,7 +6,7 @@ import torch
 from soundgate.audio.io import read_audio, write_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.corpora.index import build_index
-from soundgate.errors import CorpusError, FormatError
+from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.tracks.voice.cache import VoiceCache
 from tests.tracks.voice.spoken import (
     HOP,

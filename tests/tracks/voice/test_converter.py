@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.errors import WeightsError
 from soundgate.networks.film import Film
+from soundgate.runtime.errors import WeightsError
 from soundgate.tracks.voice.cache import Utterances
 from soundgate.tracks.voice.features import track_f0
 from soundgate.tracks.voice.model.converter import Draws, VoiceConverter, Voices

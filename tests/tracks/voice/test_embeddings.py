@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 import torch
 
-from soundgate.errors import CorpusError
 from soundgate.evaluation.gates import judge_gated
 from soundgate.evaluation.resampling import weighted_estimate
 from soundgate.evaluation.statistics import ratio_estimate
-from soundgate.files import read_json
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.cache import Utterances
 from soundgate.tracks.voice.embeddings.analysis import analysis, analyze_embeddings, embed_batches
 from soundgate.tracks.voice.embeddings.gating import embedding_gates

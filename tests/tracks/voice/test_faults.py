@@ -2,8 +2,8 @@
 
 import pytest
 
-from soundgate.errors import ConfigError
-from soundgate.ledger import Ledger
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.ledger import Ledger
 from soundgate.tracks.voice.faults import injecting
 from soundgate.tracks.voice.faults.picture import draw_trials
 from soundgate.tracks.voice.faults.running import Run, Trials, observe, observe_all

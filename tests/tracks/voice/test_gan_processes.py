@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from soundgate.errors import TrainingError
+from soundgate.runtime.errors import TrainingError
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.task import STAGE
 from soundgate.training.finite import NonFiniteBatch

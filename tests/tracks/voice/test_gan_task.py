@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from soundgate.audio.io import read_audio
-from soundgate.errors import CorpusError, TrainingError
 from soundgate.networks.film import Film
+from soundgate.runtime.errors import CorpusError, TrainingError
 from soundgate.tracks.voice.gan.probing import heard_rows, other_speakers
 from soundgate.tracks.voice.gan.samples import write_samples
 from soundgate.tracks.voice.gan.train import train_converter

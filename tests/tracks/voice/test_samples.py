@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from soundgate.audio.io import read_audio
 from soundgate.audio.loudness import loudness_lufs
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.voice.samples.coherence import coherence
 from soundgate.tracks.voice.samples.generate import Samples, generate_evaluation_samples
 from soundgate.tracks.voice.samples.levels import write_matched

@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
-from soundgate.errors import WeightsError
+from soundgate.runtime.errors import WeightsError
 from soundgate.tracks.voice.augment import AugmentSettings, equalise, mask
 from soundgate.tracks.voice.embeddings.embed import embed_rows
 from soundgate.tracks.voice.embeddings.similarity import pairs_of

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from soundgate.console import set_up_logging
+from soundgate.runtime.console import set_up_logging
 from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
 from soundgate.tracks.voice.ablations.planning import Pipeline
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from soundgate.codecs.gain_shape.layout import Layout
 from soundgate.codecs.gain_shape.transform import GAIN_SCALE
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 
 N_ITERATIONS = 6
 

@@ -12,7 +12,7 @@ from soundgate.codecs.gain_shape.settings import Settings
 from soundgate.codecs.gain_shape.synthetic import speech_like
 from soundgate.codecs.gain_shape.transform import GainShapeTransform
 from soundgate.codecs.weights import read_weights
-from soundgate.errors import WeightsError
+from soundgate.runtime.errors import WeightsError
 
 # Seconds of synthetic sound for the built-in codebooks: 4,500 frames at 75 Hz, 2,000 at 12.5 Hz.
 BUILTIN_DURATION_S = {75: 60.0, 12.5: 160.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import sosfilt
 
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 
 FORMANT_HZ = ((250, 900), (850, 2500), (2000, 3200), (3200, 4500))
 

@@ -12,7 +12,7 @@ from soundgate.embeddings.acoustic.onset import onset_levels_db
 from soundgate.embeddings.acoustic.settings import Settings
 from soundgate.embeddings.acoustic.spectrum import Spectrum, band_levels_db
 from soundgate.embeddings.base import DIM, AudioEmbedder
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 
 SAMPLE_RATE = 48_000
 REVISION = "1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 
 class Settings(Section):

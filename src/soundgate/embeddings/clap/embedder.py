@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from soundgate.device import torch_device
 from soundgate.embeddings.base import AudioEmbedder
 from soundgate.embeddings.clap.model import Clap, build_clap
 from soundgate.embeddings.clap.settings import Settings
 from soundgate.embeddings.clap.text import read_tokenizer, require_text_side
+from soundgate.runtime.device import torch_device
 
 
 class ClapEmbedder(AudioEmbedder):
@@ -109,7 +109,7 @@ def pooled(features: object) -> Tensor:
 
 
 def load(settings: Settings) -> ClapEmbedder:
-    """Load the embedder on the device that `soundgate.device` names.
+    """Load the embedder on the device that `soundgate.runtime.device` names.
 
     Args:
         settings: see `Settings`.

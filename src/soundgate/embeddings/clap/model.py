@@ -13,12 +13,12 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from safetensors import SafetensorError
 from transformers import ClapAudioConfig, ClapConfig, ClapFeatureExtractor, ClapModel
 
-from soundgate.console import logger
 from soundgate.embeddings.base import DIM
 from soundgate.embeddings.clap.settings import Settings
-from soundgate.errors import WeightsError
-from soundgate.files import sha256_of
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.files import sha256_of
+from soundgate.runtime.randomness import keyed_seed
 
 REPOSITORY = "laion/larger_clap_music_and_speech"
 CONFIG_FILES = ("config.json", "preprocessor_config.json")

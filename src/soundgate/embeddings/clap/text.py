@@ -8,7 +8,7 @@ from huggingface_hub import hf_hub_download
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from soundgate.embeddings.clap.model import REPOSITORY, Clap, cached_or_asked, first_line, named_missing
-from soundgate.errors import WeightsError
+from soundgate.runtime.errors import WeightsError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _REMEDY = f'Set embedder.clap.weights to "hub", or to a folder holding all the files of {REPOSITORY}.'

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from soundgate.audio.mel import FLOOR_DB, MelSettings
-from soundgate.errors import FormatError
-from soundgate.files import atomic_path
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import atomic_path
 
 _TICKS_HZ = (100, 500, 1000, 2000, 4000, 8000, 16_000)
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
-from soundgate.errors import FormatError
 from soundgate.evaluation.listening.template import TEMPLATE
-from soundgate.files import write_text
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import write_text
 
 PAGE = "index.html"
 

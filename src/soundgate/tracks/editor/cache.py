@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from soundgate.errors import FormatError
-from soundgate.files import atomic_path, read_json, write_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import atomic_path, read_json, write_json
 from soundgate.tracks.editor.features import FeatureSettings
 
 INDEX_FILE = "index.parquet"

@@ -12,11 +12,11 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.io import read_audio
-from soundgate.config import Section
-from soundgate.errors import CorpusError
-from soundgate.execution import map_items
-from soundgate.files import atomic_path
-from soundgate.npz import write_npz
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.npz import write_npz
 from soundgate.tracks.editor.beats import track_beats
 from soundgate.tracks.editor.cache import BEAT_COLUMNS, COLUMNS, write_cache
 from soundgate.tracks.editor.edit_list import EditList, Tone

@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from soundgate.audio.filters import HIGH_SHELF_HZ
-from soundgate.config import Section
-from soundgate.errors import FormatError
-from soundgate.files import write_text
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import write_text
 
 Played = Literal["KEEP", "LOOP", "FADE_IN", "FADE_OUT", "EFFECT", "TRANSITION"]
 MAX_GAIN = 64.0

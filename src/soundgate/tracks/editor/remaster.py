@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from soundgate.audio.filters import equaliser_sections, run_sections
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 
 class RemasterSettings(Section):

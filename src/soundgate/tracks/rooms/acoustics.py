@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from soundgate.audio.decay import find_direct, measure_room
-from soundgate.console import track
+from soundgate.runtime.console import track
 from soundgate.tracks.rooms.batches import FULL_SCALE, to_int16
 from soundgate.tracks.rooms.irs import Catalogue
 from soundgate.tracks.rooms.triple import Renderer

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from soundgate.errors import FormatError
-from soundgate.files import read_json, sha256_of
-from soundgate.npz import write_npz
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, sha256_of
+from soundgate.runtime.npz import write_npz
 
 SOURCE, TARGET, EMBEDDING = "source_audio", "target_audio", "target_clap"
 FULL_SCALE = 32767

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from soundgate.config import Section
-from soundgate.console import logger
-from soundgate.errors import FormatError
-from soundgate.files import read_json, sha256_of
-from soundgate.scratch import publish
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, sha256_of
+from soundgate.runtime.scratch import publish
 from soundgate.tracks.rooms.batches import own_batches
 
 MANIFEST = "manifest.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.stage import errors_in_one_line
 
 
 @click.group("rooms")

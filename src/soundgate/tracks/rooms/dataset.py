@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from soundgate.errors import FormatError
-from soundgate.files import read_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.rooms.batches import EMBEDDING, FULL_SCALE, SOURCE, TARGET, batch_name, meta_name, open_batch
 from soundgate.tracks.rooms.chain import MANIFEST
 from soundgate.tracks.rooms.manifest import mismatches

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from soundgate.config import Section
-from soundgate.console import track
 from soundgate.embeddings.base import DIM, AudioEmbedder
-from soundgate.errors import ConfigError, FormatError
-from soundgate.files import atomic_path, read_json
-from soundgate.ledger import Ledger
-from soundgate.npz import write_npz
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import track
+from soundgate.runtime.errors import ConfigError, FormatError
+from soundgate.runtime.files import atomic_path, read_json
+from soundgate.runtime.ledger import Ledger
+from soundgate.runtime.npz import write_npz
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.irs import Catalogue
 
 CACHE_NAME = "clap_cache.npz"

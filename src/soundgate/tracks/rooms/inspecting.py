@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from soundgate.audio.decay import decay_curve_db
 from soundgate.audio.io import write_audio
-from soundgate.errors import FormatError
-from soundgate.files import atomic_path, read_json, sha256_of
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import atomic_path, read_json, sha256_of
 from soundgate.tracks.rooms.batches import FULL_SCALE, SOURCE, TARGET, open_batch
 from soundgate.tracks.rooms.chain import MANIFEST
 from soundgate.tracks.rooms.irs import Catalogue, load_catalogue

@@ -15,11 +15,11 @@ from pydantic import Field
 
 from soundgate.audio.decay import find_direct, measure_room
 from soundgate.audio.io import Audio, read_audio, resample
-from soundgate.config import Section
-from soundgate.console import logger
-from soundgate.errors import AudioError, CorpusError, FormatError
-from soundgate.execution import map_items
-from soundgate.files import atomic_path, read_json, sha256_of, write_json
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import AudioError, CorpusError, FormatError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path, read_json, sha256_of, write_json
 
 SAMPLES_NAME = "irs.npy"
 CATALOGUE_NAME = "ir_catalogue.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from soundgate.errors import FormatError
-from soundgate.files import read_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.rooms.batches import (
     EMBEDDING,
     SOURCE,

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from soundgate.config import Section
 from soundgate.evaluation.gates import Gate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.batches import listed_hashes, own_batches, own_metas
 from soundgate.tracks.rooms.segments import hash_or_reason
 

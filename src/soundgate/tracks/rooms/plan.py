@@ -11,8 +11,8 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from soundgate.audio.toolkit import ToolkitSettings, draw_effects
-from soundgate.config import Section
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.splits import assign_splits
 
 STAGE = "rooms-plan"

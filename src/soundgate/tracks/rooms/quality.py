@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 CLIPPED_LEVEL = 0.999
 

@@ -17,11 +17,11 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.effects import Effect
-from soundgate.config import Section
-from soundgate.console import logger
-from soundgate.errors import FormatError
-from soundgate.execution import map_items
-from soundgate.files import read_json, sha256_of, write_json
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import read_json, sha256_of, write_json
 from soundgate.tracks.rooms.batches import batch_bytes, batch_name, meta_name, to_int16, write_batch
 from soundgate.tracks.rooms.embed import load_embeddings
 from soundgate.tracks.rooms.irs import load_catalogue

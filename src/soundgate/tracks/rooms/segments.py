@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundgate.errors import FormatError
-from soundgate.files import read_json, sha256_of
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, sha256_of
 
 STATE_NAME = "sterilise_state.json"
 SEGMENTS_NAME = "segments.parquet"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 
 SPLITS = ("train", "validation", "test")
 

@@ -20,13 +20,13 @@ from soundgate.audio.denoise import Denoised, default_gating, denoise, estimate_
 from soundgate.audio.io import read_audio, resample
 from soundgate.audio.loudness import normalise_loudness
 from soundgate.audio.segments import cut, trim
-from soundgate.config import Section
-from soundgate.console import logger
 from soundgate.corpora.index import INDEX_NAME, REJECTED_NAME, read_index
-from soundgate.errors import ConfigError, CorpusError, FormatError
-from soundgate.execution import map_items
-from soundgate.files import atomic_path, read_json, sha256_of, write_json
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path, read_json, sha256_of, write_json
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.segments import FULL_SCALE, SEGMENTS_NAME, STATE_NAME, hash_or_reason
 
 STAGE = "rooms-sterilise"

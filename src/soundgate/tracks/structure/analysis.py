@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from soundgate.console import track
-from soundgate.ledger import Ledger, jsonable
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.console import track
+from soundgate.runtime.ledger import Ledger, jsonable
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.ceiling import ceiling_gain
 from soundgate.tracks.structure.cells import CellStatistics
 from soundgate.tracks.structure.conditions import context_features

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.structure.nulls import choose_utterances
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN, Sequences
 from soundgate.tracks.structure.settings import CeilingSettings

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from sklearn.cluster import KMeans
 
-from soundgate.execution import map_items
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.structure.contexts import WindowPca, projections, window_means, window_pca
 from soundgate.tracks.structure.moments import LaggedMoments
 from soundgate.tracks.structure.normaliser import Normaliser

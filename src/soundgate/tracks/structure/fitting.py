@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundgate.console import logger, track
+from soundgate.runtime.console import logger, track
 from soundgate.tracks.structure.conditions import FittedCondition, assign, fit_conditions
 from soundgate.tracks.structure.linear import VectorAutoregression, fit_autoregression
 from soundgate.tracks.structure.moments import lagged_moments

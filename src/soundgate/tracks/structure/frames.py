@@ -10,9 +10,9 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.io import read_audio
-from soundgate.config import Section
-from soundgate.errors import FormatError
-from soundgate.execution import map_items
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.execution import map_items
 from soundgate.tracks.structure.split import SPLITS
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 
 class LatentsSettings(Section):

@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 
 from soundgate.evaluation.statistics import permutation_p
-from soundgate.execution import map_items
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.cells import membership, shrunk_means
 from soundgate.tracks.structure.gain import slice_masks
 from soundgate.tracks.structure.sequences import EVAL, TRAIN, Sequences

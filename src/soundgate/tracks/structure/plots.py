@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.structure.settings import DecisionSettings
 from soundgate.tracks.structure.tables import metrics_table
 

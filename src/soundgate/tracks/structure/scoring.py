@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from soundgate.evaluation.statistics import Estimate, ratio_estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.fitting import Conditioning
 from soundgate.tracks.structure.gain import Errors, HeldOutFrames, gain_estimate, held_out_errors
 from soundgate.tracks.structure.nulls import STAGE

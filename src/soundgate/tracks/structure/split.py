@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from soundgate.config import Section
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 
 STAGE = "structure-split"
 SPLITS = ("train", "holdout", "eval")

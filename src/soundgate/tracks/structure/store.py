@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from soundgate.codecs.latent_store import LatentStore
-from soundgate.errors import CorpusError, FormatError
-from soundgate.files import atomic_path, read_json, write_json
-from soundgate.npz import write_npz
+from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.files import atomic_path, read_json, write_json
+from soundgate.runtime.npz import write_npz
 from soundgate.tracks.structure.conditions import FittedCondition
 from soundgate.tracks.structure.contexts import WindowPca
 from soundgate.tracks.structure.fitting import Conditioning

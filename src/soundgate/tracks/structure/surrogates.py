@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from soundgate.execution import map_items
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.conditions import assign, fit_conditions
 from soundgate.tracks.structure.linear import VectorAutoregression, fit_autoregression
 from soundgate.tracks.structure.moments import lagged_moments

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
 from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
 from soundgate.training.averaging import follow

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from soundgate.audio.mel import to_model
-from soundgate.errors import FormatError
-from soundgate.files import atomic_path
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import atomic_path
 
 MELS_FILE = "mels.npy"
 INDEX_FILE = "index.parquet"

@@ -12,12 +12,12 @@ import torch
 from pydantic import Field
 
 from soundgate.audio.mel import FLOOR_DB, MelSettings, MelTransform
-from soundgate.config import Section
-from soundgate.console import logger
-from soundgate.errors import CorpusError
-from soundgate.execution import map_items
-from soundgate.files import atomic_path
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, write_cache
 from soundgate.tracks.transfer.chunks import STAGE, ChunkSettings, chunk_starts, chunk_wavs
 from soundgate.tracks.transfer.splits import SplitFractions, split_groups

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from soundgate.audio.io import read_audio
-from soundgate.config import Section
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.randomness import keyed_generator
 
 STAGE = "transfer-cache"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from soundgate.console import set_up_logging
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.console import set_up_logging
+from soundgate.runtime.stage import errors_in_one_line
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -65,7 +65,7 @@ def export(profile: str | None, destination: Path) -> None:
 
     What was exported before is not copied again.
     """
-    from soundgate.gates import default_profile
+    from soundgate.pipeline.gates import default_profile
     from soundgate.tracks.transfer.runs import export_run
 
     set_up_logging()

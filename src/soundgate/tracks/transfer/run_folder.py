@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.files import write_json
+from soundgate.runtime.files import write_json
 from soundgate.training.history import write_history
 
 HISTORY_FILE = "history.csv"

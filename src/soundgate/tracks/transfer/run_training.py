@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.transfer.adversarial_task import AdversarialTask
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.run_folder import RunFolder

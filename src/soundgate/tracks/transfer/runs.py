@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from soundgate.errors import FormatError
-from soundgate.files import fsync_folder, read_json, sha256_of, write_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import fsync_folder, read_json, sha256_of, write_json
 from soundgate.tracks.transfer.run_folder import HISTORY_FILE, STATE_FILE
 from soundgate.training.weights import CONFIG_FILE, MODEL_FILE
 

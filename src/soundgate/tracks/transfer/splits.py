@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from pydantic import Field, model_validator
 
-from soundgate.config import Section
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.randomness import keyed_generator
 
 SPLITS = ("train", "judge", "test")
 

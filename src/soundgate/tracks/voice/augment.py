@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 _N_COSINES = 3
 

@@ -14,8 +14,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from soundgate.errors import FormatError
-from soundgate.files import atomic_path, read_json, write_json
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import atomic_path, read_json, write_json
 from soundgate.tracks.voice.features import FeatureSettings
 
 SPLITS = ("train", "validation", "judge", "test")

@@ -12,13 +12,13 @@ from pydantic import Field, model_validator
 
 from soundgate.audio.io import read_audio
 from soundgate.audio.loudness import normalise_loudness
-from soundgate.config import Section
-from soundgate.console import logger
-from soundgate.errors import CorpusError
-from soundgate.execution import map_items
-from soundgate.files import atomic_path
-from soundgate.npz import write_npz
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.npz import write_npz
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.cache import COLUMNS, FULL_SCALE, SPLITS, write_cache
 from soundgate.tracks.voice.features import FeatureSettings, track_f0
 

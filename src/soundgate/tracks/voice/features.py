@@ -11,7 +11,7 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
 from soundgate.audio.filters import pass_sections, run_sections
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 # HiFi-GAN's smallest magnitude.
 FLOOR = 1e-5

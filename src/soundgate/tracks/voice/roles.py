@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 
 VOICES_FROM = {"validation": "train"}
 

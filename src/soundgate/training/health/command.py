@@ -10,9 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from soundgate.console import set_up_logging
-from soundgate.errors import FormatError
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.console import set_up_logging
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.stage import errors_in_one_line
 from soundgate.training.health.findings import Finding
 from soundgate.training.health.picture import draw_diagnostics
 from soundgate.training.health.records import RECORDS_FILE, RUNS_FOLDER, Record, read_records

@@ -7,22 +7,19 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import torch
 from torch import nn
 
-from soundgate.console import logger
+from soundgate.runtime.console import logger
 from soundgate.training.health.findings import Finding
 from soundgate.training.health.records import RecordFile, finite, new_record
 from soundgate.training.health.rules import judge
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.health.watch import Watch
+from soundgate.training.task import Task
 from soundgate.training.tensorboard import Curves
-
-if TYPE_CHECKING:
-    from soundgate.training.loop import Task
 
 # So many steps before a check every optimiser's next step is measured: not all take one at every step.
 _LEAD = 8

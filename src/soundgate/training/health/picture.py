@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 from soundgate.training.health.records import Record
 
 _SHADES = {"warning": "#f2c14e", "critical": "#d1495b"}

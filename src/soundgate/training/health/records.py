@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from soundgate.console import logger
-from soundgate.errors import FormatError
-from soundgate.files import write_text
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import write_text
 from soundgate.training.health.findings import LEVELS, Finding, Status, worst
 
 RECORDS_FILE = "diagnostics.jsonl"

@@ -6,8 +6,8 @@ import os
 
 from pydantic import Field
 
-from soundgate.config import Section, load_section
-from soundgate.errors import ConfigError
+from soundgate.runtime.config import Section, load_section
+from soundgate.runtime.errors import ConfigError
 
 INTERVAL_VARIABLE = "SOUNDGATE_DIAGNOSTICS_INTERVAL"
 

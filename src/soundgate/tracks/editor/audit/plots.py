@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.files import write_text
+from soundgate.runtime.files import write_text
 from soundgate.tracks.editor.audit.run import Audit
 from soundgate.tracks.editor.recovery.scores import confusion_rows
 

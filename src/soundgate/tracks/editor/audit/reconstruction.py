@@ -7,7 +7,7 @@ import pandas as pd
 from torch import nn
 
 from soundgate.evaluation.groups import group_mean
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.cache import CachedPair, PairCache
 from soundgate.tracks.editor.features import FeatureSettings
 from soundgate.tracks.editor.reconstruct.measures import kept_share, other_labels, stft_distance

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from soundgate.audio.io import read_audio, resample
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.audit.heard import heard_on_raw_timeline
 from soundgate.tracks.editor.cache import CachedPair
 from soundgate.tracks.editor.edit_list import EditList, Tone

@@ -10,10 +10,10 @@ import pandas as pd
 from torch import nn
 
 from soundgate.audio.exact import read_exact
-from soundgate.console import track
-from soundgate.errors import CorpusError
 from soundgate.evaluation.groups import group_mean
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.console import track
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.audit.kept import identical_share
 from soundgate.tracks.editor.audit.reconstruction import STAGE, reconstruction_table, summarise
 from soundgate.tracks.editor.audit.reward_truth import Recording, agreement, reward_against_renderer

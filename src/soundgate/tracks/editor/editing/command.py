@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundgate.config import load_section
-from soundgate.console import logger
-from soundgate.errors import AudioError
-from soundgate.gates import default_profile
+from soundgate.pipeline.gates import default_profile
+from soundgate.runtime.config import load_section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import AudioError
 from soundgate.tracks.editor.beats import TRACKING_RATE
 from soundgate.tracks.editor.editing.inputs import Recording, mono_mix, open_recording
 from soundgate.tracks.editor.editing.models import Models

@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 
 from soundgate.audio.programme import full_scale
-from soundgate.console import track
+from soundgate.runtime.console import track
 from soundgate.tracks.editor.edit_list import EditList
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.rendering import Piece, as_type, pieces_of

@@ -11,8 +11,8 @@ import soxr
 from soundgate.audio.exact import ExactAudio
 from soundgate.audio.programme import full_scale
 from soundgate.audio.spooled import open_exact
-from soundgate.console import logger, track
-from soundgate.errors import FormatError
+from soundgate.runtime.console import logger, track
+from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 
 _BLOCK_S = 20

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from soundgate.config import parse_section
-from soundgate.console import logger
-from soundgate.errors import WeightsError
-from soundgate.files import read_json
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.files import read_json
 from soundgate.tracks.editor.editing.generate import Voice
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.policy.model import EditPredictor, load_predictor

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from soundgate.audio.exact import BITS, ExactAudio, check_container, write_exact
 from soundgate.audio.programme import programme_loudness_lufs, true_peak
-from soundgate.console import logger
-from soundgate.errors import AudioError
-from soundgate.files import write_text
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import AudioError
+from soundgate.runtime.files import write_text
 from soundgate.tracks.editor.edit_list import EditList, Segment, write_edit_list
 from soundgate.tracks.editor.editing.inputs import Recording
 from soundgate.tracks.editor.editing.pipeline import Decision

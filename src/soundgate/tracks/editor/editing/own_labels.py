@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundgate.errors import FormatError
+from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.edit_list import EditList
 from soundgate.tracks.editor.exports.audacity import read_audacity
 from soundgate.tracks.editor.grid import Grid

@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.editor.beats import TRACKING_RATE
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from soundgate.audio.spooled import spooled
-from soundgate.console import logger
-from soundgate.errors import ConfigError
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import ConfigError
 from soundgate.tracks.editor.beats import TRACKING_RATE
 from soundgate.tracks.editor.edit_list import EditList, Tone, keep_all
 from soundgate.tracks.editor.editing.effects import fit_effect

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundgate.console import track
-from soundgate.errors import CorpusError
-from soundgate.files import write_text
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.console import track
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.files import write_text
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import TRACKING_RATE
 from soundgate.tracks.editor.caching import Edited, edited
 from soundgate.tracks.editor.edit_list import EditList, keep_all, write_edit_list

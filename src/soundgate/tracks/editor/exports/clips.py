@@ -8,7 +8,7 @@ from itertools import groupby
 
 from pydantic import ValidationError
 
-from soundgate.errors import FormatError
+from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.edit_list import EditList, Segment, validation_reason
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import opentimelineio as otio
 from opentimelineio.opentime import RationalTime, TimeRange
 
-from soundgate.errors import FormatError
-from soundgate.files import write_text
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import write_text
 from soundgate.tracks.editor.edit_list import EditList
 from soundgate.tracks.editor.exports.clips import Clip, clips_of, edit_of, header_of
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soundgate.errors import FormatError
-from soundgate.files import write_text
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import write_text
 from soundgate.tracks.editor.edit_list import EditList
 from soundgate.tracks.editor.exports.clips import Clip, clips_of, edit_of, header_of
 

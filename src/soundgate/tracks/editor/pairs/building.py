@@ -13,14 +13,14 @@ from pydantic import Field, model_validator
 
 from soundgate.audio.filters import HIGH_SHELF_HZ
 from soundgate.audio.io import read_audio, resample, write_audio
-from soundgate.config import Section
-from soundgate.console import logger
 from soundgate.corpora.folder import EXTENSIONS, audio_files
 from soundgate.corpora.index import safe_id
-from soundgate.errors import AudioError, CorpusError
-from soundgate.execution import map_items
-from soundgate.files import read_json, write_json, write_text
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import AudioError, CorpusError
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.pairs.assembling import assemble
 from soundgate.tracks.editor.pairs.drawing import BEATS_PER_BAR, MIN_BARS, DrawSettings, draw_plan

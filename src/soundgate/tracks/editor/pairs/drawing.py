@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import Field
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.tracks.editor.edit_list import Tone
 
 BEATS_PER_BAR = 4

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from soundgate.errors import FormatError
-from soundgate.files import atomic_path
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.editor.edit_list import EditList
 
 PAIRS_NAME = "pairs.parquet"

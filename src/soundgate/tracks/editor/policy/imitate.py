@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.errors import TrainingError
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.policy.model import EditPredictor
 from soundgate.tracks.editor.policy.scoring import baselines, by_policy, judge_labels, score_split, summarise_labels

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from soundgate.evaluation.statistics import Estimate, ratio_estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.cache import CachedPair, PairCache
 from soundgate.tracks.editor.policy.model import EditPredictor
 from soundgate.tracks.editor.policy.predict import predict_labels

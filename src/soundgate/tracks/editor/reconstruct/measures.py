@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.cache import CachedPair, PairCache
 from soundgate.tracks.editor.reconstruct.losses import multi_resolution_loss
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, reconstruct_recording

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
 from soundgate.training.loop import LoopSettings
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.reconstruct.drawing import draw_edit

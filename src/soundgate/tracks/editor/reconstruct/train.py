@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.reconstruct.measures import measure
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel

@@ -12,12 +12,12 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.io import read_audio, resample
-from soundgate.config import Section
 from soundgate.evaluation.gates import gated, judge_gated
 from soundgate.evaluation.statistics import Estimate
-from soundgate.execution import map_items
-from soundgate.ledger import Ledger
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.config import Section
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.ledger import Ledger
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.pairs.table import truth_of
 from soundgate.tracks.editor.recovery.dtw import labels_by_dtw

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.tracks.editor.recovery.alignment import JumpCosts, Run, align
 from soundgate.tracks.editor.recovery.features import HOP, frames_of
 from soundgate.tracks.editor.recovery.gains import beat_gain, relative

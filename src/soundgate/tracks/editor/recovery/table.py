@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.errors import FormatError
+from soundgate.runtime.errors import FormatError
 
 LABELS_NAME = "labels.parquet"
 COLUMNS = ["pair_id", "split", "origin", "starts", "labels"]

@@ -11,7 +11,7 @@ from auraloss.freq import MultiResolutionSTFTLoss
 from torch import Tensor
 
 from soundgate.evaluation.groups import group_mean
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.vocoder.inverting import griffin_lim_unit, random_phase_unit
 from soundgate.tracks.editor.vocoder.model import Vocoder

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundgate.config import parse_section
 from soundgate.networks.convnext import KERNEL, ConvNeXtBlock
+from soundgate.runtime.config import parse_section
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.vocoder.settings import NetworkSettings
 from soundgate.training.weights import read_model, save_model

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.editor.features import Features, FeatureSettings
 from soundgate.tracks.editor.vocoder.measures import STAGE, figures, stft_loss
 from soundgate.tracks.editor.vocoder.model import VocoderNetwork

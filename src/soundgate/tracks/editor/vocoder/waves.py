@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from soundgate.audio.io import read_audio
-from soundgate.execution import map_items
-from soundgate.files import atomic_path
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.editor.pairs.table import EDIT, RAW
 
 _SAMPLES, _ENDS = "samples.i16", "ends.npy"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from soundgate.errors import CorpusError
-from soundgate.ledger import jsonable
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.structure.dynamics.baselines import Gaussian
 from soundgate.tracks.structure.dynamics.scoring import SpeakerMeans, score
 from soundgate.tracks.structure.dynamics.settings import CompareSettings

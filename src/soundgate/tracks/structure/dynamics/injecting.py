@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from soundgate.evaluation.statistics import Estimate
-from soundgate.ledger import jsonable
+from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.structure.dynamics.baselines import Gaussian
 from soundgate.tracks.structure.dynamics.rollout import Model, Run, choose_segments, run
 from soundgate.tracks.structure.dynamics.scoring import SpeakerMeans

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from soundgate.errors import WeightsError
+from soundgate.runtime.errors import WeightsError
 from soundgate.tracks.structure.dynamics.families import Prediction, StepStatistics, make_head
 from soundgate.training.weights import read_model, save_model
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 
 matplotlib.use("Agg")
 

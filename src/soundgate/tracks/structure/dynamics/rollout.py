@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.dynamics.families import Prediction
 from soundgate.tracks.structure.dynamics.windows import Frames
 from soundgate.tracks.structure.sequences import EVAL

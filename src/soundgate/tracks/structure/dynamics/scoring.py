@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from soundgate.evaluation.statistics import Estimate, ratio_estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.dynamics.families import Prediction, VmfLogNormal
 from soundgate.tracks.structure.dynamics.task import SCORED_AT_ONCE
 from soundgate.tracks.structure.dynamics.vmf import mean_resultant

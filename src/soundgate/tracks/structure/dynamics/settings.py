@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.training.loop import LoopSettings
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.structure.dynamics.families import StepStatistics
 from soundgate.tracks.structure.dynamics.model import StepPredictor
 from soundgate.tracks.structure.dynamics.settings import OptimisationSettings

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from soundgate.errors import WeightsError
-from soundgate.ledger import jsonable
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.structure.dynamics.baselines import Gaussian, LinearFitter, UniformLogNormal
 from soundgate.tracks.structure.dynamics.model import save_predictor
 from soundgate.tracks.structure.dynamics.rollout import Model, Run, choose_starts, run

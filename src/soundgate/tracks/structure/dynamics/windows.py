@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.sequences import Sequences
 from soundgate.tracks.structure.split import SPLITS
 

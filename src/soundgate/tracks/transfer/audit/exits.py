@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 from pydantic import Field
 
-from soundgate.config import Section
 from soundgate.evaluation.gates import judge_gated, verdict
+from soundgate.runtime.config import Section
 
 # Of two gates on one quantity, each is what bounds the other: cosines of the same music, cosines of different music.
 EACH_OTHER = {"same_content": "mismatched_content", "mismatched_content": "same_content"}

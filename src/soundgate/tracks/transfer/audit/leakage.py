@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from soundgate.evaluation.statistics import Estimate
-from soundgate.execution import map_items
+from soundgate.runtime.execution import map_items
 from soundgate.tracks.transfer.audit.confounding import confounding
 from soundgate.tracks.transfer.audit.probes import (
     N_FOLDS,

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.statistics import Estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 
 STAGE = "transfer-leakage"
 N_FOLDS = 5

@@ -9,8 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.mel import MelSettings
-from soundgate.config import Section
-from soundgate.errors import CorpusError
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.transfer.audit.copying import copied
 from soundgate.tracks.transfer.audit.exits import Thresholds
 from soundgate.tracks.transfer.audit.leakage import leakage_audit

@@ -7,7 +7,7 @@ import pandas as pd
 
 from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.statistics import Estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.audit.scores import SCORERS, Scorer, mels_of
 
 STAGE = "transfer-audit"

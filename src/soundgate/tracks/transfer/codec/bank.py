@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from soundgate.errors import FormatError
 from soundgate.evaluation.gates import gated
 from soundgate.evaluation.groups import group_mean
-from soundgate.files import read_json, write_json
-from soundgate.npz import write_npz
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, write_json
+from soundgate.runtime.npz import write_npz
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.judge import STAGE, LatentJudge
 from soundgate.tracks.transfer.codec.settings import BankSettings

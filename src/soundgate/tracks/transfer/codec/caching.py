@@ -13,11 +13,11 @@ import torch
 
 from soundgate.codecs.base import Codec
 from soundgate.codecs.extraction import map_ahead, operation_threads
-from soundgate.config import Section
-from soundgate.console import track
-from soundgate.errors import CorpusError
-from soundgate.execution import worker_count
-from soundgate.files import atomic_path
+from soundgate.runtime.config import Section
+from soundgate.runtime.console import track
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.execution import worker_count
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.chunks import chunk_wavs
 from soundgate.tracks.transfer.codec.latents import write_latents

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.errors import FormatError
-from soundgate.files import read_json, write_json
-from soundgate.npz import write_npz
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, write_json
+from soundgate.runtime.npz import write_npz
 
 LATENTS_FILE, SCALE_FILE, CONFIG_FILE = "latents.npy", "scale.npz", "config.json"
 

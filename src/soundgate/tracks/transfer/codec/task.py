@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundgate.audio.mel import FLOOR_DB
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.transfer.adversarial_task import AdversarialTask, Networks, mixing, other_genres, spread_rows
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.bank import StyleBank

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from soundgate.evaluation.gates import gated
 from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.statistics import Estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import ContentModel

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.training.weights import read_model, save_model
 
 DIM = 128

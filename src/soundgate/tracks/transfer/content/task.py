@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.model import DIM, Analysis, ContentModel

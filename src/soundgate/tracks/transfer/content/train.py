@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.content.model import ContentModel
 from soundgate.tracks.transfer.content.settings import ContentSettings

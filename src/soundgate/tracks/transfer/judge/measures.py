@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from soundgate.evaluation.groups import group_mean
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.measures import rendering_pairs, retrieval_across_styles
 from soundgate.tracks.transfer.judge.scoring import Judges

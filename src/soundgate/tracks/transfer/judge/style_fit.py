@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold
 from torch.nn import functional
 
 from soundgate.audio.mel import from_model
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.transfer.augment import blur, rerecord
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.judge.features import style_features

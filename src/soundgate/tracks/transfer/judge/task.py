@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundgate.audio.mel import from_model
-from soundgate.config import Section
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.config import Section
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.transfer.augment import rerecord
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.objective import contrast

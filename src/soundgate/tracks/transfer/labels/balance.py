@@ -6,9 +6,9 @@ from typing import Literal
 
 import pandas as pd
 
-from soundgate.console import logger
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.labels.table import drop
 
 STAGE = "transfer-labels"

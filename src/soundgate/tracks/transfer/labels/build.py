@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from soundgate.console import logger
-from soundgate.errors import CorpusError
-from soundgate.ledger import Ledger
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.ledger import Ledger
 from soundgate.tracks.transfer.audit.confounding import confounding
 from soundgate.tracks.transfer.content.model import ContentModel
 from soundgate.tracks.transfer.labels.balance import balance_sources, cap_genres, require_sources

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.transfer.labels.settings import ClusterSettings
 
 STAGE = "transfer-labels"

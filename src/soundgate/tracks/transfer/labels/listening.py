@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from soundgate.audio.mel import MelSettings, MelTransform, to_model
-from soundgate.execution import map_items
-from soundgate.ledger import Ledger
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.ledger import Ledger
 from soundgate.tracks.transfer.cache import N_FRAMES
 from soundgate.tracks.transfer.chunks import ChunkSettings, chunk_starts, chunk_wavs
 from soundgate.tracks.transfer.content.model import ContentModel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from soundgate.console import logger
-from soundgate.errors import ConfigError, FormatError
-from soundgate.files import sha256_of
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import ConfigError, FormatError
+from soundgate.runtime.files import sha256_of
 from soundgate.tracks.transfer.content.model import ContentModel, load_content
 from soundgate.tracks.transfer.labels.settings import LabelSettings
 from soundgate.training.weights import MODEL_FILE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.console import logger
-from soundgate.errors import CorpusError, FormatError
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.tracks.transfer.labels.settings import BinarySettings, CsvSettings
 from soundgate.tracks.transfer.labels.table import drop
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from soundgate.audio.mel import MelSettings
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.tracks.transfer.chunks import ChunkSettings
 
 PLACE = "{label}"

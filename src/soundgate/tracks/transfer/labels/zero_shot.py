@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from soundgate.console import track
-from soundgate.ledger import Ledger
+from soundgate.runtime.console import track
+from soundgate.runtime.ledger import Ledger
 from soundgate.tracks.transfer.chunks import ChunkSettings, chunk_starts, chunk_wavs
 from soundgate.tracks.transfer.labels.settings import PLACE, ClapSettings
 from soundgate.tracks.transfer.labels.table import drop

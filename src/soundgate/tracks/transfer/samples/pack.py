@@ -10,9 +10,9 @@ import pandas as pd
 
 from soundgate.audio.io import write_audio
 from soundgate.audio.mel import MelSettings
-from soundgate.console import track
 from soundgate.evaluation.listening.mel_picture import mel_picture
-from soundgate.files import write_text
+from soundgate.runtime.console import track
+from soundgate.runtime.files import write_text
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.chunks import chunk_wav
 from soundgate.tracks.transfer.judge.scoring import Judges

@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 
 from soundgate.audio.mel import MelSettings, from_model, griffin_lim
-from soundgate.console import track
-from soundgate.files import atomic_path
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.console import track
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.bank import StyleBank
 from soundgate.tracks.transfer.codec.latents import LatentCache

@@ -8,7 +8,7 @@ from sklearn.metrics import silhouette_samples
 
 from soundgate.evaluation.gates import gated
 from soundgate.evaluation.groups import group_mean
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.style.targets import StyleSettings, StyleTargets
 from soundgate.tracks.transfer.style.vectors import centroid

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundgate.audio.mel import from_model
-from soundgate.config import Section
-from soundgate.errors import FormatError
-from soundgate.files import read_json, write_json
-from soundgate.npz import write_npz
+from soundgate.runtime.config import Section
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, write_json
+from soundgate.runtime.npz import write_npz
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.style.descriptor import descriptor32
 from soundgate.tracks.transfer.style.vectors import StyleVectors, centroid, unit

@@ -9,8 +9,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundgate.errors import ConfigError, FormatError
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.errors import ConfigError, FormatError
+from soundgate.runtime.randomness import keyed_seed
 
 ID_COLUMN = "clip_id"
 

@@ -10,9 +10,9 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from soundgate.console import logger
-from soundgate.errors import ConfigError, FormatError
-from soundgate.files import fsync_folder
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import ConfigError, FormatError
+from soundgate.runtime.files import fsync_folder
 
 ACCEPT, REJECT, SKIP = "accept", "reject", "skip"
 DECISIONS = (ACCEPT, REJECT, SKIP)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from soundgate.audio.io import read_audio
-from soundgate.errors import AudioError
+from soundgate.runtime.errors import AudioError
 
 BANDS = 160
 _COLUMNS = 900

@@ -13,7 +13,7 @@ import click
 from flask import Blueprint, Flask, Response, current_app, jsonify, render_template, request, send_file
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from soundgate.errors import AudioError, ConfigError
+from soundgate.runtime.errors import AudioError, ConfigError
 from soundgate.tracks.transfer.triage.clips import Clip, file_inside
 from soundgate.tracks.transfer.triage.decisions import ACCEPT, DECISIONS
 from soundgate.tracks.transfer.triage.listening import BANDS, Prepared, frequency_ticks, prepare, spectrogram, waveform

@@ -7,8 +7,8 @@ import re
 import threading
 from pathlib import Path
 
-from soundgate.errors import ConfigError
-from soundgate.files import atomic_path
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.transfer.triage.clips import Clip, Listing, session_order
 from soundgate.tracks.transfer.triage.decisions import ACCEPT, DECISIONS, REJECT, SKIP, DecisionLog
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from soundgate.errors import AudioError
+from soundgate.runtime.errors import AudioError
 from soundgate.tracks.transfer.triage.clips import Clip, file_inside, has_control
 from soundgate.tracks.transfer.triage.decisions import ACCEPT, REJECT, SKIP
 from soundgate.tracks.transfer.triage.listening import Prepared, prepare

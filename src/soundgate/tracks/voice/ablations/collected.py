@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from soundgate.errors import FormatError
-from soundgate.files import read_json, write_json, write_text
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, write_json, write_text
 
 ROOT = Path("ablations")
 SCORES, CARD = "scores.csv", "run.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 from soundgate.tracks.voice.ablations.collected import ROOT
 from soundgate.tracks.voice.ablations.outputs import write_comparison
 from soundgate.tracks.voice.ablations.planning import VOICE, Pipeline, known_arms, plan

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from soundgate.console import set_up_logging
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.console import set_up_logging
+from soundgate.runtime.stage import errors_in_one_line
 
 
 def _names(_context: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:

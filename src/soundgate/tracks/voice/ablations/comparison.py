@@ -11,7 +11,7 @@ from scipy import stats
 
 from soundgate.evaluation.multiple import holm
 from soundgate.evaluation.statistics import Estimate, ratio_estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.ablations.collected import PAIR, Collected
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 

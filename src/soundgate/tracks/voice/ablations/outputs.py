@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.files import write_text
+from soundgate.runtime.files import write_text
 from soundgate.tracks.voice.ablations.collected import read_collected
 from soundgate.tracks.voice.ablations.comparison import compare
 from soundgate.tracks.voice.ablations.coverage import complaints, coverage

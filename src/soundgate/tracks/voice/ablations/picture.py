@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 # Okabe and Ito 2008.

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
-from soundgate.compose import CONFIG_FOLDER, compose_text
-from soundgate.config import parse_section
-from soundgate.errors import ConfigError
-from soundgate.files import sha256_of
-from soundgate.imports import import_closure
+from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.files import sha256_of
+from soundgate.runtime.imports import import_closure
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 

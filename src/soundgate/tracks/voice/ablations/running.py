@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from soundgate.console import logger
-from soundgate.errors import TrainingError
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import TrainingError
 from soundgate.tracks.voice.ablations.collected import read_card, run_folder, write_run
 from soundgate.tracks.voice.ablations.planning import Pipeline, Planned
 from soundgate.tracks.voice.ablations.queue import ENDED, QUEUED, Queue

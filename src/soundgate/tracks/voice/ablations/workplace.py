@@ -15,11 +15,11 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from soundgate.compose import CONFIG_FOLDER, compose_text
-from soundgate.config import PARAMS_FILE
-from soundgate.errors import TrainingError
-from soundgate.files import write_text
-from soundgate.scratch import scratch_root
+from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
+from soundgate.runtime.config import PARAMS_FILE
+from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.files import write_text
+from soundgate.runtime.scratch import scratch_root
 
 # What of the working tree makes a result: it must be what the commit says.
 _SOURCES = ("src", "stages", "sources", CONFIG_FOLDER, "dvc.yaml")

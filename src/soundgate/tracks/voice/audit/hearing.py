@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from soundgate.console import track
+from soundgate.runtime.console import track
 from soundgate.tracks.voice.audit.content import Units, agreement
 from soundgate.tracks.voice.audit.pairs import Evaluation, Pair
 from soundgate.tracks.voice.audit.pitch import f0_correlation, f0_error_semitones, mean_f0_hz

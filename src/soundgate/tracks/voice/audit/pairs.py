@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.audit.settings import EvaluationSettings
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.roles import Roles, assign_roles

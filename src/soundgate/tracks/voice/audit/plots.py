@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from soundgate.files import atomic_path, write_text
+from soundgate.runtime.files import atomic_path, write_text
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.run import Audit
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, PITCH_SHIFT, RANDOM, TARGET

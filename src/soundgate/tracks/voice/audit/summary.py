@@ -10,7 +10,7 @@ import pandas as pd
 from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.pairs import pair_mean, pair_share
 from soundgate.evaluation.statistics import Estimate
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.audit.hearing import MEASURES
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.reconstruction import FIGURES

@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 import torch
 
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.audit.pairs import Pair
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from soundgate.errors import CorpusError
-from soundgate.files import write_json
-from soundgate.ledger import jsonable
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.files import write_json
+from soundgate.runtime.ledger import jsonable
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.cache import Utterances
 from soundgate.tracks.voice.embeddings.pictures import draw_map, draw_similarities, write_similarities
 from soundgate.tracks.voice.embeddings.similarity import figures_json, pairs_of, speaker_figures

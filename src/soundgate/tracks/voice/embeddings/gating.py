@@ -6,7 +6,7 @@ import torch
 
 from soundgate.evaluation.gates import gated
 from soundgate.evaluation.statistics import Estimate
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.embeddings.analysis import STAGE
 from soundgate.tracks.voice.embeddings.settings import Thresholds
 from soundgate.tracks.voice.speaker.model import SpeakerEncoder

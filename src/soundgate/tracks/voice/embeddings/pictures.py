@@ -13,8 +13,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from soundgate.files import atomic_path
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.files import atomic_path
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.embeddings.similarity import Pairs
 
 matplotlib.use("Agg")

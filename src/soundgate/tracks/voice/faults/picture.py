@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.voice.faults.running import Run
 from soundgate.tracks.voice.faults.settings import FaultSettings
 

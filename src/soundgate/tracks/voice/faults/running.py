@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import torch
 
-from soundgate.execution import map_items
-from soundgate.ledger import Ledger
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.ledger import Ledger
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.faults.injecting import FAULTS, FaultyTask
 from soundgate.tracks.voice.faults.settings import FaultSettings

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.tracks.voice.gan.settings import TrainSettings
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundgate.errors import TrainingError
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.batches import Batch, Batches, pick
 from soundgate.tracks.voice.gan.contrastive import choose_negatives, contrastive_loss

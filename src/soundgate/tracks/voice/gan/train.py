@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from soundgate.errors import CorpusError
+from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.samples import SAMPLES_FOLDER
 from soundgate.tracks.voice.gan.settings import TrainSettings

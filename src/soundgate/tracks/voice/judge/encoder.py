@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.config import parse_section
+from soundgate.runtime.config import parse_section
 from soundgate.tracks.voice.features import FeatureSettings
 from soundgate.tracks.voice.judge.cepstra import Cepstra
 from soundgate.tracks.voice.judge.settings import EncoderSettings

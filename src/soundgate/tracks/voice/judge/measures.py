@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from soundgate.evaluation.groups import group_mean
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.embeddings.embed import embed_rows
 from soundgate.tracks.voice.embeddings.similarity import figures_json, speaker_figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 from soundgate.tracks.voice.augment import AugmentSettings
 from soundgate.training.loop import LoopSettings
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.judge.encoder import EndToEnd, JudgeEncoder
 from soundgate.tracks.voice.judge.settings import JudgeSettings, TrainSettings

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.config import parse_section
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.features import FeatureSettings
 from soundgate.tracks.voice.judge.cepstra import Cepstra

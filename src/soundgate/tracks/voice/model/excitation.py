@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.randomness import keyed_seed
+from soundgate.runtime.randomness import keyed_seed
 
 # Below this |sin| the closed form of the harmonics' sum is its limit.
 _NEAR_ZERO = 1e-4

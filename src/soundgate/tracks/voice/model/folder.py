@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from soundgate.config import parse_section
-from soundgate.errors import WeightsError
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.errors import WeightsError
 from soundgate.tracks.voice.features import FeatureSettings
 from soundgate.tracks.voice.model.converter import VoiceConverter
 from soundgate.tracks.voice.model.settings import NetworkSettings

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from torch import nn
 
-from soundgate.errors import CorpusError
-from soundgate.randomness import keyed_generator
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.tracks.voice.roles import Roles, assign_roles

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from soundgate.audio.mel import MelSettings, MelTransform
-from soundgate.config import load_section
-from soundgate.console import track
 from soundgate.evaluation.listening.mel_picture import mel_picture
-from soundgate.files import write_json, write_text
-from soundgate.ledger import jsonable
+from soundgate.runtime.config import load_section
+from soundgate.runtime.console import track
+from soundgate.runtime.files import write_json, write_text
+from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter
 from soundgate.tracks.voice.model.converting import convert

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from soundgate.config import Section
+from soundgate.runtime.config import Section
 
 
 class SamplesSettings(Section):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 from soundgate.tracks.voice.samples.coherence import Coherence
 from soundgate.tracks.voice.samples.generate import ORIGINAL, RECONSTRUCTION, Samples
 

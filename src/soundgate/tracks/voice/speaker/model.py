@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from soundgate.config import parse_section
+from soundgate.runtime.config import parse_section
 from soundgate.tracks.voice.features import FeatureSettings, LogMel
 from soundgate.tracks.voice.speaker.settings import NetworkSettings
 from soundgate.training.weights import read_model, save_model

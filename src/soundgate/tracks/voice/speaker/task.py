@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.embeddings.embed import embed_rows
 from soundgate.tracks.voice.embeddings.similarity import figures_json, pairs_of, speaker_figures

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 # Where each package of the repository lies, relative to its root.
 PACKAGE_ROOTS = {"soundgate": "src", "stages": "."}

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from soundgate.execution import worker_count
+from soundgate.runtime.execution import worker_count
 
 SHARED, SUMMARY = "corpus", "gates"
 # What DVC says when it comes to a stage: it runs, is restored, or is as it was.

@@ -12,11 +12,11 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from soundgate.console import logger, set_up_logging
-from soundgate.errors import ConfigError
-from soundgate.files import write_text
-from soundgate.imports import import_closure, module_name, package_modules
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.console import logger, set_up_logging
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.files import write_text
+from soundgate.runtime.imports import import_closure, module_name, package_modules
+from soundgate.runtime.stage import errors_in_one_line
 
 PIPELINE_FILE = "dvc.yaml"
 CODE_FOLDERS = ("src/", "stages/")
@@ -167,7 +167,7 @@ def deps_command(context: click.Context, check: bool) -> None:
                 PIPELINE_FILE,
                 expected="code deps equal to the stages' imports",
                 found="a difference",
-                remedy="Run: python -m soundgate.pipeline deps",
+                remedy="Run: python -m soundgate.pipeline.deps deps",
             )
     logger.info("%s: code dependencies %s", PIPELINE_FILE, "unchanged" if right else "written")
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from soundgate.errors import ConfigError
-from soundgate.threads import own_threads, thread_count
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.threads import own_threads, thread_count
 
 # Prints what threads a stage computes on, and a sum whose last bits depend on them.
 STAGE = """
 import numpy, torch
-from soundgate.stage import stage_command
+from soundgate.runtime.stage import stage_command
 from threadpoolctl import threadpool_info
 
 @stage_command("track-sum")

@@ -9,11 +9,11 @@ from dvc.utils.hydra import compose_and_dump
 from omegaconf import OmegaConf
 from ruamel.yaml import YAML
 
-from soundgate import compose as composing
 from soundgate.codecs.registry import CODEC_NAMES
-from soundgate.config import load_section, parse_section
 from soundgate.embeddings.registry import EMBEDDER_NAMES
-from soundgate.errors import ConfigError
+from soundgate.pipeline import compose as composing
+from soundgate.runtime.config import load_section, parse_section
+from soundgate.runtime.errors import ConfigError
 from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries
 
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))

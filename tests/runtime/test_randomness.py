@@ -1,6 +1,6 @@
 import numpy as np
 
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 
 
 def test_draws_are_pinned():

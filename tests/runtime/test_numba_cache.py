@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from soundgate.execution import map_items
+from soundgate.runtime.execution import map_items
 
 SHOW = """
 import os, soundgate, numba

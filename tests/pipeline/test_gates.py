@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundgate import gates as gating
-from soundgate.errors import ConfigError, GateError
 from soundgate.evaluation.gates import Gate, judge, summarise, verdict
-from soundgate.files import read_json, write_json
+from soundgate.pipeline import gates as gating
+from soundgate.runtime.errors import ConfigError, GateError
+from soundgate.runtime.files import read_json, write_json
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
@@ -148,6 +148,8 @@ def test_the_command_shows_every_gate_and_fails_only_when_strict(profile):
 def test_strict_succeeds_where_all_gates_pass(profile):
     good = judge({"g": 0.4}, [Gate("gain", "g", "above", 0.3)])
     gating.gate_table({"structure/mimi": good}).to_csv(profile / "plots/tiny/gates.csv", index=False)
-    done = subprocess.run([sys.executable, "-m", "soundgate.gates", "--strict"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "soundgate.pipeline.gates", "--strict"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "1 of 1 pass" in done.stdout

@@ -12,11 +12,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from soundgate.config import Section, read_params
-from soundgate.errors import ConfigError, GateError
 from soundgate.evaluation.gates import summarise
-from soundgate.files import read_json, write_json, write_text
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.config import Section, read_params
+from soundgate.runtime.errors import ConfigError, GateError
+from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.stage import errors_in_one_line
 
 # `name` is what plots draw: a gate's own name stands once in every variant of a track.
 COLUMNS = ["name", "track", "gate", "value", "side", "threshold", "margin", "pass", "ci_low", "ci_high", "n", "control"]

@@ -3,9 +3,9 @@ import os
 import numpy as np
 import pytest
 
-from soundgate.errors import AudioError, ConfigError
-from soundgate.execution import map_items, worker_count
-from soundgate.randomness import keyed_generator, keyed_seed
+from soundgate.runtime.errors import AudioError, ConfigError
+from soundgate.runtime.execution import map_items, worker_count
+from soundgate.runtime.randomness import keyed_generator, keyed_seed
 
 
 def draw(item):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
-from soundgate.console import logger, set_up_logging
-from soundgate.errors import SoundgateError
-from soundgate.threads import own_threads
+from soundgate.runtime.console import logger, set_up_logging
+from soundgate.runtime.errors import SoundgateError
+from soundgate.runtime.threads import own_threads
 
 UNWRITABLE = {
     errno.ENOSPC: "Make room and run again: what was finished is kept.",

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from soundgate.config import Section, check_origin, load_section, load_seed, read_section
-from soundgate.errors import ConfigError
+from soundgate.runtime.config import Section, check_origin, load_section, load_seed, read_section
+from soundgate.runtime.errors import ConfigError
 
 
 class Fit(Section):

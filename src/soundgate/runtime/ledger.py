@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from soundgate.files import read_json, write_json
+from soundgate.runtime.files import read_json, write_json
 
 
 @dataclass(frozen=True)
 class Ledger:
     """Parts by name in a work folder; without a folder nothing is kept.
 
-    The folder must belong to exactly one set of inputs, parameters and code: `soundgate.scratch` sees to that.
+    The folder must belong to exactly one set of inputs, parameters and code: `soundgate.runtime.scratch` sees to that.
     """
 
     folder: Path | None = None

@@ -7,8 +7,8 @@ import os
 
 import torch
 
-from soundgate.console import logger
-from soundgate.errors import ConfigError
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import ConfigError
 
 # malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4

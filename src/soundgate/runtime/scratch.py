@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import IO
 
-from soundgate.console import logger
-from soundgate.errors import FormatError
-from soundgate.files import fsync_folder, read_json, sha256_of, write_json
-from soundgate.imports import import_closure
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import fsync_folder, read_json, sha256_of, write_json
+from soundgate.runtime.imports import import_closure
 
 CARD = "scratch.json"
 LOCK = "scratch.lock"

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -98,7 +98,7 @@ def read_params(params_path: str | Path = PARAMS_FILE) -> dict:
     Raises:
         ConfigError: the file is missing or not a YAML mapping.
     """
-    remedy = "Write it with: python -m soundgate.compose"
+    remedy = "Write it with: python -m soundgate.pipeline.compose"
     path = Path(params_path)
     if not path.is_file():
         raise ConfigError(path, expected="the composed parameters", found="no such file", remedy=remedy)

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from soundgate.files import atomic_path, read_json, sha256_of, write_json, write_text
+from soundgate.runtime.files import atomic_path, read_json, sha256_of, write_json, write_text
 
 HANG_WHILE_WRITING = """
 import sys, time
-from soundgate.files import atomic_path
+from soundgate.runtime.files import atomic_path
 with atomic_path(sys.argv[1]) as temporary:
     temporary.write_text("half")
     print("writing", flush=True)

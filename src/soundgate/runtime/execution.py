@@ -11,8 +11,8 @@ from typing import TypeVar
 import joblib
 from threadpoolctl import ThreadpoolController
 
-from soundgate.console import track
-from soundgate.errors import ConfigError
+from soundgate.runtime.console import track
+from soundgate.runtime.errors import ConfigError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

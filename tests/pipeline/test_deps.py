@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from soundgate.config import read_params
-from soundgate.errors import ConfigError
-from soundgate.imports import import_closure
-from soundgate.pipeline import PLUGINS, code_deps, main_deps, plugin_closure, with_code_deps
+from soundgate.pipeline.deps import PLUGINS, code_deps, main_deps, plugin_closure, with_code_deps
+from soundgate.runtime.config import read_params
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.imports import import_closure
 from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries, stage_module
 
 ENTRIES = stage_entries()
@@ -56,7 +56,7 @@ def test_a_module_imported_anew_is_drift_until_it_is_added(copy):
 def test_a_dependency_too_many_is_drift_and_comments_survive(copy):
     main_deps(check=False, root=copy)
     text = (copy / "dvc.yaml").read_text()
-    wrong = text.replace("    - src/soundgate/config.py\n", "    - src/soundgate/confog.py\n")
+    wrong = text.replace("    - src/soundgate/runtime/config.py\n", "    - src/soundgate/confog.py\n")
     assert wrong != text
     assert with_code_deps(wrong, copy) == text
     assert "# structure: do codec latents hold" in text

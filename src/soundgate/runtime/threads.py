@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-from soundgate.errors import ConfigError
+from soundgate.runtime.errors import ConfigError
 
 VARIABLE = "SOUNDGATE_THREADS"
 # Read by libraries that are loaded later, and by child processes.

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from soundgate import reproduce
+from soundgate.pipeline import reproduce
 from tests.pipeline_file import ROOT
 
 # A stage that waits for another to be under way, so that it ends only where both run at once.

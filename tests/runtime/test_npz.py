@@ -3,7 +3,7 @@ import zipfile
 
 import numpy as np
 
-from soundgate.npz import write_npz
+from soundgate.runtime.npz import write_npz
 
 ARRAYS = {"file": np.arange(6, dtype=np.int16).reshape(2, 3), "b/c d": np.float32(2.5) * np.ones(4, np.float32)}
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from soundgate.errors import CorpusError
-from soundgate.stage import deterministic_torch, input_option, output_option, stage_command
+from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from tests.pipeline_file import stage_entries, stage_module
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from soundgate.ledger import Ledger, jsonable
+from soundgate.runtime.ledger import Ledger, jsonable
 
 
 def test_a_finished_part_is_not_computed_again_and_comes_back_the_same(tmp_path):

@@ -12,11 +12,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from soundgate.config import PARAMS_FILE
-from soundgate.console import logger, set_up_logging
-from soundgate.errors import ConfigError
-from soundgate.files import write_text
-from soundgate.stage import errors_in_one_line
+from soundgate.runtime.config import PARAMS_FILE
+from soundgate.runtime.console import logger, set_up_logging
+from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.files import write_text
+from soundgate.runtime.stage import errors_in_one_line
 
 CONFIG_FOLDER = "conf"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from soundgate import scratch as scratching
-from soundgate.errors import FormatError
-from soundgate.scratch import downloads_folder, open_scratch, publish
+from soundgate.runtime import scratch as scratching
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.scratch import downloads_folder, open_scratch, publish
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_work_in_use_is_neither_shared_nor_removed(repository):
 KILLED_WHILE_PUBLISHING = """
 import os, signal, sys
 from pathlib import Path
-from soundgate import scratch
+from soundgate.runtime import scratch
 calls = 0
 def counting(call):
     def counted(*arguments, **options):

@@ -1,0 +1,1 @@
+"""What every process stands on: settings, errors, files, stages, work folders, workers, threads."""
