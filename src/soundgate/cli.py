@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import click
 
-from soundgate.runtime.console import logger, set_up_logging
+from soundgate.runtime.console import set_up_logging
 from soundgate.runtime.stage import errors_in_one_line
 
 # Where each command is. Its module is imported when it is asked for: pandas and Hydra take a second to load.
 COMMANDS = {
     "ablations": "soundgate.tracks.voice.ablations.commands:ablations",
     "compose": "soundgate.pipeline.compose:main",
-    "deps": "soundgate.pipeline.deps:deps_command",
     "edit": "soundgate.tracks.editor.commands:edit",
     "gates": "soundgate.pipeline.gates:main",
     "health": "soundgate.training.health.command:health",
@@ -49,36 +46,20 @@ def main() -> None:
 
 @main.command()
 @click.argument("overrides", nargs=-1, metavar="[GROUP=OPTION | KEY=VALUE]...")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Tracks at a time.  [default: one a core; 1 with a GPU]")
-def repro(overrides: tuple[str, ...], jobs: int | None) -> None:
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Stages at a time.  [default: one a core; 1 with a GPU]")
+@click.option("-t", "--track", "tracks", multiple=True, help="Run only this track; several: -t rooms,voice.")
+def repro(overrides: tuple[str, ...], jobs: int | None, tracks: tuple[str, ...]) -> None:
     """Run what is out of date, then show the gates.
 
     Without arguments this runs params.yaml as it stands. With arguments it composes params.yaml first, for
     example: soundgate repro profile=tiny
     """
     # Imported here for the same reason as `COMMANDS`.
-    from soundgate.pipeline import compose as composing
-    from soundgate.pipeline import gates as gating
-    from soundgate.pipeline import reproduce
+    from soundgate.pipeline import command
 
     set_up_logging()
     with errors_in_one_line():
-        if overrides and composing.compose_file(overrides):
-            logger.info(
-                "params.yaml: composed anew for %s; `soundgate compose` restores the default",
-                " ".join(overrides),
-            )
-        profile = gating.default_profile()
-        code = reproduce.reproduce(Path(), jobs or reproduce.default_jobs(), _environment())
-        if code:
-            sys.exit(code)
-        gating.show(profile)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment with this interpreter's folder first: stages run as plain ``python``."""
-    here = str(Path(sys.executable).parent)
-    return os.environ | {"PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
+        sys.exit(command.run(overrides, jobs, [name for given in tracks for name in given.split(",") if name]))
 
 
 if __name__ == "__main__":

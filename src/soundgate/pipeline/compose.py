@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from soundgate.pipeline.inputs import register_resolver
 from soundgate.runtime.config import PARAMS_FILE
 from soundgate.runtime.console import logger, set_up_logging
 from soundgate.runtime.errors import ConfigError
@@ -38,6 +39,7 @@ def compose_text(overrides: Sequence[str] = (), config_folder: str | Path = CONF
     if not (folder / "config.yaml").is_file():
         remedy = "Run this in the root of the repository."
         raise ConfigError(folder, expected="a folder with config.yaml", found="none", remedy=remedy)
+    register_resolver()
     try:
         with initialize_config_dir(str(folder), version_base=None):
             config = hydra_compose("config", overrides=list(overrides))

@@ -1,161 +1,160 @@
-"""The whole pipeline with several tracks side by side: one ``dvc repro`` a track, as many at a time as asked for.
+"""Runs the pipeline: one process that schedules stages, several at a time, and records each as DVC would.
 
-DVC runs one stage at a time, but gives its lock back while a stage runs, so that a second ``dvc repro`` may work on
-what the first does not touch. Tracks share nothing but the corpora, which come first.
+`dvc repro` runs one stage at a time and reads all of its files again for every stage. Here the pipeline is read once;
+whether a stage is out of date, what the run cache holds, and how outputs are stored is still asked of DVC.
 """
 
 from __future__ import annotations
 
-import re
-import subprocess
+import ctypes.util
+import fcntl
+import os
+import signal
 import sys
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import networkx as nx
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from soundgate.pipeline.guard import Guard
+from soundgate.pipeline.lock_file import mend
+from soundgate.pipeline.scheduling import Scheduler
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import PipelineError
 from soundgate.runtime.execution import worker_count
 
-SHARED, SUMMARY = "corpus", "gates"
-# What DVC says when it comes to a stage: it runs, is restored, or is as it was.
-_STAGE_LINE = re.compile(r"^(?:Running stage|Stage) '(?P<stage>[^']+)'")
-_DVC = (sys.executable, "-m", "dvc", "--wait-for-lock", "repro")
-
-
-@dataclass(frozen=True)
-class Part:
-    """Stages that one ``dvc repro`` runs.
-
-    Attributes:
-        name: the track, the first word of its stages' names.
-        stages: addresses of all its stages, for example ``voice-cache@embedded``, those that are needed first.
-    """
-
-    name: str
-    stages: tuple[str, ...]
-
-
-def parts_of(graph: nx.DiGraph) -> tuple[Part, list[Part]]:
-    """Return the stages that tracks share, and the tracks that can run side by side, longest first.
-
-    Args:
-        graph: stage addresses, an edge from each stage to every stage it needs.
-    """
-    order = list(reversed(list(nx.topological_sort(graph))))
-    shared = Part(SHARED, tuple(stage for stage in order if _kind(stage) == SHARED))
-    kinds = nx.Graph((_kind(stage), _kind(needed)) for stage, needed in graph.edges)
-    kinds.add_nodes_from(map(_kind, graph))
-    kinds.remove_nodes_from((SHARED, SUMMARY))
-    parts = []
-    for together in nx.connected_components(kinds):
-        stages = tuple(stage for stage in order if _kind(stage) in together)
-        parts.append(Part(_kind(stages[0]), stages))
-    return shared, sorted(parts, key=lambda part: (-len(part.stages), part.name))
-
-
-def _kind(stage: str) -> str:
-    return stage.partition("-")[0]
-
-
-def stage_graph(repo: Repo) -> nx.DiGraph:
-    """Return the addresses of the pipeline's stages, an edge from each to every stage it needs."""
-    return nx.relabel_nodes(nx.DiGraph(repo.index.graph), lambda stage: stage.addressing)
+_RUN_LOCK = Path(".dvc", "tmp", "soundgate", "run.lock")
+# Stages that no track owns.
+SHARED = ("code", "corpus")
 
 
 def default_jobs() -> int:
-    """Return how many tracks to run at a time: as many as there are cores, or one where there is a GPU to train on."""
+    """Return how many stages to run at a time: as many as there are cores, or one where there is a GPU to train on."""
+    if ctypes.util.find_library("cuda") is None:  # Without its driver PyTorch finds no GPU: seconds saved.
+        return worker_count()
     import torch
 
     return 1 if torch.cuda.is_available() else worker_count()
 
 
 def job_environment(environment: Mapping[str, str], jobs: int) -> dict[str, str]:
-    """Return the environment with worker processes shared out to ``jobs`` tracks, unless the user has said how many."""
+    """Return the environment with worker processes shared out to ``jobs`` stages, unless the user has said how many."""
     share = str(max(1, worker_count() // jobs))
     return {"SOUNDGATE_WORKERS": share, "PYTHONUNBUFFERED": "1"} | dict(environment)
 
 
-def reproduce(root: Path, jobs: int, environment: Mapping[str, str]) -> int:
-    """Run what is out of date, up to ``jobs`` tracks at a time.
+def reproduce(root: Path, jobs: int, environment: Mapping[str, str], tracks: Collection[str] = ()) -> int:
+    """Run what is out of date, up to ``jobs`` stages at a time.
 
-    A track that fails does not stop the others: nothing is lost that does not depend on it.
+    A stage that fails stops only those that need it. A second run waits for the first. Killed at any moment, the same
+    call goes on: every stage that was finished is recorded, the others go on from their work folders.
 
     Args:
         root: the repository.
-        jobs: tracks at a time, at least 1.
-        environment: of DVC and the stages.
+        jobs: stages at a time, at least 1.
+        environment: of the stages.
+        tracks: run only these and what they need; by default all.
 
     Returns:
-        DVC's exit code, the first that is not 0.
+        0; 1 where a stage failed; 130 where the run was interrupted.
+
+    Raises:
+        PipelineError: DVC cannot read the pipeline, or no stage belongs to a track.
     """
-    shared, tracks = _out_of_date(root) if jobs > 1 else (None, [])
-    code = 0
-    if len(tracks) > 1:
-        code = _dvc(shared, root, environment) or _side_by_side(tracks, root, jobs, environment)
-    return code or _dvc(None, root, environment)
-
-
-def _out_of_date(root: Path) -> tuple[Part | None, list[Part]]:
-    """Return what tracks share, and the tracks with a changed stage; none where DVC cannot read the pipeline."""
+    root = root.resolve()
     try:
-        with Repo(root) as repo:
-            shared, tracks = parts_of(stage_graph(repo))
-            changed = set(repo.status())
-    except DvcException:  # `dvc repro` says what is wrong.
-        return None, []
-    if changed.intersection(shared.stages):
-        return shared, tracks
-    return shared, [part for part in tracks if changed.intersection(part.stages)]
+        with _alone(root) as lock, _interruptible(), Repo(root, _wait_for_lock=True) as repo:
+            guard = Guard(lock)
+            try:
+                return _run(repo, guard, jobs, job_environment(environment, jobs), tracks)
+            except KeyboardInterrupt:
+                logger.warning("Interrupted. What was finished is kept; the same command goes on.")
+                return 130
+            finally:
+                guard.close()
+    except DvcException as error:
+        raise PipelineError(
+            root, expected="a pipeline that DVC can read", found=" ".join(str(error).split())
+        ) from error
 
 
-def _dvc(part: Part | None, root: Path, environment: Mapping[str, str]) -> int:
-    return subprocess.run([*_DVC, *_only(part)], env=dict(environment), cwd=root, check=False).returncode
+def _run(repo: Repo, guard: Guard, jobs: int, environment: Mapping[str, str], tracks: Collection[str]) -> int:
+    mend(Path(repo.root_dir))
+    with repo.scm_context(quiet=True):
+        graph = needed_by(repo.index.graph, tracks) if tracks else repo.index.graph
+        failed = Scheduler(repo, graph, jobs, environment, guard).run()
+    return 1 if failed else 0
 
 
-def _only(part: Part | None) -> list[str]:
-    """Return the arguments for a part's stages alone: to look at a stage, DVC keeps others from reading its outs.
+def needed_by(graph: nx.DiGraph, tracks: Collection[str]) -> nx.DiGraph:
+    """Return the stages of some tracks and all that they need.
 
-    Patterns, as DVC reads the whole pipeline again for every target; it takes their stages in the order of dvc.yaml.
+    Args:
+        graph: stages, an edge from each to every stage it needs.
+        tracks: names: the first word of their stages' names; ``dynamics`` belongs to ``structure``.
+
+    Raises:
+        PipelineError: a track has no stage.
     """
-    if part is None:
-        return []
-    return ["--single-item", "--glob", *(f"{kind}-*" for kind in dict.fromkeys(map(_kind, part.stages)))]
+    by_track: dict[str, set] = {}
+    for stage in graph:
+        by_track.setdefault(track_of(stage.addressing), set()).add(stage)
+    unknown = sorted(set(tracks) - set(by_track))
+    if unknown:
+        known = ", ".join(sorted(set(by_track) - set(SHARED)))
+        raise PipelineError(", ".join(unknown), expected=f"one of the tracks {known}", found="no stage of that name")
+    wanted = set().union(*(by_track[track] for track in tracks))
+    return graph.subgraph(wanted.union(*(nx.descendants(graph, stage) for stage in wanted)))
 
 
-def _side_by_side(tracks: list[Part], root: Path, jobs: int, environment: Mapping[str, str]) -> int:
-    own = job_environment(environment, min(jobs, len(tracks)))
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with (
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as board,
-        ThreadPoolExecutor(jobs) as pool,
-    ):
-        codes = list(pool.map(lambda part: _run(part, root, own, board), tracks))
-    return next(filter(None, codes), 0)
+def track_of(address: str) -> str:
+    """Return the track that a stage belongs to, by its address: ``gates-voice@tiny`` to ``voice``."""
+    words = address.partition("@")[0].split("-")
+    track = words[1] if words[0] == "gates" and len(words) > 1 else words[0]
+    return "structure" if track == "dynamics" else track
 
 
-def _run(part: Part, root: Path, environment: Mapping[str, str], board: Progress) -> int:
-    """Run a track's stages; show its lines under its name, and how many of its stages are done."""
-    task = board.add_task(part.name, total=len(part.stages))
-    command = [*_DVC, *_only(part)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, env=dict(environment), cwd=root, text=True, errors="replace", **pipes) as process:
-        done = -1
-        for line in process.stdout:
-            stage = _STAGE_LINE.match(line)
-            if stage:
-                done += 1
-                board.update(task, completed=done, description=stage["stage"])
-            if line.strip():
-                board.console.print(f"[bold]{part.name:>10}[/] {escape(line.rstrip())}")
-    board.remove_task(task)
-    if process.returncode:
-        board.console.print(f"[bold red]{part.name:>10}[/] dvc repro ended with exit code {process.returncode}")
-    return process.returncode
+@contextmanager
+def _alone(root: Path) -> Iterator[IO]:
+    """Hold the repository for one run; wait where another has it, and say so."""
+    path = root / _RUN_LOCK
+    if not (root / ".dvc").is_dir():
+        remedy = "Run this in the root of the repository."
+        raise PipelineError(root, expected="a DVC repository", found="none", remedy=remedy)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            logger.warning("Waiting for another run in this repository to end (process %s)", lock.read() or "unknown")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn a request to end, and a terminal that is closed, into what Ctrl-C is."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stage_environment() -> dict[str, str]:
+    """Return the environment with this interpreter's folder first: stages run as plain ``python``."""
+    here = str(Path(sys.executable).parent)
+    return os.environ | {"PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}

@@ -46,6 +46,10 @@ class ConfigError(SoundgateError):
     """A parameter that is missing, unknown or out of range."""
 
 
+class PipelineError(SoundgateError):
+    """A pipeline that cannot be read or run as a whole."""
+
+
 class FormatError(SoundgateError):
     """A file of ours (index, store, checkpoint) whose content is not what its format says."""
 

@@ -1,4 +1,4 @@
-"""The static import closure of a module: which files of this repository its result can depend on."""
+"""Static imports: which files of this repository, and which libraries, a module's result can depend on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def import_closure(root: Path, modules: Iterable[str]) -> list[Path]:
     """Return every file that importing ``modules`` can reach in the repository, sorted, relative to ``root``.
 
     Imports inside functions and under ``TYPE_CHECKING`` count, and so does the ``__init__`` of every package
-    on the way. Modules loaded by name are not seen: ``pipeline`` adds those.
+    on the way. Modules loaded by name are not seen: see `soundgate.pipeline.code`.
 
     Raises:
         ConfigError: one of ``modules`` does not exist, or a file is not Python.
@@ -66,7 +66,7 @@ def import_closure(root: Path, modules: Iterable[str]) -> list[Path]:
             continue
         reached.add(file)
         waiting += _packages_above(module)
-        waiting += _imported_names(root / file, module)
+        waiting += imported_names(root / file, module)
     return sorted(reached)
 
 
@@ -75,7 +75,12 @@ def _packages_above(module: str) -> Iterator[str]:
     return (".".join(parts[:depth]) for depth in range(1, len(parts)))
 
 
-def _imported_names(path: Path, module: str) -> tuple[str, ...]:
+def imported_names(path: Path, module: str) -> tuple[str, ...]:
+    """Return every dotted name that a file imports, of this repository or not; ``module`` is the file's own name.
+
+    Raises:
+        ConfigError: the file is not Python.
+    """
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     try:
         return _names_in(path.read_text(encoding="utf-8"), package)

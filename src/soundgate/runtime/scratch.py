@@ -6,18 +6,16 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import IO
 
+from soundgate.runtime.code_hash import code_hash
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import fsync_folder, read_json, sha256_of, write_json
-from soundgate.runtime.imports import import_closure
 
 CARD = "scratch.json"
 LOCK = "scratch.lock"
@@ -104,8 +102,8 @@ def open_scratch(
     Args:
         stage: the stage's name, ``structure-latents``.
         out: the output the work is for.
-        modules: the stage's module and those it loads by name; the files they can reach by imports are part
-            of the key.
+        modules: the stage's module and those it loads by name; what they can reach by imports is part of the key,
+            see `code_hash`.
         params: every parameter the stage reads, as JSON values.
         inputs: files, or folders of files, whose bytes are part of the key. For a corpus its index is enough:
             that holds the hash of every file.
@@ -123,8 +121,7 @@ def open_scratch(
         "out": str(out),
         "params": json.loads(json.dumps(params)),
         "inputs": _hashes(root, [Path(path) for path in inputs]),
-        "code": _hashes(root, import_closure(root, modules)),
-        "libraries": _library_versions(),
+        "code": code_hash(root, modules),
     }
     key = hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
     folder = scratch_root() / stage / key
@@ -207,15 +204,3 @@ def _hashes(root: Path, paths: list[Path]) -> dict[str, str]:
         else:
             hashes[str(path)] = sha256_of(root / path)
     return hashes
-
-
-def _library_versions() -> dict[str, str]:
-    """Return the installed version of every library the project requires."""
-    names = sorted({re.match(r"[\w.-]+", requirement)[0] for requirement in requires("soundgate") or []})
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # Of an extra that is not installed.
-            continue
-    return versions

@@ -13,10 +13,9 @@ from typing import NamedTuple
 from ruamel.yaml import YAML
 
 from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
+from soundgate.runtime.code_hash import code_hash
 from soundgate.runtime.config import parse_section
 from soundgate.runtime.errors import ConfigError
-from soundgate.runtime.files import sha256_of
-from soundgate.runtime.imports import import_closure
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 
@@ -110,7 +109,7 @@ def plan(
     Raises:
         ConfigError: an arm, a profile or a parameter that does not exist.
     """
-    code = _code_hash(pipeline, root)
+    code = code_hash(root, pipeline.modules)[:10]
     composed = {arm: _composed([f"profile={profile}", f"ablation={arm}", *further], root) for arm in {*arms, baseline}}
     reference = dict(_leaves(composed[baseline]))
     runs = []
@@ -152,9 +151,3 @@ def _leaves(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 def _inside(key: str, sections: Sequence[str]) -> bool:
     return any(f"{key}.".startswith(f"{section}.") for section in sections)
-
-
-def _code_hash(pipeline: Pipeline, root: Path) -> str:
-    files = import_closure(root, pipeline.modules)
-    hashes = {path.as_posix(): sha256_of(root / path) for path in files}
-    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:10]

@@ -1,0 +1,118 @@
+"""``dvc.lock`` as text: one stage's entry replaced at a time, written whole or not at all, mended where it was cut."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from ruamel.yaml import YAML, YAMLError
+
+from soundgate.runtime.console import logger
+from soundgate.runtime.files import write_text
+
+LOCK_FILE = "dvc.lock"
+# The last whole file seen, beside DVC's own temporary files.
+COPY = Path(".dvc", "tmp", "soundgate", LOCK_FILE)
+_HEAD = "schema: '2.0'\nstages:\n"
+_ENTRY = re.compile(r"^  (?P<name>[^\s#].*):\n", re.MULTILINE)
+
+
+class LockFile:
+    """The lock file of a repository.
+
+    DVC opens the file for writing and streams YAML into it, a second or more for thousands of lines; a process killed
+    meanwhile leaves a part, which no DVC command reads. This writes what DVC would write, byte for byte, in one rename.
+
+    Args:
+        root: the repository.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._head, self._entries = _HEAD, {}
+        if (root / LOCK_FILE).is_file():
+            self._head, self._entries = _split((root / LOCK_FILE).read_text(encoding="utf-8"))
+
+    def record(self, stage: str, entry: Mapping) -> None:
+        """Replace the entry of a stage, or add it at the end, and write the file where that changes it.
+
+        Args:
+            stage: address, ``voice-train@embedded``.
+            entry: what DVC's serialisation gives for it.
+        """
+        text = _dumped(stage, entry)
+        if self._entries.get(stage) == text:
+            return
+        self._entries[stage] = text
+        write_text(self._root / LOCK_FILE, self._head + "".join(self._entries.values()))
+
+
+def mend(root: Path) -> bool:
+    """Make a lock file whole that a killed DVC has left in the middle; return whether that was needed.
+
+    Entries that are whole are kept; those lost come from the last whole file, or from Git. An entry that is older than
+    its stage's outputs does no harm: DVC compares it with what is there.
+    """
+    path = root / LOCK_FILE
+    if not path.exists():
+        return False
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    if _is_whole(text):
+        write_text(root / COPY, text)
+        return False
+    _, kept = _split(text)
+    if kept:
+        kept.popitem()  # The one it was cut in.
+    source, before = _last_whole(root)
+    entries = _split(before)[1] | kept if before else kept
+    write_text(path, _HEAD + "".join(entries.values()) if entries else "schema: '2.0'\nstages: {}\n")
+    logger.warning(
+        "%s: cut short by a run that was killed; mended: %d entries kept, %d from %s",
+        path,
+        len(kept),
+        len(entries) - len(kept),
+        source,
+    )
+    return True
+
+
+def _last_whole(root: Path) -> tuple[str, str]:
+    """Return where the last whole lock file is from, and its text; empty where there is none."""
+    copy = root / COPY
+    if copy.is_file() and _is_whole(text := copy.read_text(encoding="utf-8")):
+        return "the last whole file", text
+    shown = subprocess.run(
+        ["git", "show", f"HEAD:./{LOCK_FILE}"], cwd=root, capture_output=True, text=True, check=False
+    )
+    return ("the last commit", shown.stdout) if shown.returncode == 0 and _is_whole(shown.stdout) else ("nowhere", "")
+
+
+def _is_whole(text: str) -> bool:
+    if not text.endswith("\n"):
+        return False
+    try:
+        content = YAML(typ="safe").load(text)
+    except YAMLError:
+        return False
+    stages = content.get("stages") if isinstance(content, dict) else None
+    return isinstance(stages, dict) and all(isinstance(entry, dict) and "cmd" in entry for entry in stages.values())
+
+
+def _split(text: str) -> tuple[str, dict[str, str]]:
+    """Return what stands before the first stage, and the text of every stage's entry by its name."""
+    starts = list(_ENTRY.finditer(text))
+    if not starts:
+        return _HEAD, {}
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    entries = {start["name"].strip("'\""): text[start.start() : end] for start, end in zip(starts, ends, strict=True)}
+    return text[: starts[0].start()], entries
+
+
+def _dumped(stage: str, entry: Mapping) -> str:
+    """Return a stage's entry as DVC dumps it inside the file."""
+    from dvc.utils.serialize import dumps_yaml
+
+    text = dumps_yaml({"stages": {stage: entry}})
+    return text.removeprefix("stages:\n")
