@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -40,12 +41,14 @@ class Job:
         stage: DVC's.
         process: its shell, the leader of a process group of its own.
         held: what keeps other DVC processes from its inputs and outputs.
+        ended: set when nothing of its group is left to wait for.
         started: when, by the monotonic clock.
     """
 
     stage: PipelineStage
     process: subprocess.Popen
     held: ExitStack
+    ended: threading.Event = field(default_factory=threading.Event)
     started: float = field(default_factory=time.monotonic)
 
 
@@ -153,7 +156,7 @@ class Scheduler:
         self._say(stage.addressing, f"Running stage '{stage.addressing}'")
         self._running[stage] = job = Job(stage, self._start(stage), held)
         self._guard.watch(job.process.pid)
-        threading.Thread(target=self._read, args=[job], daemon=True).start()
+        threading.Thread(target=self._attend, args=[job], daemon=True).start()
 
     def _start(self, stage: PipelineStage) -> subprocess.Popen:
         own = {"DVC_STAGE": stage.addressing, "DVC_ROOT": self._repo.root_dir}
@@ -170,10 +173,21 @@ class Scheduler:
             process_group=0,
         )
 
+    def _attend(self, job: Job) -> None:
+        """Pass a stage's lines on until its command has ended, then end what it left behind."""
+        reader = threading.Thread(target=self._read, args=[job], daemon=True)
+        reader.start()
+        # Not collected yet: its number cannot be another group's.
+        os.waitid(os.P_PID, job.process.pid, os.WEXITED | os.WNOWAIT)
+        with suppress(ProcessLookupError):
+            os.killpg(job.process.pid, signal.SIGKILL)
+        reader.join()
+        job.ended.set()
+        self._lines.put((job, None))
+
     def _read(self, job: Job) -> None:
         for line in job.process.stdout:
             self._lines.put((job, line))
-        self._lines.put((job, None))
 
     def _next_line(self, timeout: float | None) -> None:
         """Show the next line of a stage, or note that it has ended."""
@@ -244,11 +258,10 @@ class Scheduler:
         """Ask the stages under way to end; what is left after a while the guard kills."""
         for job in self._running.values():
             with suppress(ProcessLookupError):
-                os.killpg(job.process.pid, 15)
+                os.killpg(job.process.pid, signal.SIGTERM)
         until = time.monotonic() + _END_S
         for job in self._running.values():
-            with suppress(subprocess.TimeoutExpired):
-                job.process.wait(max(0.0, until - time.monotonic()))
+            job.ended.wait(max(0.0, until - time.monotonic()))
         with suppress(DvcException, OSError), self._locked():
             for job in self._running.values():
                 job.held.close()

@@ -1,0 +1,25 @@
+"""A small pipeline in a repository of its own, for tests of what runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+
+def stage(command, *deps, outs):
+    return {"cmd": command, "deps": list(deps), "outs": list(outs)}
+
+
+def make_repository(folder: Path, stages: dict) -> Path:
+    """Write dvc.yaml into an empty folder and make it a repository of Git and DVC."""
+    write_pipeline(folder, stages)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    for key, value in (("user.name", "test"), ("user.email", "test@example.org")):
+        subprocess.run(["git", "config", key, value], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=folder, check=True)
+    return folder
+
+
+def write_pipeline(folder: Path, stages: dict) -> None:
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))

@@ -1,0 +1,89 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from soundgate.pipeline.lock_file import COPY, LockFile, mend
+from tests.pipeline.repository import make_repository, stage
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with a whole, committed lock file of twenty stages."""
+    monkeypatch.chdir(tmp_path)
+    stages = {
+        f"voice-s{number}": stage(f"echo {number} > {number}.txt", outs=[{f"{number}.txt": {"cache": False}}])
+        for number in range(20)
+    }
+    make_repository(tmp_path, stages)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], check=True)
+    for command in (["add", "-A"], ["commit", "-qm", "lock"]):
+        subprocess.run(["git", *command], check=True)
+    return tmp_path
+
+
+def entries(folder):
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+
+
+def test_an_entry_written_again_gives_the_same_bytes_and_an_odd_one_what_dvc_gives(repository):
+    before = Path("dvc.lock").read_bytes()
+    lock = LockFile(repository)
+    for name, entry in entries(repository).items():
+        lock.record(name, entry)
+    assert Path("dvc.lock").read_bytes() == before
+    odd = {"cmd": "echo 'a: b' # " + "x" * 200, "params": {"params.yaml": {"a.b": {"c": [1, None, "né"], "d": {}}}}}
+    lock.record("voice-s3", odd)
+    lock.record("voice-new@p", odd)
+    assert list(entries(repository))[3] == "voice-s3" and list(entries(repository))[-1] == "voice-new@p"
+    assert entries(repository)["voice-s3"] == entries(repository)["voice-new@p"] == odd
+    with Repo(repository) as repo:
+        assert repo.index.stages
+
+
+def test_a_lock_file_is_begun_where_there_is_none(tmp_path):
+    LockFile(tmp_path).record("a-b@p", {"cmd": "true"})
+    assert (tmp_path / "dvc.lock").read_text() == "schema: '2.0'\nstages:\n  a-b@p:\n    cmd: 'true'\n"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.31, 0.5, 0.77, 0.999])
+@pytest.mark.parametrize("copy", [True, False], ids=["from the copy", "from Git"])
+def test_a_file_cut_anywhere_is_whole_again(repository, share, copy):
+    whole = Path("dvc.lock").read_bytes()
+    assert not mend(repository) and (repository / COPY).read_bytes() == whole
+    if not copy:
+        (repository / COPY).unlink()
+    Path("dvc.lock").write_bytes(whole[: int(share * len(whole))])
+    assert mend(repository)
+    assert Path("dvc.lock").read_bytes() == whole
+    status = subprocess.run([sys.executable, "-m", "dvc", "status"], capture_output=True, text=True, check=True)
+    assert "up to date" in status.stdout
+
+
+def test_entries_that_are_newer_than_the_last_whole_file_are_kept(repository):
+    mend(repository)
+    LockFile(repository).record("voice-s0", {"cmd": "newer"})
+    text = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(text[: len(text) // 2])
+    assert mend(repository)
+    assert entries(repository)["voice-s0"] == {"cmd": "newer"} and len(entries(repository)) == 20
+
+
+def test_without_any_whole_file_what_is_left_is_kept(repository):
+    text = Path("dvc.lock").read_text()
+    subprocess.run(["git", "rm", "-q", "--cached", "dvc.lock"], check=True)
+    subprocess.run(["git", "commit", "-qm", "none"], check=True)
+    Path("dvc.lock").write_text(text[: len(text) // 2])
+    assert mend(repository)
+    assert 5 < len(entries(repository)) < 15
+    Path("dvc.lock").write_text("")
+    assert mend(repository) and len(entries(repository)) < 20
+    with Repo(repository) as repo:
+        assert repo.index.stages
+
+
+def test_no_lock_file_is_nothing_to_mend(tmp_path):
+    assert not mend(tmp_path)
