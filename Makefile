@@ -19,7 +19,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help environment repro ablations test quick lint deps
+.PHONY: help environment repro ablations test quick lint
 
 help:
 	@echo "make environment     install everything into .venv"
@@ -29,7 +29,6 @@ help:
 	@echo "make test            ruff, import-linter, all tests, in two processes (JOBS=4: in four)"
 	@echo "make quick           ruff, import-linter, the tests that take seconds"
 	@echo "make lint            ruff, import-linter"
-	@echo "make deps            write the stages' code dependencies into dvc.yaml"
 
 environment: $(ENVIRONMENT)
 
@@ -57,6 +56,3 @@ quick: lint
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports --no-cache
-
-deps: $(ENVIRONMENT)
-	.venv/bin/soundgate deps

@@ -106,7 +106,7 @@ def test_the_hash_is_the_same_under_other_hash_seeds(repository):
         done = subprocess.run(
             [sys.executable, "-c", command],
             cwd=repository,
-            env={"PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
         )

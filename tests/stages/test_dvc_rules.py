@@ -33,7 +33,7 @@ def of(codec, *verbs):
 
 
 # What lies below is slow and follows the same rules; `.ci/run` runs the whole of it twice.
-RUN = {SPEECH, SPLIT} | of("gain_shape", "latents", "frames") | of("mimi", "latents", "frames")
+RUN = {"code", SPEECH, SPLIT} | of("gain_shape", "latents", "frames") | of("mimi", "latents", "frames")
 LAST = sorted(of("gain_shape", "frames") | of("mimi", "frames"))
 
 
@@ -102,7 +102,9 @@ def reproduced(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
     clone_to(folder)
     run(folder, sys.executable, "-m", "soundgate.pipeline.compose", *SMALL)
+    # The hashes of the code are committed with it.
     assert ran(run(folder, "dvc", "repro", *LAST)) == RUN
+    assert run(folder, "git", "status", "--porcelain", "code.yaml") == ""
     commit(folder, "reproduced")
     return folder
 
@@ -143,14 +145,15 @@ def test_every_leaf_makes_exactly_the_stages_that_name_it_stale(clone):
     changes = [
         leaf
         for leaf in sorted(leaves(YAML(typ="safe").load(original)))
-        if leaf.split(".")[0] not in ("profile", "gates") and leaf not in structural
+        if leaf.split(".")[0] not in ("profile", "gates", "pipeline") and leaf not in structural
     ]
     (clone / "params.yaml").write_text(with_other_values(original, changes))
     with chdir(clone), Repo() as repo:
         status = repo.status(targets=sorted(RUN))
-    for name, entry in stages.items():
+    assert "code" not in status
+    for name, entry in ((name, entry) for name, entry in stages.items() if name != "code"):
         for codec in ("gain_shape", "mimi") if "codec" in entry["matrix"] else ("",):
-            named = [param.replace("${item.codec}", codec) for param in entry["params"]]
+            named = [param.replace("${item.codec}", codec) for param in entry["params"] if isinstance(param, str)]
             read = {leaf for leaf in changes if any(f"{leaf}.".startswith(f"{param}.") for param in named)}
             address = f"{name}@tiny" + (f"-{codec}" if codec else "")
             assert read and modified(status[address]) == {param for param in named if covers(param, read)}, address
@@ -181,14 +184,24 @@ def with_other_values(original, changes):
     return text.getvalue()
 
 
-def test_touching_a_codec_concerns_that_codec_alone(clone):
-    edit(clone / "src/soundgate/codecs/mimi/codec.py", '"""', '"""Touched. ')
-    assert changed(clone) == of("mimi", "latents")
-    run(clone, "git", "checkout", "-q", "--", ".")
-    edit(clone / "src/soundgate/codecs/gain_shape/codec.py", '"""', '"""Touched. ')
-    assert changed(clone) == of("gain_shape", "latents")
+def test_a_docstring_makes_no_stage_run_and_a_line_of_code_those_that_reach_it(clone):
+    module = clone / "src/soundgate/runtime/console.py"
+    edit(module, '"""', '"""Touched. ')
+    assert changed(clone) == {"code"}
+    assert ran(run(clone, "dvc", "repro", *LAST)) == {"code"}
+    codec = clone / "src/soundgate/codecs/mimi/codec.py"
+    codec.write_text(codec.read_text() + "\nADDED = 1\n")
+    assert changed(clone) == {"code"}
     # The same latents come out, so nothing below runs.
-    assert ran(run(clone, "dvc", "repro", *LAST)) == of("gain_shape", "latents")
+    assert ran(run(clone, "dvc", "repro", *LAST)) == {"code"} | of("mimi", "latents")
+    assert changed(clone) == set()
+
+
+def test_another_version_of_a_library_is_noticed(clone):
+    edit(clone / "libraries.txt", "librosa==", "librosa==1")
+    assert changed(clone) == {"code"}
+    # Installed is what was: no stage has anything to do.
+    assert ran(run(clone, "dvc", "repro", *LAST)) == {"code"}
 
 
 def test_an_experiment_composes_and_keeps_its_overrides(clone):
