@@ -17,7 +17,7 @@ from soundgate.corpora.index import COLUMN_TYPES, read_index
 from soundgate.corpora.named import load_named
 from soundgate.corpora.rooms import RoomsSettings, build_room_corpus, room_entries
 from soundgate.runtime.errors import ConfigError, CorpusError, DownloadError, FormatError
-from tests.corpora.http_server import Served, serving
+from tests.http_server import Served, serving
 
 GENERATED = Path(__file__).resolve().parents[2] / "sources" / "generated_rooms.yaml"
 NAMES = [f"h{number:03d}_room" for number in range(1, 6)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundgate.corpora.archives import unpack
-from soundgate.corpora.download import download
+from soundgate.runtime.download import download
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import read_source_list
 from soundgate.runtime.console import logger

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundgate.corpora.archives import unpack
-from soundgate.corpora.download import download
+from soundgate.runtime.download import download
 from soundgate.corpora.folder import folder_entries
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import read_source_list

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from soundgate.corpora.download import download
+from soundgate.runtime.download import download
 from soundgate.runtime.errors import DownloadError
-from tests.corpora.http_server import Served, serving
+from tests.http_server import Served, serving
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
@@ -156,7 +156,7 @@ def test_an_unusable_checksum_is_refused(tmp_path, checksum):
 def test_a_killed_download_goes_on(tmp_path):
     served = Served(CONTENT * 40)
     checksum = "sha256:" + hashlib.sha256(served.content).hexdigest()
-    program = "import sys; from soundgate.corpora.download import download; download(*sys.argv[1:])"
+    program = "import sys; from soundgate.runtime.download import download; download(*sys.argv[1:])"
     part = tmp_path / "f.partial"
     with serving({"/file": served}) as address:
         arguments = [sys.executable, "-c", program, f"{address}/file", str(tmp_path / "f"), checksum]
