@@ -48,7 +48,7 @@ def zipped(folder):
 def survey(tmp_path):
     """Serve a small survey that drops its first connection; yield its source list and what is served."""
     content = zipped(make_survey(tmp_path / "survey"))
-    served = Served(content, drop_after=len(content) // 2, drops=1)
+    served = Served(content, drop_after=len(content) // 2, drops=1, headers={"ETag": '"1"'})
     with serving({"/Audio.zip": served}) as address:
         source = tmp_path / "mit_survey.yaml"
         source.write_text(f"urls: ['{address}/Audio.zip']\nsha256: null\n")
@@ -256,7 +256,7 @@ def test_a_survey_that_is_gone_and_a_wrong_list_are_errors(tmp_path):
 def test_the_source_lists_are_read_before_anything_is_fetched(name, tmp_path, monkeypatch):
     asked = []
 
-    def refuse(url, *_arguments):
+    def refuse(url, *_arguments, **_options):
         asked.append(url)
         raise DownloadError("x", expected="", found="refused")
 

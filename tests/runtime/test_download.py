@@ -1,7 +1,11 @@
 """A download is whole and right, or it is not there."""
 
+import gzip
 import hashlib
+import itertools
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,18 +14,20 @@ import time
 import numpy as np
 import pytest
 
+from soundgate.runtime import connection
 from soundgate.runtime.download import download
 from soundgate.runtime.errors import DownloadError
 from tests.http_server import Served, serving
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
+CHUNKED = {"Transfer-Encoding": "chunked"}
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
-def fetch(tmp_path, served, checksum=MD5, size=None, attempts=3):
+def fetch(tmp_path, served, checksum=MD5, size=None, attempts=3, **options):
     with serving({"/file": served}) as address:
-        return download(f"{address}/file", tmp_path / "file.bin", checksum, size, attempts, backoff_s=0.001)
+        return download(f"{address}/file", tmp_path / "file.bin", checksum, size, attempts, 0.001, **options)
 
 
 def names(folder):
@@ -109,9 +115,10 @@ def test_wrong_content_is_tried_once_more_and_never_kept(tmp_path):
 
 def test_more_bytes_than_promised_are_not_stored(tmp_path):
     served = Served(CONTENT * 8)
-    with pytest.raises(DownloadError, match="wrong checksum"):
-        fetch(tmp_path, served, size=len(CONTENT))
-    assert names(tmp_path) == []
+    for checksum in (MD5, None):
+        with pytest.raises(DownloadError, match="at most 1000000 bytes; found more"):
+            fetch(tmp_path, served, checksum, size=len(CONTENT))
+        assert [path for path in tmp_path.iterdir() if path.suffix != ".version"] == []
 
 
 def test_a_server_that_keeps_dropping_is_given_up_and_the_part_kept(tmp_path):
@@ -150,6 +157,146 @@ def test_mirrors_are_tried_in_turn_and_share_the_part(tmp_path):
 def test_an_unusable_checksum_is_refused(tmp_path, checksum):
     with pytest.raises(DownloadError, match="checksum"):
         fetch(tmp_path, Served(CONTENT), checksum)
+
+
+def test_a_body_that_never_ends_is_cut_at_the_bound(tmp_path):
+    for served in (
+        Served(b"", length=False, endless=bytes(2**16)),
+        Served(b"", length=False, endless=b"10000\r\n" + bytes(2**16) + b"\r\n", headers=dict(CHUNKED)),
+    ):
+        with pytest.raises(DownloadError, match="at most 1000000 bytes; found more"):
+            fetch(tmp_path, served, None, max_size=1_000_000)
+        assert served.sent < 20_000_000 and names(tmp_path) == []
+    announced = Served(CONTENT, length_shift=10**12)
+    with pytest.raises(DownloadError, match="at most 1000000 bytes; found 1000001000000 bytes announced"):
+        fetch(tmp_path, announced, None, max_size=1_000_000)
+    assert names(tmp_path) == []
+
+
+def test_a_body_without_a_length_is_taken_whole(tmp_path):
+    assert fetch(tmp_path, Served(CONTENT, length=False), None).read_bytes() == CONTENT
+    os.remove(tmp_path / "file.bin")
+    body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (CONTENT[:7], CONTENT[7:], b""))
+    served = Served(body, length=False, headers=dict(CHUNKED))
+    assert fetch(tmp_path, served, None).read_bytes() == CONTENT
+    os.remove(tmp_path / "file.bin")
+    served.content = body[:-5]
+    with pytest.raises(DownloadError, match="IncompleteRead|ended prematurely|Connection broken"):
+        fetch(tmp_path, served, None)
+
+
+def test_content_called_compressed_is_stored_as_it_comes(tmp_path):
+    bomb = gzip.compress(bytes(50_000_000))
+    served = Served(bomb, headers={"Content-Encoding": "gzip"})
+    assert fetch(tmp_path, served, None, max_size=1_000_000).read_bytes() == bomb
+    assert served.asked[0]["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        Served(b"", length=False, endless=b"x", pause_s=0.05),
+        Served(b"", head=(b"x" for _ in itertools.count()), pause_s=0.05),
+        Served(b"", head=itertools.chain([b"HTTP/1.1 200 OK\r\n"], (b"X-X" for _ in itertools.count())), pause_s=0.05),
+        Served(b"", length=False, endless=b"0", pause_s=0.05, headers=dict(CHUNKED)),
+    ],
+    ids=["body", "status", "headers", "length of a chunk"],
+)
+def test_a_server_that_drips_is_given_up(tmp_path, monkeypatch, served):
+    monkeypatch.setattr(connection, "WINDOW_S", 0.5)
+    with pytest.raises(DownloadError, match="122880 bytes or more; found .* bytes in 0.5 s"):
+        fetch(tmp_path, served, None)
+
+
+def test_a_server_of_one_byte_a_connection_is_given_up(tmp_path):
+    served = Served(CONTENT, drop_after=1)
+    with pytest.raises(DownloadError, match="the whole file"):
+        fetch(tmp_path, served)
+    assert len(served.requests) == 3
+
+
+def redirecting(tmp_path, target, checksum, content=CONTENT):
+    files = {"/from": Served(b"", statuses=[-302]), "/to": Served(content)}
+    with serving(files) as address:
+        files["/from"].headers["Location"] = target.replace("OTHER", address.replace("127.0.0.1", "localhost"))
+        return download(f"{address}/from", tmp_path / "f", checksum, attempts=2, backoff_s=0.001)
+
+
+def test_redirects_keep_the_host_unless_a_hash_is_known(tmp_path):
+    assert redirecting(tmp_path / "a", "/to", None).read_bytes() == CONTENT
+    assert redirecting(tmp_path / "b", "OTHER/to", MD5).read_bytes() == CONTENT
+    with pytest.raises(DownloadError, match="redirect within http://127.0.0.1.*no hash.*redirect to http://localhost"):
+        redirecting(tmp_path / "c", "OTHER/to", None)
+    with pytest.raises(DownloadError, match="5 redirects at most"):
+        redirecting(tmp_path / "d", "/from", MD5)
+
+
+@pytest.mark.parametrize("checksum", [None, MD5])
+def test_other_schemes_are_refused(tmp_path, checksum):
+    (tmp_path / "secret").write_bytes(CONTENT)
+    with pytest.raises(DownloadError, match="an address of http or https"):
+        download(f"{tmp_path}/secret", tmp_path / "f", checksum)
+    for url in (f"file://{tmp_path}/secret", "ftp://127.0.0.1/x", "data:,x"):
+        with pytest.raises(DownloadError, match="an address of http or https"):
+            download(url, tmp_path / "f", checksum)
+        with pytest.raises(DownloadError, match="http or https|a redirect within"):
+            redirecting(tmp_path / "r", url, checksum)
+
+
+def test_https_is_not_left_without_a_hash(monkeypatch):
+    class Answer:
+        status_code, headers, close = 301, {"Location": "http://example.org/x"}, staticmethod(lambda: None)
+
+    monkeypatch.setattr(connection.requests, "get", lambda *_arguments, **_options: Answer)
+    with (
+        pytest.raises(DownloadError, match="within https://example.org"),
+        connection.connected("https://example.org/x", {}, False),
+    ):
+        pass
+
+
+def test_a_part_of_another_version_is_not_taken_up(tmp_path, monkeypatch):
+    old = Served(CONTENT[::-1], drop_after=400_000, headers={"ETag": '"1"'})
+    monkeypatch.setattr("soundgate.runtime.download._FRUIT_BYTES", 10**9)
+    with pytest.raises(DownloadError):
+        fetch(tmp_path, old, None, attempts=1)
+    assert names(tmp_path) == ["file.bin.partial", "file.bin.partial.version"]
+    served = Served(CONTENT, headers={"ETag": '"2"'})
+    assert fetch(tmp_path, served, None).read_bytes() == CONTENT
+    assert served.asked[0]["If-Range"] == '"1"' and served.requests == [""]
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_a_part_is_taken_up_without_a_hash_only_where_the_server_vouches_for_it(tmp_path):
+    known = Served(CONTENT, drop_after=600_000, drops=1, headers={"ETag": '"1"'})
+    assert fetch(tmp_path, known, None).read_bytes() == CONTENT
+    assert known.requests == ["", "bytes=600000-"]
+    os.remove(tmp_path / "file.bin")
+    unknown = Served(CONTENT, drop_after=600_000, drops=1)
+    assert fetch(tmp_path, unknown, None).read_bytes() == CONTENT
+    assert unknown.requests == ["", ""]
+
+
+def test_no_more_is_stored_than_there_is_room_for(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**28 + 900_000))
+    with pytest.raises(DownloadError, match="room for 1000000 bytes; found room for 900000"):
+        fetch(tmp_path, Served(CONTENT))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**28))
+    with pytest.raises(DownloadError, match="room for 0 bytes"):
+        fetch(tmp_path, Served(CONTENT, length=False))
+
+
+def test_passwords_and_tokens_are_not_told(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "soundgate")
+    with serving({"/file": Served(CONTENT, statuses=[503, -404])}) as address:
+        secret = address.replace("http://", "http://user:hunter2@") + "/file?token=hunter2"
+        with pytest.raises(DownloadError) as caught:
+            download(secret, tmp_path / "f", MD5, attempts=2, backoff_s=0.001)
+    with pytest.raises(DownloadError) as refused:
+        download("http://user:hunter2@127.0.0.1:9/file?token=hunter2", tmp_path / "f", MD5, attempts=1, backoff_s=0.001)
+    told = f"{caught.value}{refused.value}{caplog.text}"
+    assert "127.0.0.1" in told and "HTTP 404" in told and "hunter2" not in told
 
 
 @pytest.mark.slow

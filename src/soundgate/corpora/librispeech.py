@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundgate.corpora.archives import unpack
-from soundgate.runtime.download import download
 from soundgate.corpora.folder import folder_entries
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import read_source_list
+from soundgate.runtime.download import download
 from soundgate.runtime.errors import ConfigError
 
 
