@@ -6,6 +6,7 @@ import errno
 import lzma
 import os
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,16 +19,19 @@ from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.files import fsync_folder
 
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+# What `tarfile`, `zipfile` and the packers make of bytes that are none of theirs.
 _CORRUPT = (
     tarfile.TarError,
     zipfile.BadZipFile,
-    NotImplementedError,  # an encryption or version that zipfile does not know
-    RuntimeError,  # an encrypted member
-    EOFError,
     zlib.error,
     lzma.LZMAError,
+    struct.error,
+    EOFError,
     OSError,
+    RuntimeError,  # encrypted, or headers without end
     ValueError,
+    LookupError,
+    ArithmeticError,
 )
 
 

@@ -14,6 +14,7 @@ MAX_DIRECTORY_BYTES = 2**25  # some 250,000 members
 # `zipfile` unpacks the others by pieces whose size the archive determines: 4 KB of bzip2 can hold 4 GB.
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflate"}
 _HEADER_BYTES = 30  # of a member before its name
+_END_BYTES = 22  # of the archive, before its comment
 
 
 def extract_zip(unpacking: Unpacking) -> None:
@@ -57,10 +58,12 @@ class _Bounded:
 
 
 def _require_end(packed: zipfile.ZipFile, file: IO[bytes], archive: Path) -> None:
-    """Refuse what stands behind the directory's end, where `zipfile` searches for it."""
-    file.seek(-22 - len(packed.comment), 2)
-    if file.read(4) != b"PK\x05\x06":
-        raise CorpusError(archive, expected="a whole zip archive", found="corrupt: data past its end")
+    """Refuse an archive that does not end where it says: `zipfile` searches for its end."""
+    length = len(packed.comment)
+    file.seek(-_END_BYTES - length, 2)
+    end = file.read(_END_BYTES)
+    if not end.startswith(b"PK\x05\x06") or int.from_bytes(end[-2:], "little") != length:
+        raise CorpusError(archive, expected="a whole zip archive", found="corrupt: its end is elsewhere")
 
 
 def _require_apart(members: list[zipfile.ZipInfo], directory: int, archive: Path) -> None:
