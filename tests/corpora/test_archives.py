@@ -219,4 +219,4 @@ def test_a_disk_that_fills_up_is_not_called_a_corrupt_archive(tmp_path, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfileobj", full)
-    leaves_nothing(tmp_path, archive(tmp_path / "a", {"a": NOISE}), "found no room left")
+    leaves_nothing(tmp_path, archive(tmp_path / "a", {"a": NOISE}), "room for its content; found a full disk")

@@ -210,9 +210,10 @@ def test_a_download_is_resumed_pinned_and_held_to_its_pin(survey, tmp_path):
     (work / "mit_survey.archive").unlink()
     with pytest.raises(DownloadError, match=f"sha256:{sha256}.*wrong checksum"):
         fetch_archive(source, work)
-    (work / "pinned.json").write_text("{")
-    with pytest.raises(FormatError, match="pinned"):
-        fetch_archive(source, work)
+    for damaged in ("{", "[]", '{"mit_survey": "abc"}', '{"mit_survey": null}'):
+        (work / "pinned.json").write_text(damaged)
+        with pytest.raises(FormatError, match="pinned"):
+            fetch_archive(source, work)
 
 
 def test_a_published_hash_is_not_pinned_but_kept_to(survey, tmp_path):
@@ -235,6 +236,16 @@ def test_a_corrupt_first_download_is_not_pinned(survey, tmp_path):
     assert list((tmp_path / "work").iterdir()) == []
     served.content = whole
     assert fetch_archive(source, tmp_path / "work").is_dir()
+
+
+def test_an_archive_that_finds_no_room_is_kept(survey, tmp_path, monkeypatch):
+    source, served = survey
+    with monkeypatch.context() as patched:
+        patched.setattr("soundgate.corpora.unpacking.free_bytes", lambda _: 1000)
+        with pytest.raises(CorpusError, match="room for .* bytes; found .* free"):
+            fetch_archive(source, tmp_path / "work")
+    n_requests = len(served.requests)
+    assert fetch_archive(source, tmp_path / "work").is_dir() and len(served.requests) == n_requests
 
 
 def test_a_survey_that_is_gone_and_a_wrong_list_are_errors(tmp_path):

@@ -255,26 +255,43 @@ def test_https_is_not_left_without_a_hash(monkeypatch):
         pass
 
 
-def test_a_part_of_another_version_is_not_taken_up(tmp_path, monkeypatch):
-    old = Served(CONTENT[::-1], drop_after=400_000, headers={"ETag": '"1"'})
+VERSIONS = [
+    ("ETag", '"1"', '"2"'),
+    ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 02 Jan 2024 00:00:00 GMT"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new"), VERSIONS)
+def test_a_part_of_another_version_is_not_taken_up(tmp_path, monkeypatch, name, old, new):
     monkeypatch.setattr("soundgate.runtime.download._FRUIT_BYTES", 10**9)
     with pytest.raises(DownloadError):
-        fetch(tmp_path, old, None, attempts=1)
+        fetch(tmp_path, Served(CONTENT[::-1], drop_after=400_000, headers={name: old}), None, attempts=1)
     assert names(tmp_path) == ["file.bin.partial", "file.bin.partial.version"]
-    served = Served(CONTENT, headers={"ETag": '"2"'})
+    served = Served(CONTENT, headers={name: new})
     assert fetch(tmp_path, served, None).read_bytes() == CONTENT
-    assert served.asked[0]["If-Range"] == '"1"' and served.requests == [""]
+    assert served.asked[0]["If-Range"] == old and served.requests == [""]
     assert names(tmp_path) == ["file.bin"]
 
 
-def test_a_part_is_taken_up_without_a_hash_only_where_the_server_vouches_for_it(tmp_path):
-    known = Served(CONTENT, drop_after=600_000, drops=1, headers={"ETag": '"1"'})
+def test_a_server_that_ignores_the_version_asked_for_is_started_over(tmp_path):
+    (tmp_path / "file.bin.partial").write_bytes(CONTENT[::-1][:400_000])
+    (tmp_path / "file.bin.partial.version").write_text('"1"')
+    served = Served(CONTENT, headers={"ETag": '"2"'}, heeds_if_range=False)
+    assert fetch(tmp_path, served, None).read_bytes() == CONTENT
+    assert served.requests == ["bytes=400000-", ""]
+
+
+@pytest.mark.parametrize(("name", "version", "_"), VERSIONS)
+def test_a_part_is_taken_up_without_a_hash_only_where_the_server_vouches_for_it(tmp_path, name, version, _):
+    known = Served(CONTENT, drop_after=600_000, drops=1, headers={name: version})
     assert fetch(tmp_path, known, None).read_bytes() == CONTENT
     assert known.requests == ["", "bytes=600000-"]
     os.remove(tmp_path / "file.bin")
-    unknown = Served(CONTENT, drop_after=600_000, drops=1)
-    assert fetch(tmp_path, unknown, None).read_bytes() == CONTENT
-    assert unknown.requests == ["", ""]
+    for headers in ({}, {"ETag": 'W/"1"'}):
+        unknown = Served(CONTENT, drop_after=600_000, drops=1, headers=headers)
+        assert fetch(tmp_path, unknown, None).read_bytes() == CONTENT
+        assert unknown.requests == ["", ""]
+        os.remove(tmp_path / "file.bin")
 
 
 def test_no_more_is_stored_than_there_is_room_for(tmp_path, monkeypatch):

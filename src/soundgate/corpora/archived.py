@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from soundgate.corpora.archives import unpack
 from soundgate.corpora.index import Entry
-from soundgate.corpora.source_list import read_source_list
+from soundgate.corpora.source_list import NBytes, read_source_list
+from soundgate.corpora.unpacking import NoRoomError
 from soundgate.runtime.console import logger
 from soundgate.runtime.download import MAX_BYTES, download
 from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.runtime.files import sha256_of, write_json
+from soundgate.runtime.pins import Sha256
 
 PINNED_NAME = "pinned.json"
-SHA256 = r"^[0-9a-f]{64}$"
-_PINS = TypeAdapter(dict[str, Annotated[str, Field(pattern=SHA256)]])
+_PINS = TypeAdapter(dict[str, Sha256])
 
 
 class ArchiveSource(BaseModel):
@@ -35,9 +35,9 @@ class ArchiveSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     urls: list[str] = Field(min_length=1)
-    sha256: str | None = Field(pattern=SHA256)
-    size: int | None = Field(default=None, ge=1)
-    max_size: int = Field(default=MAX_BYTES, ge=1)
+    sha256: Sha256 | None
+    size: NBytes | None = None
+    max_size: NBytes = MAX_BYTES
 
 
 def fetch_archive(source_list: str | Path, work_folder: str | Path) -> Path:
@@ -69,6 +69,8 @@ def fetch_archive(source_list: str | Path, work_folder: str | Path) -> Path:
     sha256 = known or sha256_of(archive)
     try:
         folder = unpack(archive, work_folder / f"{name}-{sha256[:16]}")
+    except NoRoomError:
+        raise
     except CorpusError:
         if not known:
             archive.unlink()

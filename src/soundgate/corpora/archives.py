@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 
 from soundgate.corpora.tar_archives import extract_tar
-from soundgate.corpora.unpacking import MAX_BYTES, MAX_MEMBERS, Unpacking
+from soundgate.corpora.unpacking import MAX_BYTES, MAX_MEMBERS, Unpacking, no_room
 from soundgate.corpora.zip_archives import extract_zip
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.files import fsync_folder
@@ -52,8 +52,8 @@ def unpack(archive: str | Path, folder: str | Path, max_bytes: int = MAX_BYTES, 
         ``folder``.
 
     Raises:
-        CorpusError: the archive is missing or corrupt, larger than allowed or than the disk has room for, or holds a
-            path that leads outside, a path twice, a link or a device.
+        CorpusError: the archive is missing or corrupt, larger than allowed, or holds a path that leads outside, a
+            path twice, a link or a device; a `NoRoomError` where the disk has no room for it.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.is_dir():
@@ -68,9 +68,9 @@ def unpack(archive: str | Path, folder: str | Path, max_bytes: int = MAX_BYTES, 
         os.replace(temporary, folder)
         fsync_folder(folder.parent)
     except _CORRUPT as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        found = "no room left on the disk" if full else f"corrupt: {error}"
-        raise CorpusError(archive, expected="a whole archive", found=found) from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise no_room(archive, "room for its content", "a full disk") from error
+        raise CorpusError(archive, expected="a whole archive", found=f"corrupt: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

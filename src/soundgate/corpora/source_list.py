@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from soundgate.runtime.errors import ConfigError
 from soundgate.runtime.plain_yaml import read_plain_yaml
 
+NBytes = Annotated[int, Field(ge=1, le=2**44)]
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -21,9 +21,19 @@ _BLOCK_BYTES = 4096  # of a file system: the least a file takes
 _REMEDY = "Do not use it; if you trust it, unpack it yourself and set source to folder."
 
 
+class NoRoomError(CorpusError):
+    """An archive that the disk has no room for, whatever is in it."""
+
+
 def refusal(archive: Path, expected: str, found: str) -> CorpusError:
     """Return the error that says what an archive should not hold."""
     return CorpusError(archive, expected=expected, found=found, remedy=_REMEDY)
+
+
+def no_room(archive: Path, expected: str, found: str) -> NoRoomError:
+    """Return the error that says what the disk has no room for."""
+    remedy = "Make room, or set SOUNDGATE_SCRATCH to a folder that has it."
+    return NoRoomError(archive, expected=expected, found=found, remedy=remedy)
 
 
 class Unpacking:
@@ -60,8 +70,9 @@ class Unpacking:
             is_folder: it is one.
 
         Raises:
-            CorpusError: it is one too many, too large, has no room, or its name leads outside, is too long, or is
-                that of another member (letter case and the ways of writing an accent do not count).
+            CorpusError: it is one too many, too large, or its name leads outside, is too long, or is that of
+                another member (letter case and the ways of writing an accent do not count).
+            NoRoomError: see `require_room`.
         """
         self._number += 1
         self._total += size
@@ -79,12 +90,11 @@ class Unpacking:
         """Refuse ``size`` bytes that the file system has no room for.
 
         Raises:
-            CorpusError: it has not.
+            NoRoomError: it has not.
         """
         free = free_bytes(self.folder)
         if max(size, _BLOCK_BYTES) > free:
-            remedy = "Make room, or set SOUNDGATE_SCRATCH to a folder that has it."
-            raise CorpusError(self.archive, expected=f"room for {size} bytes", found=f"{free} free", remedy=remedy)
+            raise no_room(self.archive, f"room for {size} bytes", f"{free} free")
 
     def write(self, source: IO[bytes], target: Path, size: int) -> None:
         """Write one member's content, whose stated size `add` has let pass.
