@@ -1,8 +1,14 @@
 """Archives are unpacked whole, inside their folder, or not at all."""
 
+import errno
 import gzip
 import io
+import json
+import re
+import shutil
 import stat
+import subprocess
+import sys
 import tarfile
 import zipfile
 
@@ -11,6 +17,7 @@ import pytest
 
 from soundgate.corpora.archives import unpack
 from soundgate.runtime.errors import CorpusError
+from tests.corpora import hostile_archives
 
 NOISE = np.random.default_rng(0).bytes(300_000)
 
@@ -159,3 +166,57 @@ def test_zip_bombs_and_corrupt_zips_are_refused(tmp_path):
     for content in (good[:-5], good[: len(good) // 2], bytes(flipped), liar, bytes(encrypted)):
         path.write_bytes(content)
         leaves_nothing(tmp_path, path, "corrupt")
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """What came of every attack, one after the other in a process of little memory that may write small files only."""
+    folder = tmp_path_factory.mktemp("hostile")
+    command = [sys.executable, hostile_archives.__file__, str(folder)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.parametrize(("name", "reason"), [(name, reason) for name, (_, reason) in hostile_archives.ATTACKS.items()])
+def test_hostile_archives_are_refused_in_little_memory(outcomes, name, reason):
+    told, left = outcomes
+    assert left == []
+    assert told[name].startswith("CorpusError: ") and re.search(reason, told[name]), told[name]
+
+
+def test_unusual_archives_that_harm_nobody_are_unpacked(tmp_path):
+    path = tmp_path / "a"
+    long_name = "/".join(["é" * 60] * 5)
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(path, "w:xz", format=form, pax_headers={"comment": "0" * 40}) as tar:
+            for name in ("./", "./a/", "./a/", f"./{long_name}", "./a/b", "./a/B c"):
+                info = tarfile.TarInfo(name)
+                info.mtime, info.type = 1.5, tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+                info.size = 0 if info.isdir() else 512
+                tar.addfile(info, io.BytesIO(bytes(512)))
+        out = unpack(path, tmp_path / f"out{form}")
+        found = {p.relative_to(out).as_posix(): p.stat().st_size for p in out.rglob("*") if p.is_file()}
+        assert found == {long_name: 512, "a/b": 512, "a/B c": 512}
+    silence = archive(tmp_path / "silence", {"silence.wav": bytes(60_000_000)}, "w:bz2")
+    assert (unpack(silence, tmp_path / "silent") / "silence.wav").stat().st_size == 60_000_000
+    path.write_bytes(b"".join(gzip.compress(part) for part in (tarfile.TarInfo("x").tobuf(), bytes(10_240))))
+    assert (unpack(path, tmp_path / "parts") / "x").is_file()
+    inner = hostile_archives.zipped({"x": bytes(1000)})
+    path.write_bytes(hostile_archives.zipped({"inner.zip": inner}, comment=b"a comment"))
+    assert (unpack(path, tmp_path / "nested") / "inner.zip").read_bytes() == inner
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_no_more_is_unpacked_than_there_is_room_for(tmp_path, monkeypatch, form):
+    members = {"a": NOISE, "b": NOISE}
+    path = archive(tmp_path / "a", members) if form == "tar" else zipped(tmp_path / "a", members)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**28 + 299_999))
+    leaves_nothing(tmp_path, path, "room for [36]00000 bytes; found 299999 free")
+
+
+def test_a_disk_that_fills_up_is_not_called_a_corrupt_archive(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    leaves_nothing(tmp_path, archive(tmp_path / "a", {"a": NOISE}), "room for its content; found a full disk")

@@ -17,7 +17,7 @@ from soundgate.corpora.index import COLUMN_TYPES, read_index
 from soundgate.corpora.named import load_named
 from soundgate.corpora.rooms import RoomsSettings, build_room_corpus, room_entries
 from soundgate.runtime.errors import ConfigError, CorpusError, DownloadError, FormatError
-from tests.corpora.http_server import Served, serving
+from tests.http_server import Served, serving
 
 GENERATED = Path(__file__).resolve().parents[2] / "sources" / "generated_rooms.yaml"
 NAMES = [f"h{number:03d}_room" for number in range(1, 6)]
@@ -48,7 +48,7 @@ def zipped(folder):
 def survey(tmp_path):
     """Serve a small survey that drops its first connection; yield its source list and what is served."""
     content = zipped(make_survey(tmp_path / "survey"))
-    served = Served(content, drop_after=len(content) // 2, drops=1)
+    served = Served(content, drop_after=len(content) // 2, drops=1, headers={"ETag": '"1"'})
     with serving({"/Audio.zip": served}) as address:
         source = tmp_path / "mit_survey.yaml"
         source.write_text(f"urls: ['{address}/Audio.zip']\nsha256: null\n")
@@ -210,9 +210,10 @@ def test_a_download_is_resumed_pinned_and_held_to_its_pin(survey, tmp_path):
     (work / "mit_survey.archive").unlink()
     with pytest.raises(DownloadError, match=f"sha256:{sha256}.*wrong checksum"):
         fetch_archive(source, work)
-    (work / "pinned.json").write_text("{")
-    with pytest.raises(FormatError, match="pinned"):
-        fetch_archive(source, work)
+    for damaged in ("{", "[]", '{"mit_survey": "abc"}', '{"mit_survey": null}'):
+        (work / "pinned.json").write_text(damaged)
+        with pytest.raises(FormatError, match="pinned"):
+            fetch_archive(source, work)
 
 
 def test_a_published_hash_is_not_pinned_but_kept_to(survey, tmp_path):
@@ -237,6 +238,16 @@ def test_a_corrupt_first_download_is_not_pinned(survey, tmp_path):
     assert fetch_archive(source, tmp_path / "work").is_dir()
 
 
+def test_an_archive_that_finds_no_room_is_kept(survey, tmp_path, monkeypatch):
+    source, served = survey
+    with monkeypatch.context() as patched:
+        patched.setattr("soundgate.corpora.unpacking.free_bytes", lambda _: 1000)
+        with pytest.raises(CorpusError, match="room for .* bytes; found .* free"):
+            fetch_archive(source, tmp_path / "work")
+    n_requests = len(served.requests)
+    assert fetch_archive(source, tmp_path / "work").is_dir() and len(served.requests) == n_requests
+
+
 def test_a_survey_that_is_gone_and_a_wrong_list_are_errors(tmp_path):
     with serving({"/x": Served(b"", statuses=[-404])}) as address:
         (tmp_path / "s.yaml").write_text(f"urls: ['{address}/x']\nsha256: null\n")
@@ -256,7 +267,7 @@ def test_a_survey_that_is_gone_and_a_wrong_list_are_errors(tmp_path):
 def test_the_source_lists_are_read_before_anything_is_fetched(name, tmp_path, monkeypatch):
     asked = []
 
-    def refuse(url, *_arguments):
+    def refuse(url, *_arguments, **_options):
         asked.append(url)
         raise DownloadError("x", expected="", found="refused")
 

@@ -1,5 +1,7 @@
 """Every source list is read the same way, and refused in the same words."""
 
+from itertools import pairwise
+
 import pytest
 
 from soundgate.corpora.archived import ArchiveSource
@@ -17,6 +19,9 @@ MODELS = {
     "generated_voices": VoiceSource, "librispeech": LibriSpeechSource, "ljspeech": ArchiveSource,
     "mit_survey": ArchiveSource, "vctk": ArchiveSource,
 }  # fmt: skip
+
+NAMES = "abcdefghijklmnop"
+BOMB = ("a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise(NAMES))).encode()
 
 
 def test_every_committed_list_is_valid():
@@ -43,6 +48,19 @@ def test_known_values(tmp_path):
         (b"urls: [a]\n", "sha256"),
         (b"urls: []\nsha256: null\n", "urls"),
         (b"urls: [a]\nsha256: null\nmd5: x\n", "md5"),
+        (BOMB, "an alias"),
+        (b"urls: &a [*a]\nsha256: null\n", "an alias"),
+        (b"urls: &a [a]\nsha256: null\nx: {<<: *a}\n", "an alias"),
+        (b"urls: [a]\nurls: [b]\nsha256: null\n", "duplicate key"),
+        (b"urls: !!python/object/apply:os.getcwd []\nsha256: null\n", "tag"),
+        (b"urls: !mine [a]\nsha256: null\n", "tag"),
+        (b"urls: " + b"[" * 100_000, "maximum depth"),
+        (b"".join(b" " * n + b"a:\n" for n in range(200)), "maximum depth"),
+        (b"urls: [" + b"a, " * 100_000 + b"]\nsha256: null\n", "more than 262144 bytes"),
+        (b"urls: [a]\nsha256: null\nsize: " + b"9" * 100_000, "4300 digits|size"),
+        (b"urls: [a]\nsha256: null\nsize: 0x" + b"f" * 100_000, "size"),
+        (b"urls: [a]\nsha256: null\nsize: 2020-13-45\n", "month"),
+        (b"urls: [a]\nsha256: null\n---\nx: 1\n", "single document"),
     ],
 )
 def test_a_wrong_list_is_refused_by_name(tmp_path, content, reason):

@@ -15,7 +15,7 @@ from soundgate.corpora.index import COLUMN_TYPES, read_index
 from soundgate.corpora.librispeech import librispeech_entries
 from soundgate.corpora.speech import SpeechSettings, build_speech_corpus
 from soundgate.runtime.errors import ConfigError, CorpusError, DownloadError
-from tests.corpora.http_server import Served, serving
+from tests.http_server import Served, serving
 
 GENERATED = Path(__file__).resolve().parents[2] / "sources" / "generated_speech.yaml"
 SPEAKERS, UTTERANCES = ("19", "26", "8"), 4

@@ -16,7 +16,7 @@ from soundgate.corpora.index import COLUMN_TYPES, read_index
 from soundgate.corpora.noisy_voices import generate_voices, read_voice_source
 from soundgate.corpora.voices import VoicesSettings, build_voice_corpus
 from soundgate.runtime.errors import ConfigError, CorpusError, DownloadError
-from tests.corpora.http_server import Served, serving
+from tests.http_server import Served, serving
 
 SOURCE = Path(__file__).resolve().parents[2] / "sources" / "generated_voices.yaml"
 

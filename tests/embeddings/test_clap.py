@@ -15,11 +15,12 @@ from soundgate.embeddings.clap import model as clap_model
 from soundgate.embeddings.clap import text as clap_text
 from soundgate.embeddings.clap.embedder import pooled
 from soundgate.embeddings.registry import load_embedder
-from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.errors import ConfigError, WeightsError
 from soundgate.runtime.files import sha256_of
 from tests.embeddings.talking_clap import save_talking_clap
 
 CONFIGS = ("config.json", "preprocessor_config.json")
+COMMIT = "0123abcd" * 5
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 PROMPTS = ["a lofi music track", "a jazz music track", "rock"]
 
@@ -203,18 +204,38 @@ def test_a_missing_or_damaged_tokenizer_is_refused(talking_copy, name):
 
 
 def test_a_cached_tokenizer_is_read_from_the_models_own_commit(monkeypatch, talking_copy):
-    snapshot = talking_copy.rename(talking_copy.with_name("0123abcd"))
+    snapshot = talking_copy.rename(talking_copy.with_name(COMMIT))
     expected = load(snapshot).embed_text(PROMPTS)
     names = [*CONFIGS, "model.safetensors"]
     asked = fake_hub(monkeypatch, snapshot, names)
     monkeypatch.setattr(clap_text, "hf_hub_download", clap_model.hf_hub_download)
-    embedder = load_embedder("clap", {"revision": "0123abcd"})
+    embedder = load_embedder("clap", pinned(snapshot / "model.safetensors"))
     assert not set(TOKENIZER) & {name for _, name, _, _ in asked}
     with pytest.raises(WeightsError, match="larger_clap_music_and_speech@0123abcd.*hf download"):
         embedder.embed_text(PROMPTS)
     names += TOKENIZER
     np.testing.assert_array_equal(embedder.embed_text(PROMPTS), expected)
-    assert {revision for _, _, revision, _ in asked} == {"0123abcd"}
+    assert {revision for _, _, revision, _ in asked} == {COMMIT}
+
+
+def pinned(weights):
+    return {"revision": COMMIT, "sha256": sha256_of(weights)}
+
+
+def test_weights_of_another_hash_are_not_loaded(monkeypatch, copied, caplog):
+    snapshot = copied.rename(copied.with_name(COMMIT))
+    fake_hub(monkeypatch, snapshot, [*CONFIGS, "model.safetensors"])
+    found = sha256_of(snapshot / "model.safetensors")
+    with pytest.raises(WeightsError, match=f"@{COMMIT}: expected a file with sha256 b73c5e59.*found sha256 {found}"):
+        load_embedder("clap", {"revision": COMMIT})
+    assert load_embedder("clap", {"revision": COMMIT, "sha256": None}).card()["revision"] == COMMIT
+    assert f"set sha256 to {found}" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{"revision": "main"}, {"revision": "195c3a3"}, {"sha256": "b73c5e59"}])
+def test_a_pin_is_whole(settings):
+    with pytest.raises(ConfigError, match=f"embedder.clap.{next(iter(settings))}"):
+        load_embedder("clap", settings)
 
 
 def fake_hub(monkeypatch, folder, names):
@@ -234,14 +255,14 @@ def fake_hub(monkeypatch, folder, names):
 @pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
 def test_a_cached_model_is_loaded_without_asking_the_hub(monkeypatch, copied, clap_folder, noise, weights):
     torch.save(load_file(copied / "model.safetensors"), copied / "pytorch_model.bin")
-    snapshot = copied.rename(copied.with_name("0123abcd"))
+    snapshot = copied.rename(copied.with_name(COMMIT))
     for other in {"model.safetensors", "pytorch_model.bin"} - {weights}:
         (snapshot / other).unlink()
     asked = fake_hub(monkeypatch, snapshot, [*CONFIGS, weights])
-    embedder = load_embedder("clap", {"revision": "0123abcd"})
-    assert all(local for *_, local in asked) and {revision for _, _, revision, _ in asked} == {"0123abcd"}
+    embedder = load_embedder("clap", pinned(snapshot / weights))
+    assert all(local for *_, local in asked) and {revision for _, _, revision, _ in asked} == {COMMIT}
     assert embedder.card()["model"] == "laion/larger_clap_music_and_speech"
-    assert embedder.card()["revision"] == "0123abcd"
+    assert embedder.card()["revision"] == COMMIT
     assert_same(embedder, load(clap_folder), noise("a"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -14,10 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from soundgate.runtime.errors import WeightsError
+from soundgate.runtime.download import download
+from soundgate.runtime.errors import DownloadError, WeightsError
 from soundgate.runtime.files import atomic_path
+from soundgate.runtime.pins import require_weights
 from soundgate.runtime.randomness import keyed_seed
 
+MAX_BYTES = 2**31  # of a file at an address
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft", ".sfts")
 
 
@@ -83,31 +86,38 @@ def fit_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str | P
         ) from error
 
 
-def hub_file(repository: str, filename: str) -> Path:
-    """Return a file of a Hugging Face repository, downloaded once into that library's cache.
+def hub_file(repository: str, filename: str, revision: str, sha256: str | None) -> Path:
+    """Return a file of a Hugging Face repository, downloaded once into that library's cache and checked every time.
+
+    Args:
+        repository: its name.
+        filename: in the repository.
+        revision: the commit.
+        sha256: of the file, see `require_weights`.
 
     Raises:
-        WeightsError: the hub cannot be reached and the file is not in the cache.
+        WeightsError: the hub cannot be reached and the file is not in the cache, or it is another file.
     """
+    subject = f"{repository}/{filename}@{revision}"
     try:
-        return Path(hf_hub_download(repository, filename))
+        path = Path(hf_hub_download(repository, filename, revision=revision))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise _unreachable(f"{repository}/{filename}", error) from error
+        raise _unreachable(subject, error) from error
+    require_weights(path, sha256, subject)
+    return path
 
 
-def hub_url(url: str) -> dict[str, Tensor]:
-    """Return the tensors of a file named ``<name>-<start of sha256>.<suffix>``, downloaded once and checked.
+def hub_url(url: str, sha256: str) -> Path:
+    """Return the file of an address, downloaded once into PyTorch's cache and checked every time.
 
     Raises:
-        WeightsError: the address cannot be reached, its bytes do not match the name, or it needs unpickling.
+        WeightsError: the address cannot be reached, or gives another file.
     """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(url).name
     try:
-        content = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(url, expected="tensors only", found="a pickle that would run code") from error
-    except (OSError, RuntimeError) as error:
+        return download(url, path, f"sha256:{sha256}", attempts=3, max_size=MAX_BYTES)
+    except (DownloadError, OSError) as error:
         raise _unreachable(url, error) from error
-    return _named_tensors(content, url)
 
 
 @contextmanager
@@ -133,7 +143,7 @@ def _unreachable(subject: str, error: Exception) -> WeightsError:
         "Check the network (HTTPS_PROXY, HF_ENDPOINT), or fetch the file elsewhere and set weights to its "
         "path; codec gain_shape needs none."
     )
-    reason = f"{type(error).__name__}: {_first_line(error)}"
+    reason = error.found if isinstance(error, DownloadError) else f"{type(error).__name__}: {_first_line(error)}"
     return WeightsError(subject, expected="a download or a cached copy", found=reason, remedy=remedy)
 
 

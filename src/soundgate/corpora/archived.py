@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from soundgate.corpora.archives import unpack
-from soundgate.corpora.download import download
 from soundgate.corpora.index import Entry
-from soundgate.corpora.source_list import read_source_list
+from soundgate.corpora.source_list import NBytes, read_source_list
+from soundgate.corpora.unpacking import NoRoomError
 from soundgate.runtime.console import logger
+from soundgate.runtime.download import MAX_BYTES, download
 from soundgate.runtime.errors import CorpusError, FormatError
-from soundgate.runtime.files import read_json, sha256_of, write_json
+from soundgate.runtime.files import sha256_of, write_json
+from soundgate.runtime.pins import Sha256
 
 PINNED_NAME = "pinned.json"
+_PINS = TypeAdapter(dict[str, Sha256])
 
 
 class ArchiveSource(BaseModel):
@@ -27,13 +29,15 @@ class ArchiveSource(BaseModel):
         sha256: of the archive, in hexadecimal; None where nobody publishes one: then the first download's is
             pinned.
         size: of the archive in bytes, when known.
+        max_size: bytes it may have where ``size`` is not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     urls: list[str] = Field(min_length=1)
-    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int | None = Field(default=None, ge=1)
+    sha256: Sha256 | None
+    size: NBytes | None = None
+    max_size: NBytes = MAX_BYTES
 
 
 def fetch_archive(source_list: str | Path, work_folder: str | Path) -> Path:
@@ -61,10 +65,12 @@ def fetch_archive(source_list: str | Path, work_folder: str | Path) -> Path:
     archive, pins = work_folder / f"{name}.archive", work_folder / PINNED_NAME
     pinned = _read_pins(pins)
     known = source.sha256 or pinned.get(name)
-    download(source.urls, archive, f"sha256:{known}" if known else None, source.size)
+    download(source.urls, archive, f"sha256:{known}" if known else None, source.size, max_size=source.max_size)
     sha256 = known or sha256_of(archive)
     try:
         folder = unpack(archive, work_folder / f"{name}-{sha256[:16]}")
+    except NoRoomError:
+        raise
     except CorpusError:
         if not known:
             archive.unlink()
@@ -90,6 +96,7 @@ def keep_files(entries: list[Entry], root: str | Path, folder: str | Path) -> li
 
 def _read_pins(path: Path) -> dict[str, str]:
     try:
-        return read_json(path) if path.is_file() else {}
-    except json.JSONDecodeError as error:
-        raise FormatError(path, expected="the pinned hashes", found=str(error), remedy="Delete it.") from error
+        return _PINS.validate_json(path.read_bytes()) if path.is_file() else {}
+    except ValidationError as error:
+        found = str(error.errors(include_url=False)[0]["msg"])
+        raise FormatError(path, expected="the pinned hashes", found=found, remedy="Delete it.") from error

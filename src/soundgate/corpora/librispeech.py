@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundgate.corpora.archives import unpack
-from soundgate.corpora.download import download
 from soundgate.corpora.folder import folder_entries
 from soundgate.corpora.index import Entry
-from soundgate.corpora.source_list import read_source_list
+from soundgate.corpora.source_list import NBytes, read_source_list
+from soundgate.runtime.download import download
 from soundgate.runtime.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ class Archive(BaseModel):
 
     urls: list[str] = Field(min_length=1)
     checksum: str = Field(pattern=r"^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")
-    size: int | None = Field(default=None, ge=1)
+    size: NBytes | None = None
 
 
 class LibriSpeechSource(BaseModel):

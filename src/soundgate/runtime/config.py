@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML, YAMLError
 
 from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.plain_yaml import read_plain_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -103,10 +103,9 @@ def read_params(params_path: str | Path = PARAMS_FILE) -> dict:
     if not path.is_file():
         raise ConfigError(path, expected="the composed parameters", found="no such file", remedy=remedy)
     try:
-        params = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(path, expected="YAML", found=reason, remedy=remedy) from error
+        params = read_plain_yaml(path)
+    except ValueError as error:
+        raise ConfigError(path, expected="YAML", found=str(error), remedy=remedy) from error
     if not isinstance(params, dict):
         raise ConfigError(path, expected="a YAML mapping", found=type(params).__name__, remedy=remedy)
     return params

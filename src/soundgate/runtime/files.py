@@ -5,9 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+SPARE_BYTES = 2**28  # of a file system, which nothing fetched or unpacked may fill
+
+
+def free_bytes(folder: str | Path) -> int:
+    """Return how many bytes may still be written into a folder that exists, ``SPARE_BYTES`` left over."""
+    return max(0, shutil.disk_usage(folder).free - SPARE_BYTES)
 
 
 def fsync_folder(folder: Path) -> None:

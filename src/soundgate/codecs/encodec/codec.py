@@ -92,4 +92,4 @@ def load(settings: Settings) -> EncodecCodec:
     Raises:
         WeightsError: weights that cannot be found, read safely, or fitted to the architecture.
     """
-    return EncodecCodec(build_model(settings.weights), settings)
+    return EncodecCodec(build_model(settings), settings)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import torch
 from encodec import EncodecModel
 from encodec.model import ROOT_URL
 
+from soundgate.codecs.encodec.settings import Settings
 from soundgate.codecs.random_init import example, fill_codebooks, scale_convolutions
 from soundgate.codecs.weights import fit_weights, hub_url, keyed_random_state, read_weights
 
 CHECKPOINT = "encodec_24khz-d7cc33bc.th"
 
 
-def build_model(weights: str) -> EncodecModel:
+def build_model(settings: Settings) -> EncodecModel:
     """Build EnCodec at 24 kHz.
 
     Args:
-        weights: ``"hub"``, ``"random"``, or the path of a file.
+        settings: where the weights are from, see `Settings`.
 
     Returns:
         The model on the CPU, frozen, in evaluation mode.
@@ -26,11 +28,13 @@ def build_model(weights: str) -> EncodecModel:
     Raises:
         WeightsError: weights that cannot be found, read safely, or fitted to the architecture.
 
-    Differs: encodec's own loader unpickles what it downloads; here the same file, its name's hash checked, is
-        read as tensors only.
+    Differs: encodec's own loader unpickles what it downloads and checks eight digits of its hash, once; here the
+        same file is read as tensors only and checked by the whole hash, every time.
     """
-    source = ROOT_URL + CHECKPOINT if weights == "hub" else weights
-    state = None if weights == "random" else hub_url(source) if weights == "hub" else read_weights(source)
+    source: str | Path = settings.weights
+    if source == "hub":
+        source = hub_url(ROOT_URL + CHECKPOINT, settings.sha256)
+    state = None if source == "random" else read_weights(source)
     with torch.inference_mode(False):
         with keyed_random_state("encodec"), warnings.catch_warnings():
             # The library's weight normalisation is the kind that newer PyTorch deprecates; its names

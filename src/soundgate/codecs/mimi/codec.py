@@ -110,4 +110,4 @@ def load(settings: Settings) -> MimiCodec:
     Raises:
         WeightsError: weights that cannot be found, read safely, or fitted to the architecture.
     """
-    return MimiCodec(build_model(settings.weights), settings)
+    return MimiCodec(build_model(settings), settings)

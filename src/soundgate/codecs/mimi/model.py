@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from moshi.models import MimiModel, loaders
 from moshi.utils import compile as moshi_compile
 from torch import nn
 
+from soundgate.codecs.mimi.settings import Settings
 from soundgate.codecs.random_init import example, fill_codebooks, scale_convolutions
 from soundgate.codecs.weights import fit_weights, hub_file, keyed_random_state, read_weights
 
@@ -16,11 +19,11 @@ from soundgate.codecs.weights import fit_weights, hub_file, keyed_random_state, 
 moshi_compile._compile_disabled = True
 
 
-def build_model(weights: str) -> MimiModel:
+def build_model(settings: Settings) -> MimiModel:
     """Build Mimi.
 
     Args:
-        weights: ``"hub"``, ``"random"``, or the path of a file.
+        settings: where the weights are from, see `Settings`.
 
     Returns:
         The model on the CPU, frozen, in evaluation mode, its codebooks computed.
@@ -28,8 +31,10 @@ def build_model(weights: str) -> MimiModel:
     Raises:
         WeightsError: weights that cannot be found, read safely, or fitted to the architecture.
     """
-    source = hub_file(loaders.DEFAULT_REPO, loaders.MIMI_NAME) if weights == "hub" else weights
-    state = None if weights == "random" else read_weights(source)
+    source: str | Path = settings.weights
+    if source == "hub":
+        source = hub_file(loaders.DEFAULT_REPO, loaders.MIMI_NAME, settings.revision, settings.sha256)
+    state = None if source == "random" else read_weights(source)
     with torch.inference_mode(False):
         with keyed_random_state("mimi"):
             model = loaders.get_mimi(None, device="cpu")

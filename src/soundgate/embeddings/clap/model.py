@@ -18,6 +18,7 @@ from soundgate.embeddings.clap.settings import Settings
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import WeightsError
 from soundgate.runtime.files import sha256_of
+from soundgate.runtime.pins import require_weights
 from soundgate.runtime.randomness import keyed_seed
 
 REPOSITORY = "laion/larger_clap_music_and_speech"
@@ -60,6 +61,7 @@ def build_clap(settings: Settings) -> Clap:
         clap = Clap(_random_model(), _random_extractor(), "random", "random")
     elif settings.weights == "hub":
         folder = cached_or_asked(settings.revision, _snapshot)
+        require_weights(_weights_file(folder), settings.sha256, f"{REPOSITORY}@{settings.revision}")
         model, lacking = _read_model(folder)
         # The cache names a snapshot's folder by its commit.
         clap = Clap(model, _read_extractor(folder), REPOSITORY, folder.name, lacking)

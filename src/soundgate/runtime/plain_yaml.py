@@ -1,0 +1,49 @@
+"""YAML from outside: one small document of plain values, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import Node
+
+MAX_BYTES = 2**18
+MAX_DEPTH = 32
+
+
+class _NoAliases(Composer):
+    """Ten lists that each name the one before ten times are 400 bytes, and ten thousand million values to walk."""
+
+    def return_alias(self, node: Node) -> NoReturn:
+        raise ComposerError(None, None, "an alias (*), which is not allowed here", node.start_mark)
+
+
+def read_plain_yaml(path: str | Path) -> object:
+    """Read a YAML document of mappings, lists and plain values.
+
+    Args:
+        path: a file in UTF-8 of at most ``MAX_BYTES``, at most ``MAX_DEPTH`` levels deep, without aliases, tags of
+            its own, or a key twice.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        ValueError: it is larger, deeper, no YAML, or has what is not allowed; the text says which and where.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    # Not by the C parser, where there is one: it refuses the colons of addresses in a list on one line.
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _NoAliases
+    yaml.max_depth = MAX_DEPTH
+    try:
+        return yaml.load(content.decode("utf-8"))
+    except YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
