@@ -16,7 +16,7 @@ MEET = """
 import pathlib, sys, time
 own, other, out = map(pathlib.Path, sys.argv[1:])
 own.touch()
-until = time.monotonic() + 60
+until = time.monotonic() + 300
 while not other.exists():
     if time.monotonic() > until:
         sys.exit(f"{other} did not come")
