@@ -14,6 +14,7 @@ from tests.waiting import wait_until
 # time is work.
 PRELOADED = [
     "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor",
+    "soundgate", "librosa.beat", "librosa.feature.spectral",  # Numba compiles what they import.
     "stages.editor.reconstruct", "stages.editor.render", "stages.editor.vocoder",
     "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
     "stages.voice.cache", "stages.voice.judge", "stages.voice.speaker",
