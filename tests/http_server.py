@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.waiting import LIMIT_S
+
 
 @dataclass
 class Served:
@@ -17,6 +19,8 @@ class Served:
 
     content: bytes
     drop_after: int | None = None  # body bytes sent before the connection is closed
+    hold_after: int | None = None  # body bytes sent before ``go_on`` is waited for
+    go_on: threading.Event = field(default_factory=threading.Event)
     drops: int = 10**6  # how many answers are dropped so
     ranges: bool = True
     range_shift: int = 0  # a lie in Content-Range
@@ -73,6 +77,10 @@ class _Handler(BaseHTTPRequestHandler):
         if served.drop_after is not None and served.drops > 0:
             served.drops -= 1
             body = body[: served.drop_after]
+        if served.hold_after is not None:
+            self.wfile.write(body[: served.hold_after])
+            body = body[served.hold_after :]
+            served.go_on.wait(LIMIT_S)
         self.wfile.write(body)
         if served.endless:
             self._drip(iter(lambda: served.endless, None), served.pause_s)

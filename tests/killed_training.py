@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from ruamel.yaml import YAML
 
-from tests.killing import Killer, forkserver
+from tests.killing import Killer, finish, present
 from tests.pipeline_file import ROOT
 from tests.training.duel import health
 
@@ -47,18 +47,14 @@ def check_killed_training(training, inputs, folder):
         folder: empty, to work in.
     """
     whole = repository(folder / "whole", inputs, training)
-    uninterrupted = forkserver().Process(target=run_stage, args=(whole, training))
-    uninterrupted.start()
-    uninterrupted.join()
-    assert uninterrupted.exitcode == 0 and _steps_done(whole) == dict.fromkeys(
-        training.checkpoints, LOOP["steps_per_epoch"]
-    )
+    finish(run_stage, whole, training)
+    assert _steps_done(whole) == dict.fromkeys(training.checkpoints, LOOP["steps_per_epoch"])
     expected = made(whole, training)
     assert {Path(path).parts[1] for path in expected} == set(training.outputs)
 
     here, seen, finished, inside = repository(folder / "0", inputs, training), [{}], 0, set()
     kills = 0
-    killer = Killer(lambda: _written(here), most=5)
+    killer = Killer(lambda: _checkpoints(here), most=5)
     while kills < N_KILLS or not finished or inside < set(training.checkpoints):
         if killer.attempt(run_stage, here, training):
             now = made(here, training)
@@ -111,16 +107,10 @@ def made(folder, training):
 
 
 def _checkpoints(folder):
-    """Return the checkpoints that are there by name."""
-    return {path.stem: path for path in (folder / "scratch").rglob("[!.]*.pt")}
-
-
-def _written(folder):
-    """Return something that changes with every checkpoint."""
-    return [(name, path.stat().st_ino, path.stat().st_mtime_ns) for name, path in _checkpoints(folder).items()]
+    """Return the checkpoints that are there; something of it changes with every one that is written."""
+    return present(folder / "scratch", "*.pt")
 
 
 def _steps_done(folder):
     """Return how many steps of each training are in its checkpoint."""
-    paths = _checkpoints(folder)
-    return {name: torch.load(path, weights_only=True)["progress"]["step"] for name, path in paths.items()}
+    return {path.stem: torch.load(path, weights_only=True)["progress"]["step"] for path in _checkpoints(folder)}

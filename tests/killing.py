@@ -1,14 +1,20 @@
 """SIGKILL at random moments, told by what a process has finished: the same on an idle machine and on a busy one."""
 
 import multiprocessing
+import os
 import random
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
+
+from tests.waiting import wait_until
 
 # Children start from a process that has imported what takes long, the tests that kill among it, so that most of their
 # time is work.
 PRELOADED = [
     "pytest", "pyarrow", "zarr", "pyroomacoustics", "torch._inductor",
+    "soundgate", "librosa.beat", "librosa.feature.spectral",  # Numba compiles what they import.
     "stages.editor.reconstruct", "stages.editor.render", "stages.editor.vocoder",
     "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
     "stages.voice.cache", "stages.voice.judge", "stages.voice.speaker",
@@ -16,7 +22,6 @@ PRELOADED = [
     "tests.tracks.editor.test_killed_training", "tests.tracks.rooms.test_rendering",
     "tests.tracks.transfer.test_killed_training", "tests.tracks.voice.test_killed_encoders",
 ]  # fmt: skip
-POLL_S = 0.005
 
 
 def forkserver():
@@ -24,6 +29,28 @@ def forkserver():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
+
+
+def finish(function, *arguments):
+    """Run a function to its end in a process of its own."""
+    process = forkserver().Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 0, "the work failed by itself"
+
+
+def present(folder, pattern):
+    """Return the files of a folder at work that match, and what changes where one is written again.
+
+    Files and folders may come and go meanwhile; those whose names begin with a dot are not finished.
+    """
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            if path.match(pattern):
+                with suppress(FileNotFoundError):
+                    found[path] = (path.stat().st_ino, path.stat().st_mtime_ns)
+    return found
 
 
 class Killer:
@@ -47,7 +74,7 @@ class Killer:
         begun = context.Event()
         process = context.Process(target=_begin, args=(begun, function, *arguments))
         process.start()
-        begun.wait()
+        wait_until(lambda: begun.is_set() or process.exitcode is not None, "the start of the work")
         for number in range(int(parts)):
             waited_s = self._wait_for_a_part(process)
             if number:
@@ -63,8 +90,7 @@ class Killer:
 
     def _wait_for_a_part(self, process):
         since, before = time.monotonic(), self.progress()
-        while process.exitcode is None and self.progress() == before:
-            time.sleep(POLL_S)
+        wait_until(lambda: process.exitcode is not None or self.progress() != before, "one part more")
         return time.monotonic() - since
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from soundgate.training import loop
 from tests.killed_training import LOOP, repository, run_stage
-from tests.killing import forkserver
+from tests.killing import finish
 
 POISONED_STEP = 2
 
@@ -22,10 +22,7 @@ def check_poisoned_training(training, inputs, folder):
         folder: empty, to work in.
     """
     here = repository(folder / "here", inputs, training)
-    process = forkserver().Process(target=run_poisoned, args=(here, training))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
+    finish(run_poisoned, here, training)
     checkpoints = {path.stem: path for path in (here / "scratch").rglob("[!.]*.pt")}
     assert set(checkpoints) == set(training.checkpoints)
     for path in checkpoints.values():

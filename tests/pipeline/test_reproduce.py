@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,14 @@ from dvc.repo import Repo
 from soundgate.pipeline import reproduce
 from soundgate.runtime.errors import PipelineError
 from tests.pipeline.repository import make_repository, stage, write_pipeline
+from tests.waiting import LIMIT_S, wait_until
 
 # A stage that waits for another to be under way, so that it ends only where both run at once.
 MEET = """
 import pathlib, sys, time
 own, other, out = map(pathlib.Path, sys.argv[1:])
 own.touch()
-until = time.monotonic() + 120
+until = time.monotonic() + 300
 while not other.exists():
     if time.monotonic() > until:
         sys.exit(f"{other} did not come")
@@ -146,13 +146,6 @@ def test_where_dvc_reads_no_pipeline_the_error_says_so(tmp_path, monkeypatch):
         reproduce.reproduce(tmp_path, 2, os.environ)
 
 
-def wait_for(condition, process, what):
-    until = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None and time.monotonic() < until, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
 def is_gone(pid):
     """Say whether a process has ended; a zombie that nobody collects has."""
     try:
@@ -168,7 +161,7 @@ def sleeping(tmp_path, monkeypatch):
     Path("sleep.py").write_text(SLEEP)
     make_repository(tmp_path, {"voice-sleep": stage(f"{sys.executable} sleep.py", "sleep.py", outs=["slept.txt"])})
     process = subprocess.Popen([sys.executable, "-c", RUN], start_new_session=True, stderr=subprocess.PIPE, text=True)
-    wait_for(Path("here.txt").exists, process, "the stage")
+    wait_until(lambda: process.poll() is not None or Path("here.txt").exists(), "the stage")
     yield process
     process.kill()
     process.wait()
@@ -190,7 +183,7 @@ def test_stages_die_with_a_run_that_is_killed_and_the_same_call_goes_on(sleeping
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_ends_its_stages_and_says_how_to_go_on(sleeping, capfd, number):
     sleeping.send_signal(number)
-    _, errors = sleeping.communicate(timeout=120)
+    _, errors = sleeping.communicate(timeout=LIMIT_S)
     assert sleeping.returncode == 130 and "the same command goes on" in errors and "Traceback" not in errors
     assert all(map(is_gone, Path("here.txt").read_text().split()))
     assert run(capfd)[0] == 0
@@ -199,7 +192,7 @@ def test_interrupted_it_ends_its_stages_and_says_how_to_go_on(sleeping, capfd, n
 def test_a_killed_stage_is_a_failure_with_its_signal(sleeping):
     stage_pid = int(Path("here.txt").read_text().split()[0])
     os.kill(stage_pid, signal.SIGKILL)
-    _, errors = sleeping.communicate(timeout=120)
+    _, errors = sleeping.communicate(timeout=LIMIT_S)
     assert sleeping.returncode == 1 and "voice-sleep" in errors and "failed: voice-sleep" in errors
 
 
@@ -209,7 +202,7 @@ def test_a_second_run_waits_for_the_first(sleeping, tmp_path):
     assert "Waiting for another run" in line and str(sleeping.pid) in line
     sleeping.kill()
     sleeping.wait()
-    second.communicate(timeout=120)
+    second.communicate(timeout=LIMIT_S)
     assert second.returncode == 0 and Path("slept.txt").exists()
 
 
@@ -232,8 +225,8 @@ def test_it_waits_for_what_another_dvc_process_is_at_work_on(repository, capfd):
     process = subprocess.Popen([sys.executable, "-c", RUN], stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
     assert "waiting" in line and not Path("corpus.txt").exists()
-    other.communicate(timeout=60)
-    process.communicate(timeout=240)
+    other.communicate(timeout=LIMIT_S)
+    process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0 and Path("gates.txt").exists()
 
 

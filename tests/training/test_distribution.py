@@ -1,10 +1,10 @@
 """Two processes over gloo, and the functions that share a batch between them."""
 
 import os
-import socket
 
 import pytest
 import torch
+from torch import distributed
 
 from soundgate.training.distribution import add_gradients, from_main, is_main, n_processes, own_share, processes, totals
 from tests.killing import forkserver
@@ -12,11 +12,10 @@ from tests.killing import forkserver
 
 def in_two_processes(function, folder, *arguments):
     """Run ``function(rank, folder, *arguments)`` in two processes that train together, as torchrun would start them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # Where they meet, at a port that nobody else can take in between.
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     started = [
-        forkserver().Process(target=_joined, args=(rank, port, function, folder, *arguments)) for rank in range(2)
+        forkserver().Process(target=_joined, args=(rank, store.port, function, folder, *arguments)) for rank in range(2)
     ]
     for process in started:
         process.start()
@@ -28,7 +27,7 @@ def in_two_processes(function, folder, *arguments):
 def _joined(rank, port, function, folder, *arguments):
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port), "SOUNDGATE_DEVICE": "cpu",
+        "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True", "SOUNDGATE_DEVICE": "cpu",
     }  # fmt: skip
     torch.set_num_threads(1)
     with processes():

@@ -1,13 +1,12 @@
 """Stages without a ledger, killed by SIGKILL: they begin anew, and what a kill left in scratch changes no byte."""
 
-import os
 import shutil
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.killed_training import Training, made, repository, run_stage
-from tests.killing import Killer, forkserver
+from tests.killing import Killer, finish, present
 from tests.pipeline_file import ROOT
 from tests.tracks.editor.test_samples import planted_pairs
 from tests.tracks.editor.tiny_models import save_tiny_models
@@ -43,23 +42,15 @@ def inputs(tmp_path_factory):
 def test_killed_at_random_moments_a_stage_ends_with_the_same_bytes(inputs, tmp_path, name):
     stage = STAGES[name]
     whole, here = (repository(tmp_path / folder, inputs, stage) for folder in ("whole", "here"))
-    process = forkserver().Process(target=run_stage, args=(whole, stage))
-    process.start()
-    process.join()
+    finish(run_stage, whole, stage)
     expected = made(whole, stage)
-    assert process.exitcode == 0 and expected
+    assert expected
 
-    def written():
-        # os.walk passes over what goes away meanwhile.
-        return sum(len(files) for part in ("made", "scratch") for *_, files in os.walk(here / part))
-
-    killer, kills = Killer(written, most=len(expected)), 0
+    killer, kills = Killer(lambda: len(present(here, "*")), most=len(expected)), 0
     while kills < N_KILLS:
         if killer.attempt(run_stage, here, stage):
             assert made(here, stage) == expected
         else:
             kills += 1
-    process = forkserver().Process(target=run_stage, args=(here, stage))
-    process.start()
-    process.join()
-    assert process.exitcode == 0 and made(here, stage) == expected
+    finish(run_stage, here, stage)
+    assert made(here, stage) == expected

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from tests.killed_training import Training, made, repository, run_stage
-from tests.killing import Killer, forkserver
+from tests.killed_parts import check_killed_parts
+from tests.killed_training import Training
 from tests.pipeline_file import ROOT
 from tests.tracks.editor.recordings import write_recordings
 
@@ -45,32 +45,7 @@ def inputs(tmp_path_factory):
     return root
 
 
-def finished_pairs(folder):
-    """Return the files of finished pairs, and what changes where one is written again."""
-    files = [path for path in (folder / "scratch").rglob("*/*") if path.is_file() and path.parent.name == "parts"]
-    return {path.name: path.stat().st_ino for path in files if not path.name.startswith(".")}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 def test_killed_at_random_moments_a_stage_loses_no_pair(inputs, tmp_path, name):
-    stage = STAGES[name]
-    whole = repository(tmp_path / "whole", inputs, stage)
-    process = forkserver().Process(target=run_stage, args=(whole, stage))
-    process.start()
-    process.join()
-    expected = made(whole, stage)
-    assert process.exitcode == 0 and expected and finished_pairs(whole)
-    here, before, kills, rounds, inside = repository(tmp_path / "0", inputs, stage), {}, 0, 0, set()
-    killer = Killer(lambda: finished_pairs(here), most=len(finished_pairs(whole)))
-    while kills < N_KILLS or not rounds or len(inside) < 2:
-        if killer.attempt(run_stage, here, stage):
-            assert made(here, stage) == expected
-            rounds, before = rounds + 1, {}
-            here = repository(tmp_path / str(rounds), inputs, stage)
-        else:
-            now = finished_pairs(here)
-            assert before.items() <= now.items(), "a finished pair was lost or made again"
-            inside.add(len(now))
-            before, kills = now, kills + 1
-    print(f"{stage.module}: {kills} kills, {rounds} rounds to the end; pairs finished at kills: {sorted(inside)}")
+    check_killed_parts(STAGES[name], inputs, tmp_path, N_KILLS)

@@ -3,6 +3,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.pipeline_file import ROOT
+from tests.waiting import LIMIT_S
 
 from .finished_run import write_finished_run
 
@@ -15,8 +16,8 @@ def test_the_notebook_shows_a_finished_run(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("SOUNDGATE_PROFILE", "small")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path / "notebooks")}})
-    client.execute()
+    where = {"metadata": {"path": str(tmp_path / "notebooks")}}
+    NotebookClient(notebook, timeout=LIMIT_S, startup_timeout=LIMIT_S, resources=where).execute()
     data = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
     kinds = [kind for entry in data for kind in entry]
     html = "".join(entry.get("text/html", "") for entry in data)

@@ -11,6 +11,7 @@ from soundgate.cli import main
 from soundgate.runtime.errors import ConfigError, FormatError
 from soundgate.tracks.transfer.triage.clips import file_inside, read_listing, session_order
 from soundgate.tracks.transfer.triage.session import Session
+from tests.waiting import LIMIT_S
 
 from .triage_clips import command, options, read_rows, write_clips, write_rows, write_tone
 
@@ -170,7 +171,7 @@ def test_max_clips_is_a_part_of_the_same_order(tmp_path):
 def _hold(folder, ready, done):
     session = opened(folder, read_listing(folder / "clips.csv", "fake_wav", folder / "base"))
     ready.set()
-    done.wait(30)
+    done.wait(LIMIT_S)
     session.close()
 
 
@@ -178,10 +179,10 @@ def test_a_session_open_elsewhere_is_refused(tmp_path):
     listing = listing_of(tmp_path)
     context = multiprocessing.get_context("fork")
     ready, done = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(tmp_path, ready, done))
+    holder = context.Process(target=_hold, args=(tmp_path, ready, done), daemon=True)
     holder.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(LIMIT_S)
         with pytest.raises(ConfigError, match="another process at work on it"):
             opened(tmp_path, listing)
         opened(tmp_path, listing, name="second").close()
@@ -229,6 +230,6 @@ def test_a_taken_port_is_one_clear_line(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = subprocess.run(command(tmp_path, "--port", port), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command(tmp_path, "--port", port), capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 1
     assert done.stderr.strip().startswith(f"ConfigError: --port: expected a free port; found {port}")

@@ -3,13 +3,16 @@ import os
 import pty
 import re
 import select
+import signal
 import stat
 import subprocess
 import sys
 import termios
-import time
 
+import psutil
 import pytest
+
+from tests.waiting import LIMIT_S, wait_until
 
 from .triage_clips import command, read_rows, write_clips
 
@@ -24,7 +27,7 @@ class Terminal:
         environment = os.environ | {"PATH": path or os.environ["PATH"]}
         self.process = subprocess.Popen(
             command(folder, "--terminal", *more), stdin=slave, stdout=slave, stderr=slave, env=environment,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            start_new_session=True, preexec_fn=_from_a_shell,
         )  # fmt: skip
         os.close(slave)
 
@@ -36,11 +39,11 @@ class Terminal:
         self.process.wait()
         os.close(self.master)
 
-    def until(self, text, timeout_s=60):
+    def until(self, text):
         """Return what is said up to and including ``text``."""
-        said, end = "", time.monotonic() + timeout_s
+        said = ""
         while text not in said:
-            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            ready, _, _ = select.select([self.master], [], [], LIMIT_S)
             assert ready, f"waited for {text!r}, heard {said!r}"
             said += os.read(self.master, 1).decode(errors="replace")
         return said
@@ -48,30 +51,42 @@ class Terminal:
     def press(self, key):
         os.write(self.master, key.encode())
 
+    def ends(self):
+        """Return the exit code once it has ended by itself."""
+        return self.process.wait(LIMIT_S)
+
+
+def _from_a_shell():
+    """Begin as an interactive shell begins a command: in its terminal, and not deaf to Ctrl-C.
+
+    What a script starts in the background (``make test &``) ignores Ctrl-C, and so does all that it starts.
+    """
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 
 @pytest.fixture
 def player(tmp_path):
-    """A folder with a player that only notes how it was called, and plays for half a minute."""
+    """A folder with a player that only notes how it was called, and plays until it is ended."""
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "aplay"
     script.write_text(
-        f"#!{sys.executable}\nimport sys, time, wave\nwith wave.open(sys.argv[-1]) as f: n = f.getnframes()\n"
-        f"open({str(tmp_path / 'played')!r}, 'a').write(f'{{sys.argv[1:-1]}} {{n}}\\n')\ntime.sleep(30)\n"
+        f"#!{sys.executable}\nimport signal, sys, wave\nwith wave.open(sys.argv[-1]) as f: n = f.getnframes()\n"
+        f"open({str(tmp_path / 'played')!r}, 'a').write(f'{{sys.argv[1:-1]}} {{n}}\\n')\nsignal.pause()\n"
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return str(folder)
 
 
-def played(folder, lines, timeout_s=20):
+def played(folder, lines):
     """Return what the player noted, once it noted that much."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        noted = (folder / "played").read_text().splitlines() if (folder / "played").exists() else []
-        if len(noted) >= lines:
-            return noted
-        time.sleep(0.02)
-    raise AssertionError("not played")
+
+    def noted():
+        said = (folder / "played").read_text() if (folder / "played").exists() else ""
+        return said.splitlines() if said.count("\n") >= lines else []
+
+    return wait_until(noted, f"{lines} sounds played")
 
 
 def named(text):
@@ -85,9 +100,8 @@ def test_each_key_does_what_it_says_without_enter(tmp_path, player):
         played(tmp_path, 1)
         terminal.press("o")
         assert played(tmp_path, 2) == ["['-q'] 16000"] * 2
-        for key in ("x", "\x1b[A", "A"):  # the second is an arrow, which ends in an A and is none
-            terminal.press(key)
-            time.sleep(0.1)
+        terminal.press("x\x1b[A\x1bOA\x1b[1;5A")  # x is no key; the others are arrows, which end in an A and are none
+        terminal.press("A")
         second = named(terminal.until(PROMPT))
         terminal.press("s")
         third = named(terminal.until(PROMPT))
@@ -95,7 +109,7 @@ def test_each_key_does_what_it_says_without_enter(tmp_path, player):
         assert named(terminal.until(PROMPT)) == second
         terminal.press("q")
         terminal.until("1 accepted, 1 rejected")
-        assert terminal.process.wait(60) == 0
+        assert terminal.ends() == 0
     assert len({first, second, third}) == 3
     decisions = [(row["path"], row["decision"]) for row in read_rows(tmp_path / "triage/first/decisions.csv")]
     assert decisions == [(first, "accept"), (second, "skip"), (third, "reject")]
@@ -116,7 +130,7 @@ def test_a_killed_session_goes_on_and_ends_with_its_last_clip(tmp_path, player):
         assert "2 clips, 1 accepted" in said and named(said) == second and "[2/2]" in said
         terminal.press("r")
         terminal.until("Every clip is accepted or rejected.")
-        assert terminal.process.wait(60) == 0
+        assert terminal.ends() == 0
     assert len(read_rows(tmp_path / "triage/first/decisions.csv")) == 2
 
 
@@ -127,7 +141,7 @@ def test_ctrl_c_and_ctrl_d_quit(tmp_path, player):
             terminal.until(PROMPT)
             terminal.press(key)
             terminal.until("0 accepted, 0 rejected")
-            assert terminal.process.wait(60) == 0
+            assert terminal.ends() == 0
 
 
 def test_without_a_player_it_says_so_and_names_the_clips(tmp_path):
@@ -153,12 +167,17 @@ def test_a_broken_clip_can_be_skipped_but_not_accepted(tmp_path, player):
         terminal.until("0 accepted, 1 rejected")
 
 
+def ended(pid):
+    """Whether what a process started has ended."""
+    return [child.status() for child in psutil.Process(pid).children()] == [psutil.STATUS_ZOMBIE]
+
+
 def test_a_player_that_fails_is_said(tmp_path, player):
     write_clips(tmp_path, n=1)
     (tmp_path / "bin/aplay").write_text("#!/bin/sh\nexit 3\n")
     with Terminal(tmp_path, path=player) as terminal:
         terminal.until(PROMPT)
-        time.sleep(0.5)
+        wait_until(lambda: ended(terminal.process.pid), "the player's end")
         terminal.press("o")
         terminal.until("ended with exit code 3")
 
@@ -166,7 +185,7 @@ def test_a_player_that_fails_is_said(tmp_path, player):
 def test_lines_are_read_where_the_input_is_no_terminal(tmp_path):
     write_clips(tmp_path, n=3)
     done = subprocess.run(
-        command(tmp_path, "--terminal"), input="a\n\nreject\n", capture_output=True, text=True, timeout=60
+        command(tmp_path, "--terminal"), input="a\n\nreject\n", capture_output=True, text=True, timeout=LIMIT_S
     )
     assert done.returncode == 0 and "1 accepted, 1 rejected" in done.stdout
     assert [row["decision"] for row in read_rows(tmp_path / "triage/first/decisions.csv")] == ["accept", "reject"]

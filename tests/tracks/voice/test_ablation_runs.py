@@ -1,10 +1,9 @@
 """The arms as runs: what they are named, when they are run again, what a kill leaves, what is collected."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -14,9 +13,11 @@ from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.ablations.collected import read_collected, write_run
 from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
 from soundgate.tracks.voice.ablations.planning import plan
+from soundgate.tracks.voice.ablations.queue import keep_order
 from soundgate.tracks.voice.ablations.running import costs
 from tests.pipeline_file import ROOT
 from tests.tracks.voice.toy_repository import PIPELINE, write_toy
+from tests.waiting import wait_until
 
 TOY = ROOT / "tests/tracks/voice/toy_repository.py"
 
@@ -77,6 +78,16 @@ def test_uncommitted_code_is_not_run(toy):
         run_ablations(AblationOptions(("better",), 1, "tiny", 1, (), ()), PIPELINE, toy)
 
 
+def test_experiments_stay_in_the_order_in_which_they_were_queued(tmp_path):
+    """Whatever time since the machine's start is in the names of their files; other messages keep their names."""
+    queued = ["98_c.celery.msg", "999995_b.celery.msg", "1000002_a.celery.msg"]
+    for name in (*queued, "7_d.reply.celery.pidbox.msg"):
+        (tmp_path / name).write_text(name)
+        keep_order(tmp_path)
+    found = {path.name: path.read_text() for path in sorted(tmp_path.iterdir())}
+    assert found.pop("7_d.reply.celery.pidbox.msg") and list(found.values()) == queued
+
+
 def test_the_log_tells_what_a_training_cost():
     log = "INFO Device: cuda (H)\nvoice-train: at most 512.5 MB\nvoice-train: done in 12.5 s\nvoice-audit: done in 3 s"
     assert costs(log, "voice-train") == {"train_seconds": 12.5, "gpu_seconds": 12.5, "peak_memory_mb": 512.5}
@@ -119,15 +130,14 @@ def test_killed_in_the_middle_the_next_call_runs_what_is_missing_and_no_more(toy
     log, block = tmp_path / "log", tmp_path / "block"
     block.touch()
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
-    runner = subprocess.Popen([sys.executable, str(TOY), "better,broken", "1", "1"], env=environment, cwd=toy)
-    deadline = time.monotonic() + 240
-    while not (log.exists() and trained(log)):
-        assert runner.poll() is None and time.monotonic() < deadline, "the runner ended before it could be killed"
-        time.sleep(0.05)
-    family = [*psutil.Process(runner.pid).children(recursive=True), psutil.Process(runner.pid)]
-    assert len(family) >= 4, "worker, experiment and stage are to be killed too"
-    for process in family:
-        process.send_signal(signal.SIGKILL)
+    runner = psutil.Popen([sys.executable, str(TOY), "better,broken", "1", "1"], env=environment, cwd=toy)
+    wait_until(lambda: runner.poll() is not None or (log.exists() and trained(log)), "the first training")
+    assert runner.poll() is None, "the runner ended before it could be killed"
+    family = runner.children(recursive=True)
+    assert len(family) >= 3, "worker, experiment and stage are to be killed too"
+    for process in (runner, *family):
+        with suppress(psutil.NoSuchProcess):  # One of the runner's questions to Git, answered meanwhile.
+            process.kill()
     runner.wait()
     assert not list((toy / "ablations/tiny").glob("*/*")) and trained(log) == ["train 0 5"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.killed_training import LOOP, Training, check_killed_training, made, repository, run_stage
-from tests.killing import Killer, forkserver
+from tests.killed_parts import check_killed_parts
+from tests.killed_training import LOOP, Training, check_killed_training
 from tests.tracks.voice.spoken import SETTINGS as CACHE
 from tests.tracks.voice.spoken import spoken_cache
 from tests.tracks.voice.test_judges import SETTINGS as JUDGE
@@ -44,26 +44,4 @@ def test_killed_at_random_moments_a_training_ends_with_the_same_bytes(inputs, tm
 
 @pytest.mark.slow
 def test_a_killed_cache_loses_no_utterance(inputs, tmp_path):
-    whole = repository(tmp_path / "whole", inputs, CACHE_STAGE)
-    process = forkserver().Process(target=run_stage, args=(whole, CACHE_STAGE))
-    process.start()
-    process.join()
-    expected = made(whole, CACHE_STAGE)
-    assert process.exitcode == 0 and expected and finished(whole)
-    here, before, kills, rounds = repository(tmp_path / "0", inputs, CACHE_STAGE), {}, 0, 0
-    killer = Killer(lambda: finished(here), most=len(finished(whole)))
-    while kills < N_KILLS or not rounds:
-        if killer.attempt(run_stage, here, CACHE_STAGE):
-            assert made(here, CACHE_STAGE) == expected
-            rounds, before = rounds + 1, {}
-            here = repository(tmp_path / str(rounds), inputs, CACHE_STAGE)
-        else:
-            now = finished(here)
-            assert before.items() <= now.items(), "a finished utterance was lost or made again"
-            before, kills = now, kills + 1
-
-
-def finished(folder):
-    """Return the files of finished utterances, and what changes where one is written again."""
-    files = [path for path in (folder / "scratch").rglob("parts/*.npz") if not path.name.startswith(".")]
-    return {path.name: path.stat().st_ino for path in files}
+    check_killed_parts(CACHE_STAGE, inputs, tmp_path, N_KILLS)

@@ -18,7 +18,8 @@ TRAINING = Training(
     ("cache", "speaker"),
     ("out", "metrics", "history"),
 )
-LAUNCH = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+# Where they meet is a port that is free: others may train on this machine.
+LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
 def _run(folder, *launcher):

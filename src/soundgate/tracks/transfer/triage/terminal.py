@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -29,7 +30,8 @@ PLAYERS = {
     "afplay": [],
 }
 KEYS = {"a": ACCEPT, "r": REJECT, "s": SKIP}
-_END_OF_INPUT, _ESCAPE = "\x04", "\x1b"
+_END_OF_INPUT = "\x04"
+_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.?)")
 HINT = "a accept  r reject  s skip  o replay  q quit"
 
 
@@ -99,12 +101,10 @@ class Keys:
             while not select.select([sys.stdin], [], [], 0.2)[0]:
                 pass
             pressed = os.read(sys.stdin.fileno(), 64).decode(errors="replace")
-            if pressed in ("", _END_OF_INPUT):
-                return "q"
             # The letters of an arrow key's sequence are no keys.
-            self._waiting = "" if pressed.startswith(_ESCAPE) else pressed
+            self._waiting = _SEQUENCE.sub("", pressed) if pressed else _END_OF_INPUT
         key, self._waiting = self._waiting[0], self._waiting[1:]
-        return key.lower()
+        return "q" if key == _END_OF_INPUT else key.lower()
 
 
 def run_terminal(session: Session) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from dvc.repo.experiments.queue.remove import remove_tasks
 from soundgate.tracks.voice.ablations.workplace import Workplace
 
 QUEUED, RUNNING, ENDED = "queued", "running", "ended"
+_DIGITS = 15
 
 
 class Queue:
@@ -41,13 +43,14 @@ class Queue:
         return {name: state for name, (state, _) in self._entries().items()}
 
     def put(self, name: str, overrides: Sequence[str], target: str) -> None:
-        """Queue an experiment.
+        """Queue an experiment behind those that are queued.
 
         Raises:
             TrainingError: DVC refuses it.
         """
         settings = [part for override in overrides for part in ("-S", override)]
         self.workplace.dvc("exp", "run", "--queue", "--name", name, *settings, target)
+        keep_order(Path(self._queue.wdir) / "broker/in")
 
     def drop(self, names: Iterable[str]) -> None:
         """Take experiments out of the queue, whatever their state; none of them may be at work."""
@@ -117,6 +120,21 @@ class Queue:
         except DvcException:  # One whose record is gone; it stands as running, and is taken for lost later.
             pass
         return found
+
+
+def keep_order(waiting: Path) -> None:
+    """Give the files of queued experiments names that sort as they were queued.
+
+    Workers take them in the order of their names, and those begin with the milliseconds since the machine was started:
+    without leading zeros, what is queued after 1,000 s (10,000 s, ...) comes before what was queued just before that.
+
+    Args:
+        waiting: the folder of the files.
+    """
+    for message in waiting.glob("*.celery.msg"):
+        since_start, _, rest = message.name.partition("_")
+        with suppress(FileNotFoundError):  # A worker was faster.
+            message.rename(message.with_name(f"{since_start.zfill(_DIGITS)}_{rest}"))
 
 
 def _kill(process: psutil.Process) -> None:
