@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from soundgate.audio.io import read_audio
+from soundgate.audio.decoding import BLOCK_FRAMES, Decoding, reasons
+from soundgate.audio.io import check_samples
 from soundgate.runtime.errors import AudioError
 from soundgate.runtime.files import atomic_path
 
-BLOCK_FRAMES = 2**18
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 # What is written, by extension; all of it is read back by `soundgate.audio.io`.
@@ -37,17 +37,17 @@ class ExactAudio:
         samples: [C, T]: int32 with an integer format's bits on the left, else float32 or float64.
         sample_rate: in Hz.
         subtype: libsndfile's name of the sample format.
+        note: see `soundgate.audio.io.Audio`.
     """
 
     samples: np.ndarray
     sample_rate: int
     subtype: str
+    note: str = ""
 
 
 def read_exact(path: str | Path) -> ExactAudio:
-    """Decode an audio file with every bit it has.
-
-    Whatever `read_audio` refuses is refused; the file is then decoded once more in its own type.
+    """Decode an audio file with every bit it has; what `read_audio` refuses is refused.
 
     Args:
         path: the file.
@@ -55,16 +55,10 @@ def read_exact(path: str | Path) -> ExactAudio:
     Raises:
         AudioError: see `read_audio`.
     """
-    checked = read_audio(path)
-    with soundfile.SoundFile(path) as file:
-        subtype = file.subtype
-        if subtype not in _TYPES:
-            return ExactAudio(checked.wav, checked.sample_rate, subtype)
-        frames = file.read(checked.wav.shape[1], dtype=_TYPES[subtype], always_2d=True)
-    if frames.T.shape != checked.wav.shape:
-        found = f"{list(frames.T.shape)} samples on a second reading"
-        raise AudioError(path, expected=f"{list(checked.wav.shape)} samples", found=found)
-    return ExactAudio(np.ascontiguousarray(frames.T), checked.sample_rate, subtype)
+    with reasons(path), Decoding.of(path) as decoding:
+        samples = np.concatenate(list(decoding.blocks(type_of(decoding.subtype)))).T
+        check_samples(samples)
+        return ExactAudio(np.ascontiguousarray(samples), decoding.sample_rate, decoding.subtype, decoding.note)
 
 
 def type_of(subtype: str) -> str:
