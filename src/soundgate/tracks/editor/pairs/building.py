@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from soundgate.audio.filters import HIGH_SHELF_HZ
 from soundgate.audio.io import read_audio, resample, write_audio
 from soundgate.corpora.folder import EXTENSIONS, audio_files
-from soundgate.corpora.index import safe_id
+from soundgate.corpora.index import unique_ids
 from soundgate.runtime.config import Section
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, CorpusError
@@ -109,7 +109,9 @@ def pairs_in(root: str | Path) -> list[Song]:
     for file in sorted(audio_files(root)):
         name, _, kind = file.with_suffix("").as_posix().rpartition("_")
         if name and kind in (RAW, EDIT):
-            found.setdefault(name, {})[kind] = root / file
+            taken = found.setdefault(name, {}).setdefault(kind, root / file)
+            if taken != root / file:
+                logger.warning("%s: left out, %s is the same half of pair %s", root / file, taken.name, name)
     whole = {name: files for name, files in found.items() if len(files) == 2}
     for name in sorted(set(found) - set(whole)):
         logger.warning("%s: only half of pair %s is there", root, name)
@@ -117,7 +119,8 @@ def pairs_in(root: str | Path) -> list[Song]:
         raise CorpusError(
             root, expected=f"<id>_raw.* and <id>_edit.* ({' '.join(sorted(EXTENSIONS))})", found="no whole pair"
         )
-    return [Song(safe_id(name), safe_id(name), str(files[EDIT]), str(files[RAW]), ()) for name, files in whole.items()]
+    ids = unique_ids(whole)
+    return [Song(i, i, str(own[EDIT]), str(own[RAW]), ()) for i, own in zip(ids, whole.values(), strict=True)]
 
 
 def split_groups(groups: Iterable[str], shares: SplitShares, seed: int) -> dict[str, str]:
