@@ -153,6 +153,13 @@ def test_colliding_ids_are_told_apart(entries):
     assert dict(zip(index["utt_id"], index["path"], strict=True)) == {"same": "audio/a.flac", "same-2": "audio/b.wav"}
 
 
+def test_channels_of_which_no_mono_is_left_are_refused(entries):
+    path = entries[0].path.with_name("antiphase.wav")
+    write_audio(path, np.concatenate([ramp(900), -ramp(900)]), 16_000)
+    _, rejected = build_index([entries[0], entries[0]._replace(utt_id="anti", path=path)], "test")
+    assert rejected["reason"].tolist() == ["all zero: the 2 channels cancel each other"]
+
+
 def test_what_was_read_in_spite_of_its_header_has_a_note(tmp_path, entries, caplog):
     path = entries[0].path.with_name("piped.wav")
     soundfile.write(path, np.sin(np.arange(900)), 16_000)

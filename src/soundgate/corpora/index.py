@@ -60,7 +60,7 @@ def build_index(entries: Iterable[Entry], description: str) -> tuple[pd.DataFram
     Returns:
         The index, sorted by ``utt_id``, with the columns of ``COLUMN_TYPES`` (``path`` relative to the
         working directory, POSIX; ``samples`` a channel), and the rejected files with reasons: what
-        `read_audio` refuses, and content that another file already gave.
+        `read_audio` refuses, channels that cancel each other, and content that another file already gave.
 
     Raises:
         CorpusError: no usable file is left.
@@ -84,7 +84,9 @@ def build_index(entries: Iterable[Entry], description: str) -> tuple[pd.DataFram
     if rejected:
         logger.warning("%s: %d of %d files rejected", description, len(rejected), len(entries))
     if noted := sum(bool(row["note"]) for row in rows):
-        logger.warning("%s: %d files read as far as there is audio, see the notes in %s", description, noted, INDEX_NAME)
+        logger.warning(
+            "%s: %d files read as far as there is audio, see the notes in %s", description, noted, INDEX_NAME
+        )
     for row, utt_id in zip(rows, unique_ids(row["utt_id"] for row in rows), strict=True):
         row["utt_id"] = utt_id
     index = pd.DataFrame(rows).astype(COLUMN_TYPES)[list(COLUMN_TYPES)]
@@ -101,6 +103,8 @@ def _measure(path: Path) -> dict | str:
     except OSError as error:
         return f"unreadable: {error.strerror}"
     channels, samples = audio.wav.shape
+    if channels > 1 and not audio.wav.mean(axis=0, dtype="float64").any():
+        return f"all zero: the {channels} channels cancel each other"
     return {
         "sha256": sha256,
         "samples": samples,

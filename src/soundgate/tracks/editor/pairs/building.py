@@ -30,6 +30,8 @@ from soundgate.tracks.editor.rendering import render
 STAGE = "editor-pairs"
 SPLITS = ("train", "validation", "test")
 _FULL = 2.0**15
+# Of a pair that someone brings: a bar at 240 beats a minute.
+_SHORTEST_S = 1.0
 
 
 class SplitShares(Section):
@@ -225,6 +227,9 @@ def _copied(settings: PairsSettings, audio: Path, song: Song) -> dict:
     """Take over a pair whose truth is not known: mono, both at the raw recording's rate."""
     raw = read_audio(song.raw_path, mono=True)
     edit = read_audio(song.path, sample_rate=raw.sample_rate, mono=True)
+    for kind, sound in ((RAW, raw), (EDIT, edit)):
+        if (length_s := sound.wav.shape[1] / raw.sample_rate) < _SHORTEST_S:
+            return {"reason": f"too short: {length_s:.3f} s of {kind}, needed are {_SHORTEST_S:g}"}
     beats = track_beats(resample(raw.wav, raw.sample_rate, TRACKING_RATE)[0], TRACKING_RATE, settings.tempo_bpm)
     waves = {kind: np.rint(np.clip(sound.wav, -1, 1 - 1 / _FULL) * _FULL) for kind, sound in ((RAW, raw), (EDIT, edit))}
     names = _write(audio, song.pair_id, {kind: wave.astype(np.int16) for kind, wave in waves.items()}, raw.sample_rate)
