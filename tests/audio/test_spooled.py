@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundgate.audio import spooled
+from soundgate.audio import decoding
 from soundgate.audio.exact import ExactAudio, read_exact, write_exact
 from soundgate.audio.spooled import open_exact
 from soundgate.runtime.errors import AudioError
@@ -17,7 +17,7 @@ BAD = Path(__file__).resolve().parents[2].parent / "shared" / "audio" / "bad"
 @pytest.mark.parametrize(("extension", "subtype"), FORMATS)
 @pytest.mark.parametrize("block", [300, 2**18])
 def test_it_reads_what_the_reader_in_memory_reads(tmp_path, extension, subtype, channels, block, monkeypatch):
-    monkeypatch.setattr(spooled, "BLOCK_FRAMES", block)
+    monkeypatch.setattr(decoding, "BLOCK_FRAMES", block)
     path = tmp_path / f"a.{extension}"
     write_exact(path, ExactAudio(drawn(subtype, channels), 48_000, subtype))
     wanted, found = read_exact(path), open_exact(path, tmp_path)

@@ -2,10 +2,15 @@
 
 import hashlib
 import os
+import re
+import unicodedata
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from soundgate.audio.io import write_audio
 from soundgate.corpora.index import (
@@ -103,23 +108,72 @@ def test_nothing_usable_is_an_error(entries):
 
 
 def test_ids_are_safe_and_unique():
-    assert unique_ids(["a/b", "a b", "A_B", "..", "ä", "x", "x", "x-2"]) == [
+    assert unique_ids(["a/b", "a b", "A_B", "ä", "a\u0308", "x", "x", "x-2"]) == [
         "a_b",
         "a_b-2",
         "A_B-3",
-        "_",
-        "_-2",
+        "ä",
+        "ä-2",
         "x",
         "x-2",
         "x-2-2",
     ]
-    assert safe_id("../../etc/passwd") == "_.._etc_passwd"
-    assert len(safe_id("y" * 500)) == 120
+    assert re.fullmatch(r"_\.\._etc_passwd-[0-9a-f]{8}", safe_id("../../etc/passwd"))
+    assert re.fullmatch(r"_-[0-9a-f]{8}", safe_id(".."))
+
+
+def test_letters_of_every_script_stay_in_ids():
+    for name in ("東京", "Москва", "हिन्दी", "العربية", "Jörg_1.b-c"):
+        assert safe_id(name) == name
+
+
+@pytest.mark.parametrize("long", ["y" * 500, "語" * 500, "y" * 121])
+def test_long_ids_are_cut_and_stay_apart(long):
+    ids = [safe_id(long), safe_id(long + "a"), safe_id(long + "b")]
+    assert all(len(own.encode()) <= 120 for own in ids) and len(set(ids)) == 3
+
+
+@given(st.lists(st.text(st.characters(), min_size=1, max_size=12), unique=True, max_size=8))
+def test_different_names_never_become_one(names):
+    ids = unique_ids(names)
+    assert len({unicodedata.normalize("NFKD", own).casefold() for own in ids}) == len(names)
+    for own in ids:
+        own.encode("utf-8")
+        assert own and own[0] != "." and not re.search(r"[\s/\0]", own)
+
+
+def test_names_that_lose_something_do_not_depend_on_their_neighbours():
+    names = ["song 1", "song#1", "song?1", "caf\udce9", "caf\udcea"]
+    alone = [safe_id(name) for name in names]
+    assert len(set(alone)) == len(names) and unique_ids(reversed(names)) == alone[::-1]
 
 
 def test_colliding_ids_are_told_apart(entries):
     index, _ = build_index([entry._replace(utt_id="same") for entry in entries[:2]], "test")
     assert dict(zip(index["utt_id"], index["path"], strict=True)) == {"same": "audio/a.flac", "same-2": "audio/b.wav"}
+
+
+def test_channels_of_which_no_mono_is_left_are_refused(entries):
+    path = entries[0].path.with_name("antiphase.wav")
+    write_audio(path, np.concatenate([ramp(900), -ramp(900)]), 16_000)
+    _, rejected = build_index([entries[0], entries[0]._replace(utt_id="anti", path=path)], "test")
+    assert rejected["reason"].tolist() == ["all zero: the 2 channels cancel each other"]
+
+
+def test_what_was_read_in_spite_of_its_header_has_a_note(tmp_path, entries, caplog):
+    path = entries[0].path.with_name("piped.wav")
+    soundfile.write(path, np.sin(np.arange(900)), 16_000)
+    content = path.read_bytes()
+    at = content.index(b"data") + 4
+    path.write_bytes(content[:at] + b"\xff" * 4 + content[at + 4 :])
+    logger.addHandler(caplog.handler)
+    index, _ = build_index([*entries[:2], entries[0]._replace(utt_id="piped", path=path)], "test")
+    logger.removeHandler(caplog.handler)
+    notes = dict(zip(index["utt_id"], index["note"], strict=True))
+    assert "no length in the WAV header" in notes.pop("piped") and set(notes.values()) == {""}
+    assert "1 files read as far as there is audio" in caplog.text
+    write_corpus(tmp_path / "out", index, pd.DataFrame(columns=["path", "reason"]))
+    assert read_index(tmp_path / "out")["note"].tolist() == index["note"].tolist()
 
 
 def test_a_wrong_index_is_refused(entries, tmp_path):

@@ -8,12 +8,19 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from soundgate.audio.io import read_audio
+from soundgate.audio.decoding import BLOCK_FRAMES, Decoding, reasons
+from soundgate.audio.io import check_samples
 from soundgate.runtime.errors import AudioError
 from soundgate.runtime.files import atomic_path
 
-BLOCK_FRAMES = 2**18
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+
+# What is written, by extension; all of it is read back by `soundgate.audio.io`.
+CONTAINERS = {
+    ".wav": "WAV", ".wave": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF", ".aifc": "AIFF",
+    ".caf": "CAF", ".au": "AU", ".snd": "AU", ".w64": "W64", ".rf64": "RF64",
+}  # fmt: skip
+_MOST_CHANNELS = {"FLAC": 8}
 
 # The type that holds every value of a sample format; any other format is lossy and decodes to float32.
 _TYPES = {
@@ -30,17 +37,17 @@ class ExactAudio:
         samples: [C, T]: int32 with an integer format's bits on the left, else float32 or float64.
         sample_rate: in Hz.
         subtype: libsndfile's name of the sample format.
+        note: see `soundgate.audio.io.Audio`.
     """
 
     samples: np.ndarray
     sample_rate: int
     subtype: str
+    note: str = ""
 
 
 def read_exact(path: str | Path) -> ExactAudio:
-    """Decode an audio file with every bit it has.
-
-    Whatever `read_audio` refuses is refused; the file is then decoded once more in its own type.
+    """Decode an audio file with every bit it has; what `read_audio` refuses is refused.
 
     Args:
         path: the file.
@@ -48,16 +55,10 @@ def read_exact(path: str | Path) -> ExactAudio:
     Raises:
         AudioError: see `read_audio`.
     """
-    checked = read_audio(path)
-    with soundfile.SoundFile(path) as file:
-        subtype = file.subtype
-        if subtype not in _TYPES:
-            return ExactAudio(checked.wav, checked.sample_rate, subtype)
-        frames = file.read(checked.wav.shape[1], dtype=_TYPES[subtype], always_2d=True)
-    if frames.T.shape != checked.wav.shape:
-        found = f"{list(frames.T.shape)} samples on a second reading"
-        raise AudioError(path, expected=f"{list(checked.wav.shape)} samples", found=found)
-    return ExactAudio(np.ascontiguousarray(frames.T), checked.sample_rate, subtype)
+    with reasons(path), Decoding.of(path) as decoding:
+        samples = np.concatenate(list(decoding.blocks(type_of(decoding.subtype)))).T
+        check_samples(samples)
+        return ExactAudio(np.ascontiguousarray(samples), decoding.sample_rate, decoding.subtype, decoding.note)
 
 
 def type_of(subtype: str) -> str:
@@ -65,16 +66,25 @@ def type_of(subtype: str) -> str:
     return _TYPES.get(subtype, "float32")
 
 
-def check_container(path: str | Path, subtype: str) -> str:
+def check_container(path: str | Path, subtype: str, channels: int = 1) -> str:
     """Return libsndfile's name of the container that a file's extension names.
 
     Raises:
-        AudioError: there is no such container, or it does not hold the sample format without loss.
+        AudioError: there is no such container, or it does not hold the sample format without loss, or not as many
+            channels; it says which extensions would do.
     """
-    kind = Path(path).suffix.lower().removeprefix(".").upper()
-    if subtype not in _TYPES or not soundfile.check_format(kind, subtype):
-        raise AudioError(path, expected="a container of the sample format", found=f"{kind}/{subtype}")
-    return kind
+    if subtype not in _TYPES:
+        raise AudioError(path, expected=f"a sample format without loss: {', '.join(_TYPES)}", found=subtype)
+    fitting = {
+        suffix: kind
+        for suffix, kind in CONTAINERS.items()
+        if soundfile.check_format(kind, subtype) and channels <= _MOST_CHANNELS.get(kind, channels)
+    }
+    suffix = Path(path).suffix
+    if suffix.lower() not in fitting:
+        expected = f"an extension whose container holds {channels} channels of {subtype}: {', '.join(fitting)}"
+        raise AudioError(path, expected=expected, found=repr(suffix) if suffix else "none")
+    return fitting[suffix.lower()]
 
 
 def write_exact(path: str | Path, audio: ExactAudio) -> None:
@@ -83,17 +93,18 @@ def write_exact(path: str | Path, audio: ExactAudio) -> None:
     Integers between the steps of their format, which only computed samples are, are rounded to it.
 
     Args:
-        path: its extension names a container (``.wav``, ``.flac``, ``.aiff``) that holds the sample format.
+        path: its extension names a container (see ``CONTAINERS``) that holds the sample format.
         audio: samples [C, T], T >= 1.
 
     Raises:
         AudioError: no such container, one that does not hold the format without loss, or no samples.
     """
-    path, kind = Path(path), check_container(path, audio.subtype)
+    path = Path(path)
     if audio.samples.ndim != 2 or audio.samples.size == 0:
         raise AudioError(path, expected="samples [C, T]", found=f"shape {audio.samples.shape}")
-    assert audio.samples.dtype == _TYPES[audio.subtype], audio.samples.dtype
     channels, total = audio.samples.shape
+    kind = check_container(path, audio.subtype, channels)
+    assert audio.samples.dtype == _TYPES[audio.subtype], audio.samples.dtype
     with (
         atomic_path(path) as temporary,
         soundfile.SoundFile(temporary, "w", audio.sample_rate, channels, audio.subtype, format=kind) as file,

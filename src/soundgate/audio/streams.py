@@ -1,4 +1,4 @@
-"""What a compressed stream (FLAC, Ogg, MP3) declares, held against the frames or pages that are there."""
+"""What a compressed stream (Ogg, MP3) declares, held against the frames or pages that are there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import struct
 import zlib
 
 from soundgate.audio.containers import ContainerError, Declared
+from soundgate.audio.flac import read_flac
+from soundgate.audio.tails import tag_bytes
 
 _BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _KBPS = {
@@ -17,16 +19,18 @@ _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 
 # padding, without one at most its own delay.
 _MP3_DELAY_AND_PADDING = 4 * 1152
 _MP3_DECODER_DELAY = 529
+# So many of the frames a header promises may be missing at the end (80 ms).
+_MP3_LOST_FRAMES = 3
+# Bytes of a damaged frame that is passed over; more are a hole.
+_MP3_LONGEST_FRAME = 1441
 
 
 def without_id3(content: bytes) -> bytes:
     """Return the content behind any ID3v2 tags at its start."""
-    while content[:3] == b"ID3" and len(content) >= 10:
-        size = 0
-        for byte in content[6:10]:
-            size = size << 7 | byte & 0x7F
-        content = content[10 + size + (10 if content[5] & 0x10 else 0) :]
-    return content
+    position = 0
+    while content[position : position + 3] == b"ID3" and len(content) >= position + 10:
+        position += tag_bytes(content, position)
+    return content[position:]
 
 
 def read_stream(content: bytes) -> tuple[Declared, bytes] | None:
@@ -37,42 +41,20 @@ def read_stream(content: bytes) -> tuple[Declared, bytes] | None:
 
     Returns:
         The declaration and the content to hand to the decoder, or None where it is none of FLAC, Ogg, MP3.
-        A FLAC stream's total is blanked in it, so that the decoder goes on to the true end of the stream.
+        What stands behind the last whole frame or page is not in it; where that was more than padding and tags, the
+        declaration has a note.
 
     Raises:
-        ContainerError: the stream is cut, damaged or malformed.
+        ContainerError: the stream is damaged inside, malformed, or much shorter than it says.
     """
     try:
         if content[:4] == b"fLaC":
-            return _read_flac(content)
+            return read_flac(content)
         if content[:4] == b"OggS":
-            return _read_ogg(content), content
+            return _read_ogg(content)
         return _read_mp3(content)
     except (struct.error, IndexError) as error:
         raise ContainerError("truncated: the file ends inside its header") from error
-
-
-def _read_flac(content: bytes) -> tuple[Declared, bytes]:
-    """Find STREAMINFO among the metadata blocks.
-
-    Source: RFC 9639, section 8.2 (fields of the STREAMINFO block).
-    """
-    position = 4
-    while position + 4 <= len(content):
-        kind, size = content[position] & 0x7F, int.from_bytes(content[position + 1 : position + 4], "big")
-        body = position + 4
-        if kind == 0 and size >= 34:
-            fields = struct.unpack_from(">Q", content, body + 10)[0]
-            total, bits = fields & (1 << 36) - 1, (fields >> 36 & 31) + 1
-            md5 = content[body + 18 : body + 34]
-            unbounded = struct.pack(">Q", fields >> 36 << 36)
-            content = content[: body + 10] + unbounded + content[body + 18 :]
-            declared = Declared("FLAC", total or None, md5=md5 if any(md5) else None, bits=bits)
-            return declared, content
-        if content[position] & 0x80:
-            break
-        position = body + size
-    raise ContainerError("unreadable: FLAC without a STREAMINFO block")
 
 
 def _ogg_crc(page: bytes) -> int:
@@ -85,31 +67,45 @@ def _ogg_crc(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def _read_ogg(content: bytes) -> Declared:
+def _read_ogg(content: bytes) -> tuple[Declared, bytes]:
+    """Check every page of a single-stream Ogg file; the last granule position is its length.
+
+    Source: RFC 3533, section 6 (page header).
+    """
     position, serial, sequence, granule, closed, head = 0, None, 0, 0, False, b""
     while position < len(content):
-        header = struct.unpack_from("<4sBBqIIIB", content, position)
-        magic, _, flags, at, own_serial, number, crc, segments = header
-        lacing = content[position + 27 : position + 27 + segments]
-        end = position + 27 + segments + sum(lacing)
-        if magic != b"OggS" or end > len(content) or len(lacing) < segments:
-            raise ContainerError(f"truncated: Ogg page {sequence} is cut or damaged")
-        page = content[position:end]
+        page = _ogg_page(content, position)
+        if page is None:
+            if content.find(b"OggS", position + 1) < 0:
+                break
+            raise ContainerError(f"damaged: Ogg page {sequence} is missing or damaged")
+        flags, at, own_serial, number = struct.unpack_from("<BqII", page, 5)
         if serial is None:
-            serial, sequence, head = own_serial, number, page[27 + segments :]
+            serial, sequence, head = own_serial, number, page[27 + page[26] :]
         if own_serial != serial or closed:
             raise ContainerError("unreadable: several Ogg streams in one file")
-        if number != sequence or _ogg_crc(page) != crc:
-            raise ContainerError(f"truncated: Ogg page {sequence} is missing or damaged")
+        if number != sequence:
+            raise ContainerError(f"damaged: Ogg page {sequence} is missing or damaged")
         granule = at if at >= 0 else granule
         closed = bool(flags & 4)
-        position, sequence = end, sequence + 1
-    if not closed:
-        raise ContainerError("truncated: Ogg stream without its last page")
-    if head[:8] == b"OpusHead":
-        # Opus counts at 48 kHz whatever rate the decoder gives: what the pages hold is known to be whole.
-        return Declared("Ogg Opus", None)
-    return Declared("Ogg", granule)
+        position, sequence = position + len(page), sequence + 1
+    note = "" if closed else f"the Ogg stream is cut: read to its last whole page, {sequence} in all"
+    # Opus counts at 48 kHz whatever rate the decoder gives: what the pages hold is known to be whole.
+    frames = None if head[:8] == b"OpusHead" else granule
+    return Declared("Ogg Opus" if frames is None else "Ogg", frames, note=note), content[:position]
+
+
+def _ogg_page(content: bytes, position: int) -> bytes | None:
+    """Return the page at a position, None where it is cut, damaged or there is none."""
+    if content[position : position + 4] != b"OggS" or len(content) < position + 27:
+        return None
+    segments = content[position + 26]
+    lacing = content[position + 27 : position + 27 + segments]
+    end = position + 27 + segments + sum(lacing)
+    if len(lacing) < segments or end > len(content):
+        return None
+    page = content[position:end]
+    return page if _ogg_crc(page) == struct.unpack_from("<I", page, 22)[0] else None
 
 
 def _mp3_frame(content: bytes, position: int) -> tuple[int, int, tuple[int, int]] | None:
@@ -162,22 +158,44 @@ def _read_mp3(content: bytes) -> tuple[Declared, bytes] | None:
     if _next_mp3_frame(content, 0, first[2]) != 0:
         return None
     kind, promised = first[2], _xing_frames(content[: first[0]])
-    position, frames = (0, 0) if promised is None else (first[0], 0)
+    position, frames, gaps, cut = *((0, 0) if promised is None else (first[0], 0)), 0, False
     while position < len(content):
         frame = _mp3_frame(content, position)
-        if frame is None or frame[2] != kind:
-            position = _next_mp3_frame(content, position + 1, kind)
+        if frame and frame[2] == kind:
+            cut = position + frame[0] > len(content)
+            if cut:
+                break
+            position, frames = position + frame[0], frames + 1
             continue
-        if position + frame[0] > len(content):
-            raise ContainerError(f"truncated: the last of {frames + 1} MP3 frames is cut")
-        position, frames = position + frame[0], frames + 1
-    if promised and frames < promised - 1:
+        behind = _behind_tags(content, position)
+        following = _next_mp3_frame(content, behind, kind)
+        if following == len(content):
+            break
+        if following - behind > _MP3_LONGEST_FRAME:
+            raise ContainerError(f"damaged: behind MP3 frame {frames} are {following - behind} bytes that are none")
+        position, gaps = following, gaps + (following > behind)
+    if promised and frames < promised - _MP3_LOST_FRAMES:
         raise ContainerError(f"truncated: MP3 header declares {promised} frames, {frames} are there")
-    samples = frames * first[1]
-    if promised is not None:
-        return Declared("MP3", samples, shortfall=_MP3_DELAY_AND_PADDING), content
+    if frames == 0:
+        raise ContainerError("truncated: the only MP3 frame is cut")
+    notes = [f"the last MP3 frame is cut: left out, {frames} frames remain"] * cut
+    notes += [f"damaged MP3 frames, passed over: {gaps} of {frames + gaps}"] * (gaps > 0)
+    return _mp3_declared(content[:position], frames, promised is not None, "; ".join(notes))
+
+
+def _mp3_declared(content: bytes, frames: int, counted: bool, note: str) -> tuple[Declared, bytes]:
+    samples = frames * _mp3_frame(content, 0)[1]
+    if counted:
+        return Declared("MP3", samples, shortfall=_MP3_DELAY_AND_PADDING, note=note), content
     counting = _counting_frame(content, frames)
-    return Declared("MP3", samples, shortfall=_MP3_DECODER_DELAY, counting_frame=counting), content
+    return Declared("MP3", samples, shortfall=_MP3_DECODER_DELAY, counting_frame=counting, note=note), content
+
+
+def _behind_tags(content: bytes, position: int) -> int:
+    """Return where the tags at a position end."""
+    while size := tag_bytes(content, position):
+        position += size
+    return position
 
 
 def _counting_frame(content: bytes, frames: int) -> bytes:

@@ -230,7 +230,8 @@ def extract_latents(
         raise ConfigError("dtype", expected="float32 or bfloat16", found=repr(dtype))
     if batch_seconds is None:
         batch_seconds = 0.0 if device.type == "cpu" else GPU_BATCH_S
-    usable = _usable(index, min_duration_s)
+    # Of a single sample nothing may be left at the codec's rate.
+    usable = _usable(index, max(min_duration_s, 2 / codec.sample_rate))
     utterances = _utterances(usable, Path(root))
     batches = plan_batches(usable["duration_s"], batch_seconds)
     writer = LatentStoreWriter(

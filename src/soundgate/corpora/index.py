@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -25,10 +27,13 @@ COLUMN_TYPES = {
     "sample_rate": "int64",
     "channels": "int64",
     "duration_s": "float64",
+    "note": "str",
 }
 REJECTED_COLUMNS = ["path", "reason"]
 INDEX_NAME = "index.parquet"
 REJECTED_NAME = "rejected.csv"
+_ID_BYTES = 120
+_ID_HASH_DIGITS = 8
 
 
 class Entry(NamedTuple):
@@ -55,7 +60,7 @@ def build_index(entries: Iterable[Entry], description: str) -> tuple[pd.DataFram
     Returns:
         The index, sorted by ``utt_id``, with the columns of ``COLUMN_TYPES`` (``path`` relative to the
         working directory, POSIX; ``samples`` a channel), and the rejected files with reasons: what
-        `read_audio` refuses, and content that another file already gave.
+        `read_audio` refuses, channels that cancel each other, and content that another file already gave.
 
     Raises:
         CorpusError: no usable file is left.
@@ -78,6 +83,10 @@ def build_index(entries: Iterable[Entry], description: str) -> tuple[pd.DataFram
         raise CorpusError(description, expected="at least one usable audio file", found=reasons)
     if rejected:
         logger.warning("%s: %d of %d files rejected", description, len(rejected), len(entries))
+    if noted := sum(bool(row["note"]) for row in rows):
+        logger.warning(
+            "%s: %d files read as far as there is audio, see the notes in %s", description, noted, INDEX_NAME
+        )
     for row, utt_id in zip(rows, unique_ids(row["utt_id"] for row in rows), strict=True):
         row["utt_id"] = utt_id
     index = pd.DataFrame(rows).astype(COLUMN_TYPES)[list(COLUMN_TYPES)]
@@ -94,12 +103,15 @@ def _measure(path: Path) -> dict | str:
     except OSError as error:
         return f"unreadable: {error.strerror}"
     channels, samples = audio.wav.shape
+    if channels > 1 and not audio.wav.mean(axis=0, dtype="float64").any():
+        return f"all zero: the {channels} channels cancel each other"
     return {
         "sha256": sha256,
         "samples": samples,
         "sample_rate": audio.sample_rate,
         "channels": channels,
         "duration_s": samples / audio.sample_rate,
+        "note": audio.note,
     }
 
 
@@ -109,8 +121,24 @@ def relative_path(path: str | Path) -> str:
 
 
 def safe_id(text: str) -> str:
-    """Return an id usable as a file name: letters, digits, ``.``, ``_``, ``-``, not starting with a dot."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".")[:120] or "_"
+    """Return an id usable as a file name: letters and digits of any script, ``.``, ``_``, ``-``, no dot in front.
+
+    Blanks and ``/`` become ``_``. Where anything else is lost (``#``, a byte that is not UTF-8, what is beyond 120
+    bytes), a hash of the text follows, so that names that differ there alone stay apart.
+    """
+    text = unicodedata.normalize("NFC", text)
+    joined = re.sub(r"[\s/]+", "_", text)
+    kept = re.sub("[\0_]*\0[\0_]*", "_", "".join(map(_kept, joined))).lstrip(".")
+    if kept == joined and kept and len(kept.encode()) <= _ID_BYTES:
+        return kept
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_ID_HASH_DIGITS]
+    return f"{kept.encode()[: _ID_BYTES - _ID_HASH_DIGITS - 1].decode(errors='ignore') or '_'}-{digest}"
+
+
+def _kept(character: str) -> str:
+    """Return a character that an id may hold, or a zero; marks belong to the letter before them."""
+    fit = character.isalnum() or character in "._-" or unicodedata.category(character).startswith("M")
+    return character if fit else "\0"
 
 
 def unique_ids(wished: Iterable[str]) -> list[str]:
@@ -126,12 +154,17 @@ def unique_ids(wished: Iterable[str]) -> list[str]:
     for text in wished:
         base = candidate = safe_id(text)
         number = 1
-        while candidate.casefold() in taken:
+        while _folded(candidate) in taken:
             number += 1
             candidate = f"{base}-{number}"
-        taken.add(candidate.casefold())
+        taken.add(_folded(candidate))
         result.append(candidate)
     return result
+
+
+def _folded(name: str) -> str:
+    """Return what file systems that ignore case and ways of writing a letter go by."""
+    return unicodedata.normalize("NFKD", name).casefold()
 
 
 def write_corpus(folder: str | Path, index: pd.DataFrame, rejected: pd.DataFrame) -> None:

@@ -19,7 +19,9 @@ class SoundgateError(Exception):
         self.found = found
         self.remedy = remedy
         tail = f" {remedy}" if remedy else ""
-        super().__init__(f"{subject}: expected {expected}; found {found}.{tail}")
+        message = f"{subject}: expected {expected}; found {found}.{tail}"
+        # A path need not be UTF-8; its message is, so that it can be shown and written anywhere.
+        super().__init__(message.encode("utf-8", "backslashreplace").decode("utf-8"))
 
     def __reduce__(self) -> tuple:
         """Pickle across worker processes without losing the four parts."""

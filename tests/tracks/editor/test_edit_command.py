@@ -94,6 +94,7 @@ def text(path, content):
 @pytest.mark.parametrize(
     ("name", "subtype", "channels", "rate"),
     [("a.wav", "PCM_16", 1, 44_100), ("a.wav", "PCM_24", 2, 48_000), ("a.flac", "PCM_24", 6, RATE),
+     ("a.aif", "PCM_24", 2, RATE), ("A.AIFC", "FLOAT", 1, RATE), ("a.caf", "PCM_16", 2, RATE),
      ("a.wav", "PCM_32", 6, 8_000), ("a.wav", "FLOAT", 2, 22_050), ("a.flac", "PCM_16", 2, RATE)],
 )  # fmt: skip
 def test_keeping_all_changes_no_bit(work, models, name, subtype, channels, rate):
@@ -236,7 +237,10 @@ def test_the_input_is_never_overwritten(work, models):
 def test_a_container_that_does_not_hold_the_format_is_refused(work, models):
     source = write(work / "a.wav", "FLOAT")
     for name in ("out.flac", "out.mp3", "out"):
-        assert "container" in refused(source, "--out", work / name, "--models", models)
+        message = refused(source, "--out", work / name, "--models", models)
+        assert all(suffix in message for suffix in (".wav", ".aif", ".caf")) and ".flac," not in message
+    message = refused(write(work / "b.wav", channels=9), "--out", work / "out.flac", "--models", models)
+    assert "9 channels of PCM_16: .wav" in message and ".flac," not in message
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("out.wav", "FLOAT"), ("out.flac", "PCM_16")])

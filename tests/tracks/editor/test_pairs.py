@@ -4,6 +4,7 @@ import pytest
 
 from soundgate.audio.exact import read_exact
 from soundgate.audio.io import write_audio
+from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.pairs.assembling import assemble
@@ -186,6 +187,40 @@ def test_a_folder_of_pairs_is_taken_over(tmp_path):
         pairs_in(tmp_path / "work")
     with pytest.raises(CorpusError, match="nothing"):
         pairs_in(tmp_path / "nowhere")
+
+
+def test_pairs_whose_names_differ_in_anything_stay_apart(tmp_path):
+    names = ["東京", "大阪", "song 1", "song#1", "song_1", "Song_1", "caf\u00e9", "cafe\u0301", "a/b", "a_b", "?", "!"]
+    for seconds, name in enumerate(names, 2):
+        for kind in ("raw", "edit"):
+            write_audio(tmp_path / f"mine/{name}_{kind}.wav", song(seconds), RATE)
+    found = pairs_in(tmp_path / "mine")
+    build_pairs(SETTINGS, found, 0, tmp_path / "work", tmp_path / "out")
+    table = read_pairs(tmp_path / "out")
+    assert table["pair_id"].str.casefold().nunique() == len(names) == table["group"].nunique()
+    assert sorted(table["raw_samples"] // RATE) == list(range(2, 2 + len(names)))
+    for row in table.itertuples():
+        assert read_exact(row.raw_path).samples.shape[1] == row.raw_samples
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 1_000])
+def test_a_pair_with_a_clip_of_next_to_nothing_is_left_out_with_its_reason(tmp_path, n):
+    for name, raw, edit in (("good", song(), song(8)), ("a", song()[:n], song(8)), ("b", song(), song()[-n:])):
+        write_audio(tmp_path / f"mine/{name}_raw.wav", raw, RATE)
+        write_audio(tmp_path / f"mine/{name}_edit.wav", edit, 48_000)
+    counts = build_pairs(SETTINGS, pairs_in(tmp_path / "mine"), 0, tmp_path / "work", tmp_path / "out")
+    assert counts["n_rejected"] == 2 and read_pairs(tmp_path / "out")["pair_id"].tolist() == ["good"]
+    reasons = pd.read_csv(tmp_path / "out/rejected.csv")["reason"]
+    assert reasons.str.contains("too short|empty").all()
+
+
+def test_two_files_of_one_half_are_named(tmp_path, caplog):
+    logger.addHandler(caplog.handler)
+    for name in ("one_raw.wav", "one_raw.flac", "one_edit.wav"):
+        write_audio(tmp_path / name, song(2), RATE)
+    [pair] = pairs_in(tmp_path)
+    logger.removeHandler(caplog.handler)
+    assert pair.raw_path.endswith("one_raw.flac") and "one_raw.wav: left out" in caplog.text
 
 
 def test_a_table_that_is_none_is_refused(tmp_path):

@@ -86,6 +86,10 @@ def built(tmp_path):
             "duration_s": 8.0,
         }
     )
+    # Shorter than a sample at the cache's rate, and five of them.
+    for n, tiny in ((1, "tiny1"), (5, "tiny5")):
+        write_audio(tmp_path / f"{tiny}.wav", np.full(n, 0.3), 48_000)
+        speech.loc[len(speech)] = [tiny, "a", str(tmp_path / f"{tiny}.wav"), tiny.ljust(64, "0"), n / 48_000]
     durations = dict.fromkeys(labels["track_id"], 8.0)
 
     def build(name):
@@ -102,6 +106,14 @@ def test_a_cache_splits_by_score_and_leaves_out_what_is_not_kept(built):
     assert counts["n_chunks"] == {"train": 16, "judge": 4, "test": 4} and "left" not in set(cache.index["track_id"])
     assert cache.genres == ["calm", "loud"] and len(cache.rows(music=False)) == 3
     assert (cache.index.loc[cache.rows(music=False), "genre_code"] == -1).all()
+
+
+def test_speech_of_a_few_samples_is_left_out_with_its_reason(built, tmp_path):
+    counts, cache = built("cache")
+    assert counts["n_rejected"] == 2 and not cache.index["utt_id"].str.startswith("tiny").any()
+    rejected = pd.read_csv(tmp_path / "cache/rejected.csv")
+    assert [path.rsplit("/")[-1] for path in rejected["path"]] == ["tiny1.wav", "tiny5.wav"]
+    assert rejected["reason"].str.startswith("too short: 0.000").all()
 
 
 def test_renderings_are_the_same_moment_of_one_score(built):

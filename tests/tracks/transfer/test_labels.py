@@ -39,6 +39,16 @@ def test_the_folder_schema_takes_the_folders_names_and_keeps_every_row():
     assert report["confounding"]["cramers_v"] == 0
 
 
+def test_a_track_of_a_few_samples_is_left_out_with_its_reason():
+    tracks = make_tracks([row for row in SMALL if row[0] != "f"])
+    tracks.loc[tracks["utt_id"] == "a", "duration_s"] = 5 / 48_000
+    table, report = build_labels(settings(on_few_sources="report"), tracks, 0)
+    assert table.set_index("utt_id").loc["a", ["kept", "reason"]].tolist() == [False, "too short: 0.000 s"]
+    assert report["dropped"] == {"no genre": 1, "too short": 1}
+    with pytest.raises(CorpusError, match="tracks of 0.1 s or more"):
+        build_labels(settings(), tracks.assign(duration_s=0.0), 0)
+
+
 def test_a_genre_of_one_source_stops_or_is_reported(caplog):
     with pytest.raises(CorpusError, match="at least 2 sources.*found choir: nave.*binary_acoustic_beats"):
         label()

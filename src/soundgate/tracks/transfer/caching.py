@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 
 from soundgate.audio.mel import FLOOR_DB, MelSettings, MelTransform
+from soundgate.corpora.index import REJECTED_COLUMNS, REJECTED_NAME
 from soundgate.runtime.config import Section
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError
@@ -19,7 +20,7 @@ from soundgate.runtime.execution import map_items
 from soundgate.runtime.files import atomic_path
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, write_cache
-from soundgate.tracks.transfer.chunks import STAGE, ChunkSettings, chunk_starts, chunk_wavs
+from soundgate.tracks.transfer.chunks import SHORTEST_S, STAGE, ChunkSettings, chunk_starts, chunk_wavs
 from soundgate.tracks.transfer.splits import SplitFractions, split_groups
 
 PARTS = "parts"
@@ -67,10 +68,10 @@ def build_cache(
         speech: index of the speech corpus.
         seed: of the draws.
         work: finished tracks are kept here, so that a killed run goes on.
-        out: the cache's folder.
+        out: the cache's folder; ``rejected.csv`` there names speech that is too short, and why.
 
     Returns:
-        Counts: ``n_chunks`` by split, ``n_tracks``, ``n_silent`` (chunks left out), ``n_non_music``.
+        Counts: ``n_chunks`` by split, ``n_tracks``, ``n_silent`` (chunks left out), ``n_non_music``, ``n_rejected``.
 
     Raises:
         CorpusError: no labelled track is left.
@@ -81,7 +82,8 @@ def build_cache(
     music["group"] = music["score_id"].where(music["score_id"] != "", music["track_id"])
     music["split"] = music["group"].map(_split_of_groups(music, settings.split, seed))
     music["duration_s"] = music["track_id"].map(durations)
-    tracks = pd.concat([_music_rows(music), _speech_rows(speech, settings, seed)], ignore_index=True)
+    short = speech["duration_s"] < SHORTEST_S
+    tracks = pd.concat([_music_rows(music), _speech_rows(speech[~short], settings, seed)], ignore_index=True)
     starts = [
         chunk_starts(row.duration_s, settings.chunks, seed, row.group) if row.is_music else [0.0]
         for row in tracks.itertuples()
@@ -97,11 +99,13 @@ def build_cache(
     mels = [part[part.max(axis=(1, 2)) > FLOOR_DB] for part in parts]
     index = table[audible].reset_index(drop=True)
     write_cache(out, index, [part for part in mels if len(part)])
+    _write_rejected(out, speech[short])
     counts = {
         "n_tracks": len(music),
         "n_chunks": {split: int(n) for split, n in index[index["is_music"]]["split"].value_counts().items()},
         "n_non_music": int((~index["is_music"]).sum()),
         "n_silent": int((~audible).sum()),
+        "n_rejected": int(short.sum()),
     }
     logger.info("transfer-cache: %s", counts)
     return counts
@@ -141,6 +145,14 @@ def _speech_rows(speech: pd.DataFrame, settings: CacheSettings, seed: int) -> pd
             "duration_s": rows["duration_s"],
         }
     )
+
+
+def _write_rejected(out: Path, speech: pd.DataFrame) -> None:
+    if len(speech):
+        logger.warning("%s: %d utterances left out, see %s", STAGE, len(speech), REJECTED_NAME)
+    reasons = "too short: " + speech["duration_s"].map("{:.6f} s".format) + f", needed are {SHORTEST_S:g}"
+    with atomic_path(out / REJECTED_NAME) as temporary:
+        speech.assign(reason=reasons)[REJECTED_COLUMNS].to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _explode(tracks: pd.DataFrame, starts: list[list[float]]) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from soundgate.runtime.config import Section
 from soundgate.runtime.randomness import keyed_generator
 
 STAGE = "transfer-cache"
+# Less than this, played again and again to fill a chunk, is a tone of its own making.
+SHORTEST_S = 0.1
 
 
 class ChunkSettings(Section):

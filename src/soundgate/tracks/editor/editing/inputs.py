@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from soundgate.audio.spooled import open_exact
 from soundgate.runtime.console import logger, track
 from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
+from soundgate.tracks.editor.text_rows import is_timed, read_rows
 
 _BLOCK_S = 20
 
@@ -96,19 +98,21 @@ def find_beats(recording: Recording, tempo_bpm: float) -> np.ndarray:
 def read_beats(path: str | Path, recording: Recording) -> np.ndarray:
     """Read beats: one time in seconds a line, other columns (an Audacity label track has two) left aside.
 
+    For the encodings and separators see `read_rows`.
+
     Returns:
         int64 samples at the file's rate.
 
     Raises:
         FormatError: the file is unreadable, a line has no time, times do not rise, or all lie outside the recording.
     """
-    try:
-        lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-        times = np.array([float(line.split()[0].rstrip(",;")) for line in lines])
-    except (OSError, ValueError) as error:
-        raise FormatError(path, expected="a time in seconds a line", found=str(error)) from error
-    if not np.isfinite(times).all() or np.any(np.diff(times) <= 0):
-        raise FormatError(path, expected="times that rise", found="others")
+    rows = read_rows(path)
+    # A name over a column of times.
+    rows = rows[1:] if is_timed(rows) and not re.search(r"\d", rows[0].text) else rows
+    times = np.array([row.seconds(0) for row in rows])
+    falls = np.flatnonzero(np.diff(times) <= 0)
+    if len(falls):
+        raise rows[falls[0] + 1].error("times that rise")
     length_s = recording.n_samples / recording.audio.sample_rate
     if not np.any((times >= 0) & (times < length_s)):
         raise FormatError(path, expected=f"times in the recording's {length_s:.3f} s", found=f"{len(times)} outside")

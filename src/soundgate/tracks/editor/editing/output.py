@@ -51,7 +51,7 @@ def output_format(recording: ExactAudio, out: Path) -> str:
     """
     lossless = recording.subtype in (*BITS, "FLOAT", "DOUBLE")
     subtype = recording.subtype if lossless else _LOSSY_INTO.get(out.suffix.lower(), "FLOAT")
-    check_container(out, subtype)
+    check_container(out, subtype, len(recording.samples))
     return subtype
 
 

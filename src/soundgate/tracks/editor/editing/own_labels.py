@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.edit_list import EditList
 from soundgate.tracks.editor.exports.audacity import read_audacity
 from soundgate.tracks.editor.grid import Grid
+from soundgate.tracks.editor.text_rows import Region, Row, is_timed, read_rows, regions_of
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
 
 _NAMES = {label.name: label for label in BEAT_LABELS}
@@ -23,7 +25,7 @@ def read_own_labels(
     Args:
         path: a label track that `write_audacity` wrote; one with regions named by labels, where a beat has the label
             of most of it and KEEP where there is no region; or one name a line for each beat, as given or as in the
-            grid.
+            grid. For the encodings and separators see `read_rows`.
         grid: the beats.
         n_given: how many spans the grid was made of.
         n_samples: of the recording.
@@ -35,42 +37,43 @@ def read_own_labels(
     Raises:
         FormatError: none of these, of another recording, or another number of names than of beats.
     """
-    try:
-        lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(path, expected="labels", found=str(error)) from error
-    if any(line.split("\t")[2:3] and line.split("\t")[2].startswith("edit {") for line in lines):
+    rows = read_rows(path)
+    if not rows:
+        raise FormatError(path, expected="labels", found="no line")
+    if any(row.cells[2:] and row.cells[2].startswith("edit {") for row in rows):
         edit = read_audacity(path)
         if (edit.n_samples, edit.sample_rate) != (n_samples, sample_rate):
             found = f"one of {edit.n_samples} samples at {edit.sample_rate} Hz"
             raise FormatError(path, expected=f"an edit of {n_samples} samples at {sample_rate} Hz", found=found)
         return edit
-    if any("\t" in line for line in lines):
-        return _of_regions(path, lines, grid.spans, sample_rate)
-    named = np.array([_label(path, line) for line in lines], np.int64)
+    if is_timed(rows):
+        return _of_regions(path, regions_of(rows), grid.spans, n_samples, sample_rate)
+    named = np.array([_label(row, row.text) for row in rows], np.int64)
     if len(named) == n_given:
         return named[grid.source]
     if len(named) != len(grid.spans):
-        raise FormatError(path, expected=f"a name for each of {n_given} beats", found=f"{len(lines)} lines")
+        raise FormatError(path, expected=f"a name for each of {n_given} beats", found=f"{len(rows)} lines")
     return named
 
 
-def _of_regions(path: str | Path, lines: list[str], spans: np.ndarray, sample_rate: int) -> np.ndarray:
+def _of_regions(
+    path: str | Path, regions: list[Region], spans: np.ndarray, n_samples: int, sample_rate: int
+) -> np.ndarray:
+    """Return each beat's label; refuse a track of which no region lies in the recording."""
     shares = np.zeros((len(spans), len(BEAT_LABELS)))
-    for line in lines:
-        try:
-            start, stop, name = line.split("\t")
-            start, stop = float(start) * sample_rate, float(stop) * sample_rate
-        except ValueError as error:
-            raise FormatError(path, expected="start, end and a label's name", found=repr(line)) from error
+    for region in regions:
+        start, stop = region.start_s * sample_rate, region.stop_s * sample_rate
         overlap = np.minimum(spans[:, 1], stop) - np.maximum(spans[:, 0], start)
-        shares[:, _label(path, name)] += np.clip(overlap, 0, None)
+        shares[:, _label(region.row, region.name)] += np.clip(overlap, 0, None)
+    if not shares.any():
+        expected = f"a region with a length in the recording's {n_samples / sample_rate:.3f} s"
+        raise FormatError(path, expected=expected, found=f"{len(regions)} regions, none of them there")
     shares[:, Label.KEEP] += np.clip(spans[:, 1] - spans[:, 0] - shares.sum(axis=1), 0, None)
     return shares.argmax(axis=1)
 
 
-def _label(path: str | Path, name: str) -> Label:
-    label = _NAMES.get(name.strip().upper())
+def _label(row: Row, name: str) -> Label:
+    label = _NAMES.get(re.sub(r"[\s-]+", "_", name.strip().upper()))
     if label is None:
-        raise FormatError(path, expected=f"one of {', '.join(_NAMES)}", found=repr(name.strip()))
+        raise row.error(f"one of {', '.join(_NAMES)}")
     return label

@@ -10,6 +10,7 @@ from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import write_text
 from soundgate.tracks.editor.edit_list import EditList
 from soundgate.tracks.editor.exports.clips import Clip, clips_of, edit_of, header_of
+from soundgate.tracks.editor.text_rows import Region, read_rows, regions_of
 
 _REGION = re.compile(
     r"(?P<number>\d+) (?P<label>[A-Z_]+)(?: x(?P<repeats>\d+))?(?P<partner> to)?(?: (?P<shape>\{.*\}))?"
@@ -43,19 +44,15 @@ def read_audacity(path: str | Path) -> EditList:
     Raises:
         FormatError: a line is none of ours, the first region is missing, or the regions make no edit list.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(path, expected="a label track", found=str(error)) from error
-    lines = [line.split("\t") for line in text.splitlines() if line.strip()]
-    headers = [line for line in lines if len(line) == 3 and line[2].startswith(f"{_WHOLE} ")]
+    regions = regions_of(read_rows(path))
+    headers = [region for region in regions if region.name.startswith(f"{_WHOLE} ")]
     if len(headers) != 1:
         raise FormatError(path, expected=f"one region {_WHOLE!r} with the rate", found=str(len(headers)))
     clips = []
     try:
-        header = json.loads(headers[0][2].removeprefix(f"{_WHOLE} "))
-        for line in (line for line in lines if line not in headers):
-            clips += _clips(path, line, header["sample_rate"])
+        header = json.loads(headers[0].name.removeprefix(f"{_WHOLE} "))
+        for region in (region for region in regions if region is not headers[0]):
+            clips += _clips(region, header["sample_rate"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise FormatError(path, expected="regions of an edit list", found=f"{type(error).__name__}: {error}") from error
     return edit_of(clips, header, path)
@@ -65,15 +62,12 @@ def _shape(clip: Clip) -> str:
     return f" {json.dumps(clip.shape)}" if clip.shape else ""
 
 
-def _clips(path: str | Path, line: list[str], rate: int) -> list[Clip]:
+def _clips(region: Region, rate: int) -> list[Clip]:
     """Return a region's clips, one for each repeat; their positions are the numbers, which give the order."""
-    match = _REGION.fullmatch(line[2]) if len(line) == 3 else None
+    match = _REGION.fullmatch(region.name)
     if match is None:
-        raise FormatError(path, expected="start, end, '<number> <label> ...'", found=repr("\t".join(line)))
-    try:
-        start, stop = (round(float(text) * rate) for text in line[:2])
-    except (ValueError, OverflowError) as error:
-        raise FormatError(path, expected="times in seconds", found=repr(line[:2])) from error
+        raise region.row.error("start, end, '<number> <label> ...'")
+    start, stop = round(region.start_s * rate), round(region.stop_s * rate)
     shape = json.loads(match["shape"]) if match["shape"] else {}
     number = int(match["number"])
     clip = Clip(number, match["label"], bool(match["partner"]), start, stop, number, shape)

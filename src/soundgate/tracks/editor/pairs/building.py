@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from soundgate.audio.filters import HIGH_SHELF_HZ
 from soundgate.audio.io import read_audio, resample, write_audio
 from soundgate.corpora.folder import EXTENSIONS, audio_files
-from soundgate.corpora.index import safe_id
+from soundgate.corpora.index import unique_ids
 from soundgate.runtime.config import Section
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, CorpusError
@@ -30,6 +30,8 @@ from soundgate.tracks.editor.rendering import render
 STAGE = "editor-pairs"
 SPLITS = ("train", "validation", "test")
 _FULL = 2.0**15
+# Of a pair that someone brings: a bar at 240 beats a minute.
+_SHORTEST_S = 1.0
 
 
 class SplitShares(Section):
@@ -109,7 +111,9 @@ def pairs_in(root: str | Path) -> list[Song]:
     for file in sorted(audio_files(root)):
         name, _, kind = file.with_suffix("").as_posix().rpartition("_")
         if name and kind in (RAW, EDIT):
-            found.setdefault(name, {})[kind] = root / file
+            taken = found.setdefault(name, {}).setdefault(kind, root / file)
+            if taken != root / file:
+                logger.warning("%s: left out, %s is the same half of pair %s", root / file, taken.name, name)
     whole = {name: files for name, files in found.items() if len(files) == 2}
     for name in sorted(set(found) - set(whole)):
         logger.warning("%s: only half of pair %s is there", root, name)
@@ -117,7 +121,8 @@ def pairs_in(root: str | Path) -> list[Song]:
         raise CorpusError(
             root, expected=f"<id>_raw.* and <id>_edit.* ({' '.join(sorted(EXTENSIONS))})", found="no whole pair"
         )
-    return [Song(safe_id(name), safe_id(name), str(files[EDIT]), str(files[RAW]), ()) for name, files in whole.items()]
+    ids = unique_ids(whole)
+    return [Song(i, i, str(own[EDIT]), str(own[RAW]), ()) for i, own in zip(ids, whole.values(), strict=True)]
 
 
 def split_groups(groups: Iterable[str], shares: SplitShares, seed: int) -> dict[str, str]:
@@ -222,6 +227,9 @@ def _copied(settings: PairsSettings, audio: Path, song: Song) -> dict:
     """Take over a pair whose truth is not known: mono, both at the raw recording's rate."""
     raw = read_audio(song.raw_path, mono=True)
     edit = read_audio(song.path, sample_rate=raw.sample_rate, mono=True)
+    for kind, sound in ((RAW, raw), (EDIT, edit)):
+        if (length_s := sound.wav.shape[1] / raw.sample_rate) < _SHORTEST_S:
+            return {"reason": f"too short: {length_s:.3f} s of {kind}, needed are {_SHORTEST_S:g}"}
     beats = track_beats(resample(raw.wav, raw.sample_rate, TRACKING_RATE)[0], TRACKING_RATE, settings.tempo_bpm)
     waves = {kind: np.rint(np.clip(sound.wav, -1, 1 - 1 / _FULL) * _FULL) for kind, sound in ((RAW, raw), (EDIT, edit))}
     names = _write(audio, song.pair_id, {kind: wave.astype(np.int16) for kind, wave in waves.items()}, raw.sample_rate)

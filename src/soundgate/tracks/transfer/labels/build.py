@@ -8,6 +8,7 @@ from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.ledger import Ledger
 from soundgate.tracks.transfer.audit.confounding import confounding
+from soundgate.tracks.transfer.chunks import SHORTEST_S
 from soundgate.tracks.transfer.content.model import ContentModel
 from soundgate.tracks.transfer.labels.balance import balance_sources, cap_genres, require_sources
 from soundgate.tracks.transfer.labels.cluster import UNASSIGNED, cluster_vectors, target_vectors
@@ -19,6 +20,7 @@ from soundgate.tracks.transfer.labels.table import drop, open_table
 from soundgate.tracks.transfer.labels.zero_shot import AudioTextModel, zero_shot
 
 NOT_MUSIC = "not music"
+TOO_SHORT = "too short"
 SMALL_CLUSTER = "small cluster"
 
 
@@ -52,7 +54,7 @@ def build_labels(
         AudioError: a file cannot be read.
     """
     ledger = ledger or Ledger()
-    table = open_table(tracks)
+    table = _long_enough(open_table(tracks))
     table = _only_music(table, settings, analysis, seed, ledger) if settings.require_is_music else table
     table, findings = _with_genres(table, settings, seed, clap, analysis, ledger)
     few = require_sources(table, settings.require_min_sources_per_genre, settings.on_few_sources)
@@ -68,12 +70,22 @@ def build_labels(
     return table.drop(columns=["folder_genre", "duration_s", "group"]), report
 
 
+def _long_enough(table: pd.DataFrame) -> pd.DataFrame:
+    reasons = f"{TOO_SHORT}: " + table["duration_s"].map("{:.3f} s".format)
+    table = drop(table, table["duration_s"] < SHORTEST_S, reasons)
+    if not table["kept"].any():
+        raise CorpusError("transfer.labels", expected=f"tracks of {SHORTEST_S:g} s or more", found="none")
+    return table
+
+
 def _only_music(
     table: pd.DataFrame, settings: LabelSettings, analysis: ContentModel | None, seed: int, ledger: Ledger
 ) -> pd.DataFrame:
     if analysis is None:
         raise no_analysis()
-    music = pd.Series(listen(table, analysis, settings.mel, settings.chunks, seed, ledger).music, table.index)
+    heard = table[table["kept"]]
+    music = pd.Series(1.0, table.index)
+    music.loc[heard.index] = listen(heard, analysis, settings.mel, settings.chunks, seed, ledger).music
     table = drop(table, music < settings.music_threshold, f"{NOT_MUSIC}: " + music.map("{:.3f}".format))
     if not table["kept"].any():
         found = f"none of {len(table)} tracks"
