@@ -1,10 +1,12 @@
-"""What a sample container (WAV, RF64, W64, AIFF, CAF, AU) declares, held against the bytes that are there."""
+"""What a sample container (WAV, RF64, W64, AIFF, CAF, AU, SPHERE) declares, held against the bytes that are there."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from soundgate.audio import sphere
 
 UNKNOWN_32 = 0xFFFFFFFF
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -50,7 +52,7 @@ def read_container(content: bytes) -> Declared | None:
         content: the whole file.
 
     Returns:
-        The declaration, or None where the content is none of WAV, RF64, W64, AIFF, CAF, AU.
+        The declaration, or None where the content is none of WAV, RF64, W64, AIFF, CAF, AU, NIST SPHERE.
 
     Raises:
         ContainerError: the header is cut, malformed or promises more bytes than there are.
@@ -65,6 +67,8 @@ def read_container(content: bytes) -> Declared | None:
         reader = _read_caf
     elif content[:4] in (b".snd", b"dns."):
         reader = _read_au
+    elif content.startswith(sphere.MAGIC):
+        reader = _read_sphere
     else:
         return None
     try:
@@ -199,3 +203,13 @@ def _read_au(content: bytes) -> Declared:
         _samples("AU", size, available, 1)
         return Declared("AU", None)
     return _samples("AU", size, available, channels * _AU_BYTES[encoding])
+
+
+def _read_sphere(content: bytes) -> Declared:
+    try:
+        size, frame_bytes = sphere.sphere_size(content)
+        return _samples("NIST SPHERE", size, len(content) - sphere.header_bytes(content), frame_bytes)
+    except ContainerError:
+        raise
+    except ValueError as error:
+        raise ContainerError(str(error)) from error

@@ -12,6 +12,7 @@ from soundgate.corpora.archives import unpack
 from soundgate.corpora.download import download
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import read_source_list
+from soundgate.corpora.walking import Refused
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.runtime.files import read_json, sha256_of, write_json
@@ -86,6 +87,11 @@ def keep_files(entries: list[Entry], root: str | Path, folder: str | Path) -> li
         copy.path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(entry.path, copy.path)
     return kept
+
+
+def moved(refused: list[Refused], root: str | Path, folder: str | Path) -> list[Refused]:
+    """Name refused files of an unpacked archive by the places that they would have had in a corpus."""
+    return [one._replace(path=Path(folder) / one.path.relative_to(root)) for one in refused]
 
 
 def _read_pins(path: Path) -> dict[str, str]:
