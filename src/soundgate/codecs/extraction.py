@@ -274,10 +274,8 @@ def _usable(index: pd.DataFrame, min_duration_s: float) -> pd.DataFrame:
 
 
 def _utterances(index: pd.DataFrame, root: Path) -> list[Utterance]:
-    columns = index[["utt_id", "path", "sha256", "samples", "sample_rate"]]
-    return [
-        Utterance(row[0], root / path_from_text(row[1]), *row[2:]) for row in columns.itertuples(index=False, name=None)
-    ]
+    rows = index[["utt_id", "path", "sha256", "samples", "sample_rate"]].itertuples(index=False, name=None)
+    return [Utterance(utt_id, root / path_from_text(path), *facts) for utt_id, path, *facts in rows]
 
 
 def _details(codec: Codec, index: pd.DataFrame, batches: list[list[int]]) -> dict:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from soundgate.audio.io import read_audio
-from soundgate.corpora.places import resolved, stored_path
+from soundgate.corpora.places import resolved, shown_path, stored_path
 from soundgate.corpora.walking import Refused
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, CorpusError, FormatError
@@ -70,15 +70,16 @@ def build_index(
     # Worker processes outlive a change of the working directory, so their paths are absolute.
     measured = map_items(_measure, [Path(entry.path).absolute() for entry in entries], description)
     for entry, facts in zip(entries, measured, strict=True):
-        path = stored_path(entry.path, folder)
+        path = shown_path(entry.path, folder)
         if isinstance(facts, str):
             rejected.append((path, facts))
         elif facts["sha256"] in first_with:
             rejected.append((path, f"duplicate content of {first_with[facts['sha256']]}"))
         else:
             first_with[facts["sha256"]] = path
-            rows.append({"utt_id": entry.utt_id, "speaker_id": entry.speaker_id, "path": path} | facts)
-    rejected += [(stored_path(path, folder), reason) for path, reason in refused]
+            stored = stored_path(entry.path, folder)
+            rows.append({"utt_id": entry.utt_id, "speaker_id": entry.speaker_id, "path": stored} | facts)
+    rejected += [(shown_path(path, folder), reason) for path, reason in refused]
     if not rows:
         reasons = "; ".join(f"{path}: {reason}" for path, reason in rejected[:3]) or "no files"
         raise CorpusError(description, expected="at least one usable audio file", found=reasons)

@@ -30,6 +30,11 @@ def stored_path(path: str | Path, corpus_folder: str | Path | None) -> str:
     return path_to_text(text if text.startswith(("/", "../")) else f"./{text}")
 
 
+def shown_path(path: str | Path, corpus_folder: str | Path | None) -> str:
+    """Return the text that a corpus's reports name a file by: as it is seen from the working directory."""
+    return resolve(corpus_folder or "", stored_path(path, corpus_folder))
+
+
 def _inside(path: str | Path, folder: str | Path) -> str:
     """Return the path relative to the folder, or nothing where it is not inside."""
     relative = os.path.relpath(os.path.abspath(path), os.path.abspath(folder))

@@ -148,12 +148,14 @@ def room_entries(root: str | Path, patterns: list[str], room_of: Literal["file",
 
 
 def _with_rooms(root: Path, files: list[Path], room_of: str) -> list[Entry]:
-    stems, folders = Counter(file.stem for file in files), Counter(file.parent for file in files)
-    own_name = root.resolve().name
-    full = [f"{file.parent.name or own_name}-{file.stem}" for file in files]
-    ids = unique_ids(file.stem if stems[file.stem] == 1 else name for file, name in zip(files, full, strict=True))
+    stems, folders = [path_to_text(file.stem) for file in files], Counter(file.parent for file in files)
+    own_name, count_of = path_to_text(root.resolve().name), Counter(stems)
+    full = [f"{path_to_text(file.parent.name) or own_name}-{stem}" for file, stem in zip(files, stems, strict=True)]
+    ids = unique_ids(stem if count_of[stem] == 1 else name for stem, name in zip(stems, full, strict=True))
     shared = sorted(folder for folder, count in folders.items() if count > 1 and room_of == "folder")
-    rooms = dict(zip(shared, unique_ids("-".join(folder.parts) or own_name for folder in shared), strict=True))
+    rooms = dict(
+        zip(shared, unique_ids(path_to_text("-".join(folder.parts)) or own_name for folder in shared), strict=True)
+    )
     return [Entry(ir_id, rooms.get(file.parent, ir_id), root / file) for file, ir_id in zip(files, ids, strict=True)]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from soundgate.runtime.paths import printable
+
+
 
 class SoundgateError(Exception):
     """An error a user can act on: what it concerns, what was expected, what was found, what to do.
@@ -14,12 +17,12 @@ class SoundgateError(Exception):
     """
 
     def __init__(self, subject: object, *, expected: str, found: str, remedy: str = "") -> None:
-        self.subject = str(subject)
+        self.subject = printable(str(subject))
         self.expected = expected
         self.found = found
         self.remedy = remedy
         tail = f" {remedy}" if remedy else ""
-        super().__init__(f"{subject}: expected {expected}; found {found}.{tail}")
+        super().__init__(f"{self.subject}: expected {expected}; found {found}.{tail}")
 
     def __reduce__(self) -> tuple:
         """Pickle across worker processes without losing the four parts."""

@@ -17,14 +17,14 @@ from soundgate.corpora.file_types import EXTENSIONS
 from soundgate.corpora.folder import audio_in, refused_in
 from soundgate.corpora.index import safe_id
 from soundgate.corpora.music import read_tracks
-from soundgate.corpora.places import stored_path
+from soundgate.corpora.places import shown_path, stored_path
 from soundgate.corpora.walking import Refused
 from soundgate.runtime.config import Section
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, CorpusError
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.files import read_json, write_json, write_text
-from soundgate.runtime.paths import path_from_text
+from soundgate.runtime.paths import path_from_text, path_to_text
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.pairs.assembling import assemble
@@ -111,11 +111,11 @@ def pairs_in(root: str | Path) -> tuple[list[Song], list[Refused]]:
     found: dict[str, dict[str, Path]] = {}
     refused = refused_in(files)
     for file in files.audio:
-        name, _, kind = file.with_suffix("").as_posix().rpartition("_")
+        name, _, kind = path_to_text(file.with_suffix("").as_posix()).rpartition("_")
         if not name or kind not in (RAW, EDIT):
             refused.append(Refused(files.root / file, f"not named <id>_{RAW} or <id>_{EDIT}"))
         elif kind in (own := found.setdefault(name, {})):
-            refused.append(Refused(files.root / file, f"beside {own[kind].name}, which is taken"))
+            refused.append(Refused(files.root / file, f"beside {path_to_text(own[kind].name)}, which is taken"))
         else:
             own[kind] = files.root / file
     whole = {name: files for name, files in found.items() if len(files) == 2}
@@ -174,7 +174,7 @@ def build_pairs(
     made = list(map_items(make, items, "editing"))
     rows = [row for row in made if "reason" not in row]
     rejected = [(song.path, row["reason"]) for song, row in zip(songs, made, strict=True) if "reason" in row]
-    rejected += [(stored_path(path, None), reason) for path, reason in refused]
+    rejected += [(shown_path(path, None), reason) for path, reason in refused]
     if rejected:
         logger.warning("%s: %d files rejected", STAGE, len(rejected))
     lines = pd.DataFrame(rejected, columns=["path", "reason"])
