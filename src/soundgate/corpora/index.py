@@ -47,7 +47,11 @@ class Entry(NamedTuple):
 
 
 def build_index(
-    entries: Iterable[Entry], description: str, folder: str | Path | None = None, refused: Iterable[Refused] = ()
+    entries: Iterable[Entry],
+    description: str,
+    folder: str | Path | None = None,
+    refused: Iterable[Refused] = (),
+    empty_ok: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read every file of a corpus and tabulate the usable ones.
 
@@ -56,6 +60,7 @@ def build_index(
         description: what the corpus is called in progress and errors.
         folder: of the corpus, where the tables will be; None for tables that are not written.
         refused: files that were not even listed, and why.
+        empty_ok: whether no usable file is no error.
 
     Returns:
         The index, sorted by ``utt_id``, with the columns of ``COLUMN_TYPES`` (``path`` as `stored_path` names it;
@@ -80,14 +85,14 @@ def build_index(
             stored = stored_path(entry.path, folder)
             rows.append({"utt_id": entry.utt_id, "speaker_id": entry.speaker_id, "path": stored} | facts)
     rejected += [(shown_path(path, folder), reason) for path, reason in refused]
-    if not rows:
+    if not rows and not empty_ok:
         reasons = "; ".join(f"{path}: {reason}" for path, reason in rejected[:3]) or "no files"
         raise CorpusError(description, expected="at least one usable audio file", found=reasons)
     if rejected:
         logger.warning("%s: %d of %d files rejected", description, len(rejected), len(rows) + len(rejected))
     for row, utt_id in zip(rows, unique_ids(row["utt_id"] for row in rows), strict=True):
         row["utt_id"] = utt_id
-    index = pd.DataFrame(rows).astype(COLUMN_TYPES)[list(COLUMN_TYPES)]
+    index = pd.DataFrame(rows, columns=list(COLUMN_TYPES)).astype(COLUMN_TYPES)
     return index.sort_values("utt_id", ignore_index=True), pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
 
 

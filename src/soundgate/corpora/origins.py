@@ -15,7 +15,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def folder_origins(params_path: str | Path = PARAMS_FILE) -> dict[str, str | None]:
-    """Return the folder of each corpus: ``speech``, ``music``, ``songs``, ``pairs``, ``rooms-<pool>``, ``voices-<name>``.
+    """Return the folder of each corpus, by name: ``speech``, ``music``, ``songs``, ``pairs``, and of the lists
+    ``rooms-<pool>``, ``voices-<name>``.
 
     Its value is None where the corpus has another source than a folder, or no origin.
 

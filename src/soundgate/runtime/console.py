@@ -24,7 +24,7 @@ logger = logging.getLogger("soundgate")
 
 
 def set_up_streams() -> None:
-    r"""Let nothing that is printed end a command: what a terminal has no character for is shown as ``\xNN``, ``\uNNNN``."""
+    r"""Let nothing that is printed end a command: what a terminal cannot show is printed as ``\xNN`` or ``\uNNNN``."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")

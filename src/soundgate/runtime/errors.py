@@ -5,7 +5,6 @@ from __future__ import annotations
 from soundgate.runtime.paths import printable
 
 
-
 class SoundgateError(Exception):
     """An error a user can act on: what it concerns, what was expected, what was found, what to do.
 
