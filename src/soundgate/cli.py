@@ -7,13 +7,14 @@ from importlib import import_module
 
 import click
 
-from soundgate.runtime.console import set_up_logging
+from soundgate.runtime.console import set_up_logging, set_up_streams
 from soundgate.runtime.stage import errors_in_one_line
 
 # Where each command is. Its module is imported when it is asked for: pandas and Hydra take a second to load.
 COMMANDS = {
     "ablations": "soundgate.tracks.voice.ablations.commands:ablations",
     "compose": "soundgate.pipeline.compose:main",
+    "corpora": "soundgate.corpora.commands:corpora",
     "edit": "soundgate.tracks.editor.commands:edit",
     "gates": "soundgate.pipeline.gates:main",
     "health": "soundgate.training.health.command:health",
@@ -42,6 +43,7 @@ class Commands(click.Group):
 @click.version_option(package_name="soundgate")
 def main() -> None:
     """Reproducible audio machine-learning experiments behind exit gates. Run it in the repository's root."""
+    set_up_streams()
 
 
 @main.command()

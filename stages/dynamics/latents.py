@@ -8,6 +8,7 @@ import pandas as pd
 from soundgate.codecs.extraction import extract_latents
 from soundgate.codecs.latent_store import LatentStore
 from soundgate.codecs.registry import load_codec
+from soundgate.corpora.index import read_index
 from soundgate.runtime.config import load_section, load_seed, read_section
 from soundgate.runtime.device import torch_device
 from soundgate.runtime.files import atomic_path
@@ -41,7 +42,7 @@ def main(corpus: Path, split: Path, codec: str, out: Path, frames: Path) -> None
     )
     device = torch_device()
     model = load_codec(codec, codec_settings).to(device)
-    index = pd.read_parquet(corpus / "index.parquet")
+    index = read_index(corpus)
     extract_latents(index, model, scratch.result, device=device, **latents.model_dump())
     store = LatentStore.open(scratch.result)
     table = frame_table(

@@ -25,8 +25,8 @@ def main(songs: Path, origin: Path, out: Path, metrics: Path) -> None:
         params={"seed": seed, "pairs": settings.model_dump()},
         inputs=[songs / "index.parquet", songs / "beats.parquet", origin],
     )
-    found = songs_of(songs) if settings.source == "generated" else pairs_in(origin)
-    write_json(metrics, build_pairs(settings, found, seed, scratch.folder, scratch.result))
+    found, refused = (songs_of(songs), []) if settings.source == "generated" else pairs_in(origin)
+    write_json(metrics, build_pairs(settings, found, seed, scratch.folder, scratch.result, refused))
     scratch.publish()
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import click
-import pandas as pd
 
 from soundgate.codecs.extraction import extract_latents
 from soundgate.codecs.registry import load_codec
+from soundgate.corpora.index import read_index
 from soundgate.runtime.config import load_section, load_seed, read_section
 from soundgate.runtime.device import torch_device
 from soundgate.runtime.imports import package_modules
@@ -33,7 +33,7 @@ def main(corpus: Path, codec: str, out: Path) -> None:
     )
     device = torch_device()
     extract_latents(
-        pd.read_parquet(corpus / "index.parquet"),
+        read_index(corpus),
         load_codec(codec, codec_settings).to(device),
         scratch.result,
         device=device,

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
+from soundgate.corpora.index import read_index
 from soundgate.runtime.config import load_section
 from soundgate.runtime.files import read_json, write_json, write_text
 from soundgate.runtime.stage import input_option, output_option, stage_command
@@ -39,7 +40,7 @@ def main(
     decision = decide(numbers, settings)
     provenance = Provenance(
         codec,
-        pd.read_parquet(corpus / "index.parquet"),
+        read_index(corpus),
         pd.read_csv(corpus / "rejected.csv"),
         pd.read_parquet(latents / "latents_index.parquet"),
     )

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from soundgate.corpora.index import read_index
 from soundgate.runtime.config import load_section, load_seed
 from soundgate.runtime.files import atomic_path, write_text
 from soundgate.runtime.stage import input_option, output_option, stage_command
@@ -16,7 +15,7 @@ from soundgate.tracks.structure.split import SplitSettings, id_lists, split_corp
 def main(corpus: Path, out: Path) -> None:
     """Divide speakers into train and eval, and hold out a share of each train speaker's utterances."""
     settings = load_section("structure.split", SplitSettings)
-    split = split_corpus(pd.read_parquet(corpus / "index.parquet"), settings, load_seed())
+    split = split_corpus(read_index(corpus), settings, load_seed())
     for name, ids in id_lists(split).items():
         write_text(out / f"{name}.txt", "".join(f"{i}\n" for i in ids))
     with atomic_path(out / "split.parquet") as temporary:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from soundgate.corpora.index import read_index
+from soundgate.corpora.music import read_tracks
 from soundgate.runtime.config import load_section, load_seed
 from soundgate.runtime.files import write_json
 from soundgate.runtime.scratch import open_scratch
@@ -23,7 +22,7 @@ def main(music: Path, speech: Path, labels: Path, out: Path, metrics: Path) -> N
     """Cut tracks into chunks, split them by track, and write their log-mel spectrograms."""
     settings = load_section("transfer.cache", CacheSettings)
     seed = load_seed()
-    tracks = pd.read_parquet(music / "tracks.parquet").set_index("track_id")["duration_s"].to_dict()
+    tracks = read_tracks(music).set_index("track_id")["duration_s"].to_dict()
     scratch = open_scratch(
         "transfer-cache",
         out,

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from soundgate.corpora.music import read_tracks
 from soundgate.runtime.config import load_section, load_seed, parse_section, read_section
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import Ledger, jsonable
@@ -38,7 +37,7 @@ def main(music: Path, out: Path, metrics: Path) -> None:
     )
     table, report = build_labels(
         settings,
-        pd.read_parquet(music / "tracks.parquet"),
+        read_tracks(music),
         seed,
         clap=_clap(clap_settings) if by_clap else None,
         analysis=open_analysis(settings),

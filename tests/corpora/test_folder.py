@@ -17,7 +17,7 @@ def make(root, *names):
 
 
 def listed(root):
-    return [(e.utt_id, e.speaker_id, e.path.relative_to(root).as_posix()) for e in folder_entries(root)]
+    return [(e.utt_id, e.speaker_id, e.path.relative_to(root).as_posix()) for e in folder_entries(root).entries]
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def entries(tmp_path, monkeypatch):
 
 
 def test_known_values(entries):
-    index, rejected = build_index(entries, "test")
+    index, rejected = build_index(entries, "test", ".")
     assert index["utt_id"].tolist() == ["a", "z"]
     assert index["path"].tolist() == ["audio/a.flac", "audio/b.wav"]
     assert index["samples"].tolist() == [12_000, 8_000]
@@ -149,7 +149,7 @@ def test_names_that_lose_something_do_not_depend_on_their_neighbours():
 
 
 def test_colliding_ids_are_told_apart(entries):
-    index, _ = build_index([entry._replace(utt_id="same") for entry in entries[:2]], "test")
+    index, _ = build_index([entry._replace(utt_id="same") for entry in entries[:2]], "test", ".")
     assert dict(zip(index["utt_id"], index["path"], strict=True)) == {"same": "audio/a.flac", "same-2": "audio/b.wav"}
 
 

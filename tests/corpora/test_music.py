@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from soundgate.audio.io import read_audio, write_audio
 from soundgate.corpora.index import read_index
-from soundgate.corpora.music import TRACK_COLUMNS, MusicSettings, build_music_corpus
+from soundgate.corpora.music import TRACK_COLUMNS, MusicSettings, build_music_corpus, read_tracks
 from soundgate.corpora.scores import BEAT_TYPES, NOTE_TYPES, draw_score
 from soundgate.runtime.errors import CorpusError
 from stages.corpus.music import main
@@ -65,7 +65,7 @@ def settings(request, tmp_path):
 def test_every_source_gives_true_tables(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     counts = build_music_corpus(settings, Path("out"))
-    index, tracks = read_index("out"), pd.read_parquet("out/tracks.parquet")
+    index, tracks = read_index("out"), read_tracks("out")
     assert list(tracks) == TRACK_COLUMNS and tracks["track_id"].is_unique
     assert tracks["utt_id"].tolist() == index["utt_id"].tolist()
     assert tracks["source"].tolist() == index["speaker_id"].tolist()
@@ -104,7 +104,7 @@ def test_a_larger_corpus_holds_the_smaller_one(tmp_path, monkeypatch):
 def test_generated_files_are_what_their_names_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     build_music_corpus(generated(n_scores=4), Path("out"))
-    tracks = pd.read_parquet("out/tracks.parquet")
+    tracks = read_tracks("out")
     assert (tracks["utt_id"] == tracks["score_id"] + "-" + tracks["folder_genre"] + "-" + tracks["source"]).all()
     assert (tracks["path"] == "out/audio/" + tracks["folder_genre"] + "/" + tracks["utt_id"] + ".flac").all()
     assert (pd.crosstab(tracks["folder_genre"], tracks["source"]) == 2).all(axis=None)
@@ -155,7 +155,7 @@ def test_a_cap_is_keyed_and_nested(tmp_path, monkeypatch):
 
     def chosen(max_tracks):
         build_music_corpus(folder(max_tracks=max_tracks), Path("out"))
-        paths = pd.read_parquet("out/tracks.parquet")["path"].tolist()
+        paths = read_tracks("out")["path"].tolist()
         return {*paths, *pd.read_csv("out/rejected.csv")["path"]}
 
     assert len(chosen(6)) == 6 and chosen(6) < chosen(7) < chosen(None)

@@ -78,8 +78,7 @@ def test_every_source_gives_a_true_index(settings, tmp_path, monkeypatch):
     assert index["speaker_id"].nunique() == 3 and index["utt_id"].is_monotonic_increasing
     assert len(index) == (6 if settings.source == "generated" else 3)
     for row in index.itertuples():
-        assert not Path(row.path).is_absolute()
-        assert Path(row.path).is_relative_to("mine" if settings.source == "folder" else "out/audio")
+        assert Path(row.path).is_relative_to(tmp_path / "mine" if settings.source == "folder" else "out/audio")
         assert hashlib.sha256(Path(row.path).read_bytes()).hexdigest() == row.sha256
         audio = read_audio(row.path)
         assert (*audio.wav.shape, audio.sample_rate) == (row.channels, row.samples, row.sample_rate)
@@ -102,7 +101,8 @@ def test_every_source_gives_the_same_bytes_twice(settings, tmp_path, monkeypatch
 
 def listed(root, patterns=(), room_of="file"):
     return [
-        (e.utt_id, e.speaker_id, e.path.relative_to(root).as_posix()) for e in room_entries(root, patterns, room_of)
+        (e.utt_id, e.speaker_id, e.path.relative_to(root).as_posix())
+        for e in room_entries(root, patterns, room_of).entries
     ]
 
 
@@ -137,13 +137,13 @@ def test_patterns_are_of_paths(tmp_path):
     assert [ir for ir, *_ in listed(tmp_path, ["house-*"])] == ["house-a"]
     assert [ir for ir, *_ in listed(tmp_path, ["house-*", "far/*"])] == ["d", "house-c", "house-a"]
     assert [ir for ir, *_ in listed(tmp_path, ["*/house-*"])] == ["house-c"]
-    with pytest.raises(CorpusError, match="match cave.*none of 4"):
+    with pytest.raises(CorpusError, match="match cave.*found none"):
         listed(tmp_path, ["cave*"])
 
 
 def test_an_unusable_folder_is_an_error(tmp_path):
     make(tmp_path, "empty/readme.txt", "file.wav")
-    for root, reason in (("none", "nothing"), ("file.wav", "a file"), ("empty", "no audio file")):
+    for root, reason in (("none", "nothing"), ("file.wav", "a file"), ("empty", "found none")):
         with pytest.raises(CorpusError, match=reason):
             room_entries(tmp_path / root, [], "file")
 

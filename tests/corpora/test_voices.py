@@ -83,7 +83,7 @@ def test_every_source_gives_a_true_index(settings, tmp_path, monkeypatch):
     assert list(index) == [*COLUMN_TYPES, "clean_path", "noise_snr_db"]
     assert len(index) == 3 and index["speaker_id"].nunique() == 1 and index["utt_id"].is_monotonic_increasing
     for row in index.itertuples():
-        assert Path(row.path).is_relative_to("mine" if settings.source == "folder" else "out/audio")
+        assert Path(row.path).is_relative_to(tmp_path / "mine" if settings.source == "folder" else "out/audio")
         assert hashlib.sha256(Path(row.path).read_bytes()).hexdigest() == row.sha256
         audio = read_audio(row.path)
         assert (*audio.wav.shape, audio.sample_rate) == (row.channels, row.samples, row.sample_rate)

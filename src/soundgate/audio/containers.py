@@ -1,4 +1,4 @@
-"""What a sample container (WAV, RF64, W64, AIFF, CAF, AU) declares, held against the bytes that are there."""
+"""What a sample container (WAV, RF64, W64, AIFF, CAF, AU, SPHERE) declares, held against the bytes that are there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from soundgate.audio import sphere
 from soundgate.audio.tails import is_chunk, is_padding
 
 UNKNOWN_32 = 0xFFFFFFFF
@@ -92,7 +93,8 @@ def read_container(content: bytes) -> tuple[Declared, bytes] | None:
         content: the whole file.
 
     Returns:
-        The declaration and the content, or None where the content is none of WAV, RF64, W64, AIFF, CAF, AU.
+        The declaration and the content, or None where the content is none of WAV, RF64, W64, AIFF, CAF, AU and NIST
+        SPHERE.
 
     Raises:
         ContainerError: the header is cut, malformed or promises more bytes than there are.
@@ -107,6 +109,8 @@ def read_container(content: bytes) -> tuple[Declared, bytes] | None:
         reader = _read_caf
     elif content[:4] in (b".snd", b"dns."):
         reader = _read_au
+    elif content.startswith(sphere.MAGIC):
+        reader = _read_sphere
     else:
         return None
     try:
@@ -308,3 +312,15 @@ def _read_au(content: bytes) -> tuple[Declared, bytes]:
     if extent.note:
         content = _patched(content, {8: struct.pack(order + "I", min(extent.size, UNKNOWN_32))})
     return Declared("AU", extent.frames(frame_bytes) if frame_bytes else None, note=extent.note), content
+
+
+def _read_sphere(content: bytes) -> tuple[Declared, bytes]:
+    try:
+        size, frame_bytes = sphere.sphere_size(content)
+        body = sphere.header_bytes(content)
+    except ValueError as error:
+        raise ContainerError(str(error)) from error
+    available = len(content) - body
+    if size > available:
+        raise ContainerError(f"truncated: NIST SPHERE declares {size} bytes of samples, {available} are there")
+    return Declared("NIST SPHERE", size // frame_bytes), content

@@ -33,6 +33,7 @@ from soundgate.runtime.device import keep_freed_memory
 from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
 from soundgate.runtime.execution import worker_count
 from soundgate.runtime.files import atomic_path, sha256_of
+from soundgate.runtime.paths import path_from_text
 
 INDEX_NAME = "latents_index.parquet"
 # Utterances are sorted by length inside a window of the index only, which bounds what is encoded but not
@@ -274,8 +275,8 @@ def _usable(index: pd.DataFrame, min_duration_s: float) -> pd.DataFrame:
 
 
 def _utterances(index: pd.DataFrame, root: Path) -> list[Utterance]:
-    columns = index[["utt_id", "path", "sha256", "samples", "sample_rate"]]
-    return [Utterance(row[0], root / row[1], *row[2:]) for row in columns.itertuples(index=False, name=None)]
+    rows = index[["utt_id", "path", "sha256", "samples", "sample_rate"]].itertuples(index=False, name=None)
+    return [Utterance(utt_id, root / path_from_text(path), *facts) for utt_id, path, *facts in rows]
 
 
 def _details(codec: Codec, index: pd.DataFrame, batches: list[list[int]]) -> dict:

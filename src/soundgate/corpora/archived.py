@@ -11,6 +11,7 @@ from soundgate.corpora.archives import unpack
 from soundgate.corpora.index import Entry
 from soundgate.corpora.source_list import NBytes, read_source_list
 from soundgate.corpora.unpacking import NoRoomError
+from soundgate.corpora.walking import Refused
 from soundgate.runtime.console import logger
 from soundgate.runtime.download import MAX_BYTES, download
 from soundgate.runtime.errors import CorpusError, FormatError
@@ -92,6 +93,11 @@ def keep_files(entries: list[Entry], root: str | Path, folder: str | Path) -> li
         copy.path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(entry.path, copy.path)
     return kept
+
+
+def moved(refused: list[Refused], root: str | Path, folder: str | Path) -> list[Refused]:
+    """Name refused files of an unpacked archive by the places that they would have had in a corpus."""
+    return [one._replace(path=Path(folder) / one.path.relative_to(root)) for one in refused]
 
 
 def _read_pins(path: Path) -> dict[str, str]:

@@ -1,122 +1,88 @@
-"""A corpus from a folder of audio files: known layouts are recognised, any other is speaker folders."""
+"""A corpus of speech from a folder of audio files: known layouts are recognised, any other is speaker folders."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from soundgate.corpora.file_types import EXTENSIONS
 from soundgate.corpora.index import Entry
+from soundgate.corpora.layouts import read_layout
+from soundgate.corpora.places import check_folder
+from soundgate.corpora.walking import Files, Refused, find_files
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError
-
-EXTENSIONS = frozenset(".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .w64 .rf64 .caf .au".split())
-_LIBRISPEECH = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")
-_VCTK = re.compile(r"(?P<speaker>[ps]\d+)_\d+(?:_mic(?P<mic>\d))?")
-_LJSPEECH = re.compile(r"LJ\d+-\d+")
+from soundgate.runtime.paths import path_to_text
 
 
-def folder_entries(root: str | Path) -> list[Entry]:
+class Listed(NamedTuple):
+    """What a folder holds.
+
+    Args:
+        entries: of the files to be used, in the order of their paths.
+        refused: files that are not used, and why.
+        layout: what the folder is taken for.
+    """
+
+    entries: list[Entry]
+    refused: list[Refused]
+    layout: str
+
+
+def folder_entries(root: str | Path) -> Listed:
     """List the audio files under a folder with their speakers.
 
-    LibriSpeech (``speaker/chapter/speaker-chapter-NNNN.flac``, with or without the chapter folder), VCTK
-    (``wav48*/pNNN/pNNN_NNN*.flac``; of two microphones only ``_mic1`` is kept) and LJSpeech (``wavs/LJ*.wav``
-    beside ``metadata.csv``) are recognised when every audio file fits. Otherwise the first folder level names
-    the speaker, and files directly under the root belong to a speaker named after the root.
+    The layouts of `soundgate.corpora.layouts` are recognised where two thirds of the audio files fit; the others are
+    refused. Of any other folder the first level names the speaker (the second, where the first is ``train``,
+    ``test``, ... alone), and files directly under the root belong to a speaker named after the root.
 
     Args:
         root: searched to any depth, links followed; hidden files and folders are skipped.
 
-    Returns:
-        The entries in the order of their paths.
+    Raises:
+        CorpusError: the root is missing, not a folder, or holds no audio file.
+    """
+    files = audio_in(root, "audio files")
+    reading = read_layout(files.root, files.audio)
+    speakers = len({entry.speaker_id for entry in reading.entries})
+    text = "%s: %s layout, %d files of %d speakers"
+    logger.info(text, path_to_text(files.root), reading.layout, len(reading.entries), speakers)
+    return Listed(reading.entries, sorted(reading.refused + refused_in(files)), reading.layout)
+
+
+def audio_in(root: str | Path, content: str, extensions: frozenset[str] = EXTENSIONS) -> Files:
+    """Return the files of a folder that holds at least one audio file, and say how many are no audio.
+
+    Args:
+        root: see `find_files`.
+        content: what should be in it, for messages.
+        extensions: see `find_files`.
 
     Raises:
         CorpusError: the root is missing, not a folder, or holds no audio file.
     """
-    root = Path(root)
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise CorpusError(root, expected="a folder with audio files", found=found)
-    files = sorted(audio_files(root))
-    if not files:
-        raise CorpusError(
-            root,
-            expected=f"audio files ({' '.join(sorted(EXTENSIONS))})",
-            found="none",
-            remedy="Name the folder that holds the audio.",
-        )
-    layouts: dict[str, Callable[[Path, list[Path]], list[Entry] | None]] = {
-        "LibriSpeech": _librispeech,
-        "VCTK": _vctk,
-        "LJSpeech": _ljspeech,
-        "speaker folders": _plain,
-    }
-    for name, read in layouts.items():
-        entries = read(root, files)
-        if entries is not None:
-            speakers = len({entry.speaker_id for entry in entries})
-            logger.info("%s: %s layout, %d files of %d speakers", root, name, len(entries), speakers)
-            return entries
-    raise AssertionError("the plain layout takes any folder")
+    files = find_files(check_folder(root, content), extensions)
+    say_no_audio(files)
+    if not files.audio:
+        raise no_audio_error(files, content, extensions)
+    return files
 
 
-def audio_files(root: Path, extensions: frozenset[str] = EXTENSIONS) -> Iterator[Path]:
-    """Yield paths under ``root``, relative to it; each folder once, however many links lead to it.
-
-    Args:
-        root: links in it are followed; hidden files and folders are skipped.
-        extensions: in lower case, with their dots.
-    """
-    seen = set()
-    for folder, children, names in os.walk(root, followlinks=True):
-        identity = os.stat(folder).st_dev, os.stat(folder).st_ino
-        if identity in seen:
-            children.clear()
-            continue
-        seen.add(identity)
-        children[:] = sorted(child for child in children if not child.startswith("."))
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in extensions:
-                yield Path(folder, name).relative_to(root)
+def no_audio_error(files: Files, content: str, extensions: frozenset[str]) -> CorpusError:
+    """Return the error of a folder without audio that can be read, with the first files of those refused."""
+    reasons = "; ".join(f"{path_to_text(path)}: {reason}" for path, reason in files.refused[:3])
+    found = f"none, and {len(files.refused)} that cannot be read: {reasons}" if reasons else "none"
+    expected = f"{content} ({' '.join(sorted(extensions))})"
+    return CorpusError(files.root, expected=expected, found=found, remedy="Name the folder that holds the audio.")
 
 
-def _librispeech(root: Path, files: list[Path]) -> list[Entry] | None:
-    entries = []
-    for file in files:
-        match = _LIBRISPEECH.fullmatch(file.stem)
-        folders = (root.resolve() / file).parts[-3:-1]
-        if not match or (match["speaker"], match["chapter"]) != folders and match["speaker"] != folders[-1]:
-            return None
-        entries.append(Entry(file.stem, match["speaker"], root / file))
-    return entries
+def say_no_audio(files: Files) -> None:
+    """Log how many files of a folder are plainly no audio."""
+    if files.no_audio:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in files.no_audio.most_common(8))
+        logger.info("%s: %d files are no audio (%s)", path_to_text(files.root), files.no_audio.total(), kinds)
 
 
-def _vctk(root: Path, files: list[Path]) -> list[Entry] | None:
-    matches = [_VCTK.fullmatch(file.stem) for file in files]
-    for file, match in zip(files, matches, strict=True):
-        if not match or file.parent.name != match["speaker"]:
-            return None
-        if not any(part.startswith("wav48") for part in (root / file).parts):
-            return None
-    kept = [(file, match) for file, match in zip(files, matches, strict=True) if match["mic"] in (None, "1")]
-    if len(kept) < len(files):
-        logger.info("%s: %d files of VCTK's second microphone left out", root, len(files) - len(kept))
-    return [Entry(file.stem, match["speaker"], root / file) for file, match in kept] or None
-
-
-def _ljspeech(root: Path, files: list[Path]) -> list[Entry] | None:
-    for file in files:
-        beside = (root / file).parent.parent / "metadata.csv"
-        if not _LJSPEECH.fullmatch(file.stem) or (root / file).parent.name != "wavs" or not beside.is_file():
-            return None
-    return [Entry(file.stem, "LJ", root / file) for file in files]
-
-
-def _plain(root: Path, files: list[Path]) -> list[Entry]:
-    own_name = root.resolve().name or "root"
-    entries = []
-    for file in files:
-        speaker = file.parts[0] if len(file.parts) > 1 else own_name
-        entries.append(Entry("-".join((*file.parts[:-1], file.stem)), speaker, root / file))
-    return entries
+def refused_in(files: Files) -> list[Refused]:
+    """Return the refused files of a folder with the folder in their paths."""
+    return [one._replace(path=files.root / one.path) for one in files.refused]

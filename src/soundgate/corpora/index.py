@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from soundgate.audio.io import read_audio
+from soundgate.corpora.places import resolved, shown_path, stored_path
+from soundgate.corpora.walking import Refused
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, CorpusError, FormatError
 from soundgate.runtime.execution import map_items
@@ -50,17 +51,26 @@ class Entry(NamedTuple):
     path: Path
 
 
-def build_index(entries: Iterable[Entry], description: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def build_index(
+    entries: Iterable[Entry],
+    description: str,
+    folder: str | Path | None = None,
+    refused: Iterable[Refused] = (),
+    empty_ok: bool = False,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read every file of a corpus and tabulate the usable ones.
 
     Args:
         entries: (utterance id, speaker id, path) of each file; ids are made safe for file names and unique.
         description: what the corpus is called in progress and errors.
+        folder: of the corpus, where the tables will be; None for tables that are not written.
+        refused: files that were not even listed, and why.
+        empty_ok: whether no usable file is no error.
 
     Returns:
-        The index, sorted by ``utt_id``, with the columns of ``COLUMN_TYPES`` (``path`` relative to the
-        working directory, POSIX; ``samples`` a channel), and the rejected files with reasons: what
-        `read_audio` refuses, channels that cancel each other, and content that another file already gave.
+        The index, sorted by ``utt_id``, with the columns of ``COLUMN_TYPES`` (``path`` as `stored_path` names it;
+        ``samples`` a channel), and the rejected files with reasons: what `read_audio` refuses, channels that cancel
+        each other, content that another file already gave, and ``refused``.
 
     Raises:
         CorpusError: no usable file is left.
@@ -70,26 +80,28 @@ def build_index(entries: Iterable[Entry], description: str) -> tuple[pd.DataFram
     # Worker processes outlive a change of the working directory, so their paths are absolute.
     measured = map_items(_measure, [Path(entry.path).absolute() for entry in entries], description)
     for entry, facts in zip(entries, measured, strict=True):
-        path = relative_path(entry.path)
+        path = shown_path(entry.path, folder)
         if isinstance(facts, str):
             rejected.append((path, facts))
         elif facts["sha256"] in first_with:
             rejected.append((path, f"duplicate content of {first_with[facts['sha256']]}"))
         else:
             first_with[facts["sha256"]] = path
-            rows.append({"utt_id": entry.utt_id, "speaker_id": entry.speaker_id, "path": path} | facts)
-    if not rows:
+            stored = stored_path(entry.path, folder)
+            rows.append({"utt_id": entry.utt_id, "speaker_id": entry.speaker_id, "path": stored} | facts)
+    rejected += [(shown_path(path, folder), reason) for path, reason in refused]
+    if not rows and not empty_ok:
         reasons = "; ".join(f"{path}: {reason}" for path, reason in rejected[:3]) or "no files"
         raise CorpusError(description, expected="at least one usable audio file", found=reasons)
     if rejected:
-        logger.warning("%s: %d of %d files rejected", description, len(rejected), len(entries))
+        logger.warning("%s: %d of %d files rejected", description, len(rejected), len(rows) + len(rejected))
     if noted := sum(bool(row["note"]) for row in rows):
         logger.warning(
             "%s: %d files read as far as there is audio, see the notes in %s", description, noted, INDEX_NAME
         )
     for row, utt_id in zip(rows, unique_ids(row["utt_id"] for row in rows), strict=True):
         row["utt_id"] = utt_id
-    index = pd.DataFrame(rows).astype(COLUMN_TYPES)[list(COLUMN_TYPES)]
+    index = pd.DataFrame(rows, columns=list(COLUMN_TYPES)).astype(COLUMN_TYPES)
     return index.sort_values("utt_id", ignore_index=True), pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
 
 
@@ -113,11 +125,6 @@ def _measure(path: Path) -> dict | str:
         "duration_s": samples / audio.sample_rate,
         "note": audio.note,
     }
-
-
-def relative_path(path: str | Path) -> str:
-    """Return a path relative to the working directory, with forward slashes and symbolic links kept."""
-    return Path(os.path.relpath(path)).as_posix()
 
 
 def safe_id(text: str) -> str:
@@ -223,11 +230,12 @@ def read_index(folder: str | Path) -> pd.DataFrame:
         folder: what `write_corpus` wrote to.
 
     Returns:
-        The index, sorted by ``utt_id``.
+        The index, sorted by ``utt_id``. Its paths lead from the working directory to the files; they are text, see
+        `soundgate.runtime.paths.path_from_text`.
 
     Raises:
         FormatError: the file is missing or unreadable, a column is missing or of another type, or ids repeat.
-        CorpusError: there are no rows, because nothing was acquired.
+        CorpusError: there are no rows, because nothing was acquired; the folder they are of is not there.
     """
     path = Path(folder) / INDEX_NAME
     try:
@@ -246,4 +254,6 @@ def read_index(folder: str | Path) -> pd.DataFrame:
         raise CorpusError(path, expected="at least one file", found="no rows: nothing was acquired", remedy=remedy)
     if typed["utt_id"].duplicated().any() or index[list(COLUMN_TYPES)].isna().any(axis=None):
         raise FormatError(path, expected="rows with unique utt_id", found="repeats or gaps")
+    for column in typed.columns.intersection(["path", "clean_path"]):
+        typed[column] = resolved(folder, typed[column].fillna(""))
     return typed.sort_values("utt_id", ignore_index=True)

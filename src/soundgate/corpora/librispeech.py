@@ -7,8 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundgate.corpora.archives import unpack
-from soundgate.corpora.folder import folder_entries
-from soundgate.corpora.index import Entry
+from soundgate.corpora.folder import Listed, folder_entries
 from soundgate.corpora.source_list import NBytes, read_source_list
 from soundgate.runtime.download import download
 from soundgate.runtime.errors import ConfigError
@@ -44,7 +43,7 @@ class LibriSpeechSource(BaseModel):
 
 def librispeech_entries(
     source_list: str | Path, subsets: list[str], folder: str | Path, work_folder: str | Path
-) -> list[Entry]:
+) -> Listed:
     """Download and unpack subsets of LibriSpeech and list their files.
 
     Killed at any instant, the next call goes on: finished archives and parts of one stay in the work folder.
@@ -56,7 +55,7 @@ def librispeech_entries(
         work_folder: holds the archives.
 
     Returns:
-        The entries of all subsets.
+        The entries of all subsets, and the files refused.
 
     Raises:
         ConfigError: the source list is wrong or lacks a subset.
@@ -67,10 +66,11 @@ def librispeech_entries(
     unknown = [subset for subset in subsets if subset not in archives]
     if unknown:
         raise ConfigError("subsets", expected=f"some of {sorted(archives)}", found=str(unknown))
-    entries = []
+    entries, refused = [], []
     for subset in subsets:
         archive = archives[subset]
         path = Path(work_folder) / f"{subset}.tar.gz"
         download(archive.urls, path, archive.checksum, archive.size)
-        entries += folder_entries(unpack(path, Path(folder) / subset))
-    return entries
+        listed = folder_entries(unpack(path, Path(folder) / subset))
+        entries, refused = entries + listed.entries, refused + listed.refused
+    return Listed(entries, refused, "LibriSpeech")

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from soundgate.corpora.folder import EXTENSIONS, audio_files
+from soundgate.corpora.folder import audio_in, refused_in
 from soundgate.corpora.generated_music import (
     GeneratedMusic,
     Rendering,
@@ -17,14 +17,18 @@ from soundgate.corpora.generated_music import (
     plan_renderings,
     read_music_source,
 )
-from soundgate.corpora.index import Entry, build_index, record_corpus, relative_path
+from soundgate.corpora.index import Entry, build_index, record_corpus
+from soundgate.corpora.places import resolved, stored_path
 from soundgate.corpora.scores import BEAT_TYPES, NOTE_TYPES, STAGE
+from soundgate.corpora.walking import Refused
 from soundgate.runtime.config import Section
-from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import atomic_path
+from soundgate.runtime.paths import path_to_text
 from soundgate.runtime.randomness import keyed_generator
 
 AUDIO_FOLDER = "audio"
+TRACKS_NAME = "tracks.parquet"
 UNKNOWN_SOURCE = "unknown"
 TRACK_COLUMNS = ["utt_id", "track_id", "path", "source", "folder_genre", "score_id", "duration_s"]
 _TRACK_ID_DIGITS = 16
@@ -97,14 +101,14 @@ def build_music_corpus(settings: MusicSettings, out_folder: str | Path) -> dict:
         CorpusError: the source has no usable audio.
         ConfigError: the source list is wrong.
     """
-    out_folder = Path(out_folder)
+    out_folder, refused = Path(out_folder), []
     if settings.source == "generated":
         music = _generated(settings, out_folder / AUDIO_FOLDER)
     else:
-        music = _from_folder(settings)
+        music, refused = music_entries(settings)
     description = f"music ({settings.source})"
-    index, rejected = build_index(music.entries, description)
-    tracks = _track_table(index, music)
+    index, rejected = build_index(music.entries, description, out_folder, refused)
+    tracks = _track_table(index, music, out_folder)
     for name, table in {"tracks": tracks, "notes": music.notes, "beats": music.beats}.items():
         with atomic_path(out_folder / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False, compression="zstd")
@@ -120,36 +124,56 @@ def _generated(settings: MusicSettings, audio: Path) -> GeneratedMusic:
     return generate_music(audio, source_list, renderings, settings.seed, settings.duration_s)
 
 
-def _from_folder(settings: MusicSettings) -> GeneratedMusic:
-    """List the audio files under a folder: the first folder level is the genre, the source as the settings say."""
-    root = Path(settings.origin)
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise CorpusError(root, expected="a folder with music", found=found)
-    files = sorted(audio_files(root))
-    if not files:
-        raise CorpusError(root, expected=f"audio files ({' '.join(sorted(EXTENSIONS))})", found="none")
+def music_entries(settings: MusicSettings) -> tuple[GeneratedMusic, list[Refused]]:
+    """List the audio files under a folder: the first folder level is the genre, the source as the settings say.
+
+    Returns:
+        The files to be used, with no truth, and those that are not.
+
+    Raises:
+        CorpusError: the folder is missing or holds no audio.
+    """
+    found = audio_in(settings.origin, "music")
+    root, files = found.root, found.audio
     if settings.max_tracks is not None and settings.max_tracks < len(files):
         order = keyed_generator(settings.seed, STAGE, "tracks").permutation(len(files))
         files = [files[position] for position in sorted(order[: settings.max_tracks])]
     entries, renderings = [], []
     for file in files:
-        genre = file.parts[0] if len(file.parts) > 1 else ""
-        source = _source_of(file, settings.source_pattern) if settings.source_pattern else genre or root.resolve().name
-        utt_id = "-".join((*file.parts[:-1], file.stem))
+        genre = path_to_text(file.parts[0]) if len(file.parts) > 1 else ""
+        own = genre or path_to_text(root.resolve().name)
+        source = _source_of(file, settings.source_pattern) if settings.source_pattern else own
+        utt_id = path_to_text("-".join((*file.parts[:-1], file.stem)))
         entries.append(Entry(utt_id, source, root / file))
         renderings.append(Rendering(utt_id, "", genre, source))
     empty = (pd.DataFrame(columns=list(types)).astype(types) for types in (NOTE_TYPES, BEAT_TYPES))
-    return GeneratedMusic(entries, renderings, *empty)
+    return GeneratedMusic(entries, renderings, *empty), refused_in(found)
+
+
+def read_tracks(folder: str | Path) -> pd.DataFrame:
+    """Read ``tracks.parquet`` of a music corpus, its paths leading from the working directory as `read_index`'s do.
+
+    Raises:
+        FormatError: it is missing or no such table.
+        CorpusError: the folder that the tracks are of is not there.
+    """
+    path = Path(folder) / TRACKS_NAME
+    try:
+        tracks = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise FormatError(path, expected="a table of tracks", found=str(error)) from error
+    if missing := [column for column in TRACK_COLUMNS if column not in tracks]:
+        raise FormatError(path, expected=f"columns {TRACK_COLUMNS}", found=f"without {missing}")
+    return tracks.assign(path=resolved(folder, tracks["path"]))
 
 
 def _source_of(file: Path, pattern: str) -> str:
     match = re.search(pattern, file.name)
-    return (match and match[1]) or UNKNOWN_SOURCE
+    return path_to_text((match and match[1]) or UNKNOWN_SOURCE)
 
 
-def _track_table(index: pd.DataFrame, music: GeneratedMusic) -> pd.DataFrame:
-    known = {relative_path(entry.path): r for entry, r in zip(music.entries, music.renderings, strict=True)}
+def _track_table(index: pd.DataFrame, music: GeneratedMusic, out_folder: Path) -> pd.DataFrame:
+    known = {stored_path(entry.path, out_folder): r for entry, r in zip(music.entries, music.renderings, strict=True)}
     renderings = [known[path] for path in index["path"]]
     tracks = pd.DataFrame(
         {

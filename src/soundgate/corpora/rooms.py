@@ -10,11 +10,16 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from soundgate.corpora.archived import fetch_archive, keep_files
-from soundgate.corpora.folder import EXTENSIONS, audio_files
+from soundgate.corpora.archived import fetch_archive, keep_files, moved
+from soundgate.corpora.file_types import EXTENSIONS
+from soundgate.corpora.folder import Listed, no_audio_error, refused_in, say_no_audio
 from soundgate.corpora.generated_rooms import STAGE, generate_rooms
-from soundgate.corpora.index import Entry, build_index, nothing_acquired, record_corpus, relative_path, unique_ids
+from soundgate.corpora.index import Entry, build_index, nothing_acquired, record_corpus, unique_ids
+from soundgate.corpora.places import check_folder, stored_path
+from soundgate.corpora.walking import find_files
+from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError
+from soundgate.runtime.paths import path_to_text
 from soundgate.runtime.randomness import keyed_generator
 
 AUDIO_FOLDER = "audio"
@@ -80,28 +85,34 @@ def build_room_corpus(settings: RoomsSettings, out_folder: str | Path, work_fold
     if settings.source == "none":
         index, rejected = nothing_acquired(description, TRUTH_TYPES)
     else:
-        index, rejected = _acquired(settings, Path(out_folder) / AUDIO_FOLDER, work_folder, description)
+        index, rejected = _acquired(settings, Path(out_folder), work_folder, description)
     return record_corpus(out_folder, index, rejected, description, files="n_irs", groups="n_rooms")
 
 
 def _acquired(
-    settings: RoomsSettings, audio: Path, work_folder: str | Path, description: str
+    settings: RoomsSettings, out_folder: Path, work_folder: str | Path, description: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     rt60_s: dict[Path, float] = {}
+    refused, audio = [], out_folder / AUDIO_FOLDER
     if settings.source == "generated":
         entries, rt60_s = generate_rooms(audio, settings.origin, settings.name, settings.seed, settings.n_rooms)
     elif settings.source == "folder":
-        entries = _chosen(room_entries(settings.origin, settings.patterns, settings.room_of), settings)
+        listed = room_entries(settings.origin, settings.patterns, settings.room_of)
+        entries, refused = _chosen(listed.entries, settings), listed.refused
     else:
         root = fetch_archive(settings.origin, work_folder)
-        entries = keep_files(_chosen(room_entries(root, settings.patterns, settings.room_of), settings), root, audio)
-    index, rejected = build_index(entries, description)
-    known = {relative_path(path): value for path, value in rt60_s.items()}
+        listed = room_entries(root, settings.patterns, settings.room_of)
+        entries, refused = (
+            keep_files(_chosen(listed.entries, settings), root, audio),
+            moved(listed.refused, root, audio),
+        )
+    index, rejected = build_index(entries, description, out_folder, refused)
+    known = {stored_path(path, out_folder): value for path, value in rt60_s.items()}
     index["rt60_true_s"] = index["path"].map(known)
     return index.astype(TRUTH_TYPES), rejected
 
 
-def room_entries(root: str | Path, patterns: list[str], room_of: Literal["file", "folder"]) -> list[Entry]:
+def room_entries(root: str | Path, patterns: list[str], room_of: Literal["file", "folder"]) -> Listed:
     """List the impulse responses under a folder with their rooms.
 
     A response is named after its file's stem, or its folder and stem where several files share the stem.
@@ -112,27 +123,39 @@ def room_entries(root: str | Path, patterns: list[str], room_of: Literal["file",
         room_of: see `RoomsSettings`.
 
     Returns:
-        The entries in the order of their paths.
+        The entries in the order of their paths, and what matches but is not used; what does not match is counted in
+        the log.
 
     Raises:
         CorpusError: the root is missing, or no audio file in it matches.
     """
-    root = Path(root)
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise CorpusError(root, expected="a folder with impulse responses", found=found)
-    present = sorted(audio_files(root, ROOM_EXTENSIONS))
-    files = [file for file in present if not patterns or any(fnmatchcase(file.as_posix(), p) for p in patterns)]
-    if not files:
-        expected = f"files ({' '.join(sorted(ROOM_EXTENSIONS))})"
-        expected += f" that match {' or '.join(patterns)}" if patterns else ""
-        raise CorpusError(root, expected=expected, found=f"none of {len(present)}" if present else "no audio file")
-    stems, folders = Counter(file.stem for file in files), Counter(file.parent for file in files)
-    own_name = root.resolve().name
-    full = [f"{file.parent.name or own_name}-{file.stem}" for file in files]
-    ids = unique_ids(file.stem if stems[file.stem] == 1 else name for file, name in zip(files, full, strict=True))
+    root, unmatched = check_folder(root, "impulse responses"), Counter()
+
+    def matches(path: Path) -> bool:
+        hit = not patterns or any(fnmatchcase(path.as_posix(), pattern) for pattern in patterns)
+        unmatched[path.suffix.lower() or "no extension"] += not hit
+        return hit
+
+    found = find_files(root, ROOM_EXTENSIONS, matches)
+    if unmatched.total():
+        kinds = ", ".join(f"{count} {kind}" for kind, count in unmatched.most_common(8) if count)
+        logger.info("%s: %d files match no pattern (%s)", path_to_text(root), unmatched.total(), kinds)
+    say_no_audio(found)
+    if not found.audio:
+        content = f"files that match {' or '.join(patterns)}" if patterns else "impulse responses"
+        raise no_audio_error(found, content, ROOM_EXTENSIONS)
+    return Listed(_with_rooms(root, found.audio, room_of), refused_in(found), "impulse responses")
+
+
+def _with_rooms(root: Path, files: list[Path], room_of: str) -> list[Entry]:
+    stems, folders = [path_to_text(file.stem) for file in files], Counter(file.parent for file in files)
+    own_name, count_of = path_to_text(root.resolve().name), Counter(stems)
+    full = [f"{path_to_text(file.parent.name) or own_name}-{stem}" for file, stem in zip(files, stems, strict=True)]
+    ids = unique_ids(stem if count_of[stem] == 1 else name for stem, name in zip(stems, full, strict=True))
     shared = sorted(folder for folder, count in folders.items() if count > 1 and room_of == "folder")
-    rooms = dict(zip(shared, unique_ids("-".join(folder.parts) or own_name for folder in shared), strict=True))
+    rooms = dict(
+        zip(shared, unique_ids(path_to_text("-".join(folder.parts)) or own_name for folder in shared), strict=True)
+    )
     return [Entry(ir_id, rooms.get(file.parent, ir_id), root / file) for file, ir_id in zip(files, ids, strict=True)]
 
 

@@ -73,15 +73,17 @@ def build_speech_corpus(settings: SpeechSettings, out_folder: str | Path, work_f
         ConfigError: a source list is wrong.
         DownloadError: an archive cannot be had as its source list promises.
     """
-    audio = Path(out_folder) / AUDIO_FOLDER
+    audio, refused = Path(out_folder) / AUDIO_FOLDER, []
     if settings.source == "generated":
         entries = generate_speech(audio, settings.origin, settings.seed, settings.n_speakers, settings.n_utterances)
     elif settings.source == "folder":
-        entries = choose_entries(folder_entries(settings.origin), settings)
+        listed = folder_entries(settings.origin)
+        entries, refused = choose_entries(listed.entries, settings), listed.refused
     else:
-        entries = choose_entries(librispeech_entries(settings.origin, settings.subsets, audio, work_folder), settings)
+        listed = librispeech_entries(settings.origin, settings.subsets, audio, work_folder)
+        entries, refused = choose_entries(listed.entries, settings), listed.refused
     description = f"speech ({settings.source})"
-    return record_corpus(out_folder, *build_index(entries, description), description)
+    return record_corpus(out_folder, *build_index(entries, description, out_folder, refused), description)
 
 
 def choose_entries(entries: list[Entry], settings: Caps) -> list[Entry]:

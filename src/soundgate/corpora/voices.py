@@ -9,10 +9,11 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from soundgate.corpora.archived import fetch_archive, keep_files
+from soundgate.corpora.archived import fetch_archive, keep_files, moved
 from soundgate.corpora.folder import folder_entries
-from soundgate.corpora.index import build_index, nothing_acquired, record_corpus, relative_path
+from soundgate.corpora.index import build_index, nothing_acquired, record_corpus
 from soundgate.corpora.noisy_voices import AUDIO_FOLDER, VoiceTruth, generate_voices
+from soundgate.corpora.places import stored_path
 from soundgate.corpora.speech import choose_entries
 
 TRUTH_TYPES = {"clean_path": "str", "noise_snr_db": "float64"}
@@ -80,18 +81,21 @@ def _acquired(
     settings: VoicesSettings, out_folder: Path, work_folder: str | Path, description: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     truth: dict[Path, VoiceTruth] = {}
+    refused = []
     if settings.source == "generated":
         caps = settings.n_speakers, settings.n_utterances
         entries, truth = generate_voices(out_folder, settings.origin, settings.seed, *caps)
     elif settings.source == "folder":
-        entries = choose_entries(folder_entries(settings.origin), settings)
+        listed = folder_entries(settings.origin)
+        entries, refused = choose_entries(listed.entries, settings), listed.refused
     else:
-        root = fetch_archive(settings.origin, work_folder)
-        chosen = choose_entries(folder_entries(root), settings)
-        entries = keep_files(chosen, root, out_folder / AUDIO_FOLDER)
-    index, rejected = build_index(entries, description)
-    known = {relative_path(path): value for path, value in truth.items()}
+        root, audio = fetch_archive(settings.origin, work_folder), out_folder / AUDIO_FOLDER
+        listed = folder_entries(root)
+        entries = keep_files(choose_entries(listed.entries, settings), root, audio)
+        refused = moved(listed.refused, root, audio)
+    index, rejected = build_index(entries, description, out_folder, refused)
+    known = {stored_path(path, out_folder): value for path, value in truth.items()}
     found = [known.get(path, VoiceTruth(None, math.nan)) for path in index["path"]]
-    index["clean_path"] = [relative_path(value.clean_path) if value.clean_path else "" for value in found]
+    index["clean_path"] = [stored_path(value.clean_path, out_folder) if value.clean_path else "" for value in found]
     index["noise_snr_db"] = [value.noise_snr_db for value in found]
     return index.astype(TRUTH_TYPES), rejected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -22,8 +23,16 @@ T = TypeVar("T")
 logger = logging.getLogger("soundgate")
 
 
+def set_up_streams() -> None:
+    r"""Let nothing that is printed end a command: what a terminal cannot show is printed as ``\xNN`` or ``\uNNNN``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def set_up_logging() -> None:
     """Send soundgate's log lines to standard error, once; the level comes from ``SOUNDGATE_LOG`` (default INFO)."""
+    set_up_streams()
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))

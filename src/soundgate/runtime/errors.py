@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from soundgate.runtime.paths import printable
+
 
 class SoundgateError(Exception):
     """An error a user can act on: what it concerns, what was expected, what was found, what to do.
@@ -14,14 +16,12 @@ class SoundgateError(Exception):
     """
 
     def __init__(self, subject: object, *, expected: str, found: str, remedy: str = "") -> None:
-        self.subject = str(subject)
+        self.subject = printable(str(subject))
         self.expected = expected
         self.found = found
         self.remedy = remedy
         tail = f" {remedy}" if remedy else ""
-        message = f"{subject}: expected {expected}; found {found}.{tail}"
-        # A path need not be UTF-8; its message is, so that it can be shown and written anywhere.
-        super().__init__(message.encode("utf-8", "backslashreplace").decode("utf-8"))
+        super().__init__(printable(f"{subject}: expected {expected}; found {found}.{tail}"))
 
     def __reduce__(self) -> tuple:
         """Pickle across worker processes without losing the four parts."""

@@ -20,6 +20,7 @@ from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, CorpusError, FormatError
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.files import atomic_path, read_json, sha256_of, write_json
+from soundgate.runtime.paths import path_from_text
 
 SAMPLES_NAME = "irs.npy"
 CATALOGUE_NAME = "ir_catalogue.json"
@@ -145,7 +146,10 @@ def build_catalogue(
     rows, refused = _distinct_rows(pool_indexes)
     refused = [{"path": row.path, "reason": row.reason} for row in rejected.itertuples()] + refused
     reusable = _reusable(known, settings)
-    items = [_Item(Path(row["path"]).absolute(), row["sha256"], settings, row["sha256"] in reusable) for row in rows]
+    items = [
+        _Item(path_from_text(row["path"]).absolute(), row["sha256"], settings, row["sha256"] in reusable)
+        for row in rows
+    ]
     prepared = map_items(_prepare_file, items, "Impulse responses")
     samples_path = Path(out_folder) / SAMPLES_NAME
     entries, offset = {}, 0

@@ -26,6 +26,7 @@ from soundgate.runtime.console import logger
 from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.files import atomic_path, read_json, sha256_of, write_json
+from soundgate.runtime.paths import path_from_text
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.segments import FULL_SCALE, SEGMENTS_NAME, STATE_NAME, hash_or_reason
 
@@ -152,10 +153,10 @@ def sterilise_voice(
         FormatError: the file changed since it was indexed, or the truth does not fit it.
         AudioError: one of the files cannot be read.
     """
-    if (found := hash_or_reason(root / voice.path)) != voice.sha256:
+    if (found := hash_or_reason(path := root / path_from_text(voice.path))) != voice.sha256:
         remedy = "The file changed since it was indexed: restore it, or build the index (corpus stage) again."
         raise FormatError(voice.path, expected=f"sha256 {voice.sha256}", found=found, remedy=remedy)
-    audio = read_audio(root / voice.path, mono=True)
+    audio = read_audio(path, mono=True)
     wav, rate = np.asarray(audio.wav)[0], audio.sample_rate
     result = _denoised(wav, rate, settings)
     report = _identity(voice) | _NOTHING | {
@@ -290,7 +291,7 @@ def _denoised(wav: np.ndarray, rate: int, settings: SteriliseSettings) -> Denois
 def _against_truth(voice: Voice, before: np.ndarray, after: np.ndarray, rate: int, root: Path, control: bool) -> dict:
     if not voice.clean_path:
         return {}
-    truth = np.asarray(read_audio(root / voice.clean_path, sample_rate=rate, mono=True).wav)[0]
+    truth = np.asarray(read_audio(root / path_from_text(voice.clean_path), sample_rate=rate, mono=True).wav)[0]
     if truth.shape != before.shape:
         expected, found = f"{len(before)} samples at {rate} Hz, as {voice.path}", str(len(truth))
         raise FormatError(voice.clean_path, expected=expected, found=found)

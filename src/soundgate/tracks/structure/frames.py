@@ -13,6 +13,7 @@ from soundgate.audio.io import read_audio
 from soundgate.runtime.config import Section
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.execution import map_items
+from soundgate.runtime.paths import path_from_text
 from soundgate.tracks.structure.split import SPLITS
 
 
@@ -41,7 +42,7 @@ def frame_energy(wav: np.ndarray, hop_length: int) -> np.ndarray:
     return np.sqrt(squares / np.diff(np.append(starts, len(wav)))).astype(np.float32)
 
 
-def _utterance_energy(row: tuple[str, int], sample_rate: int, hop_length: int) -> np.ndarray:
+def _utterance_energy(row: tuple[Path, int], sample_rate: int, hop_length: int) -> np.ndarray:
     path, n_frames = row
     energy = frame_energy(read_audio(path, sample_rate=sample_rate, mono=True).wav[0], hop_length)
     if len(energy) != n_frames:
@@ -88,7 +89,8 @@ def frame_table(
     """
     measure = partial(_utterance_energy, sample_rate=sample_rate, hop_length=hop_length)
     rows = [
-        (str(Path(root) / path), n) for path, n in zip(latents_index["path"], latents_index["n_frames"], strict=True)
+        (Path(root) / path_from_text(path), n)
+        for path, n in zip(latents_index["path"], latents_index["n_frames"], strict=True)
     ]
     energy = [e[warmup_frames:] for e in map_items(measure, rows, "Frame energies", workers)]
     kept = np.array([len(e) for e in energy])

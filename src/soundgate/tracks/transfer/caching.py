@@ -18,6 +18,7 @@ from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.files import atomic_path
+from soundgate.runtime.paths import path_from_text
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import CHUNK_COLUMNS, write_cache
 from soundgate.tracks.transfer.chunks import SHORTEST_S, STAGE, ChunkSettings, chunk_starts, chunk_wavs
@@ -45,7 +46,7 @@ class CacheSettings(Section):
 class _Track(NamedTuple):
     """The work of one item."""
 
-    path: str
+    path: Path
     starts: list[float]
     part: Path
 
@@ -90,7 +91,7 @@ def build_cache(
     ]
     (work / PARTS).mkdir(parents=True, exist_ok=True)
     items = [
-        _Track(str(Path(row.path).absolute()), start, (work / PARTS / f"{row.track_id}.npy").absolute())
+        _Track(path_from_text(row.path).absolute(), start, (work / PARTS / f"{row.track_id}.npy").absolute())
         for row, start in zip(tracks.itertuples(), starts, strict=True)
     ]
     parts = [np.load(path) for path in map_items(partial(_cache_track, settings), items, "log-mel spectrograms")]

@@ -18,6 +18,7 @@ from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.files import atomic_path
 from soundgate.runtime.npz import write_npz
+from soundgate.runtime.paths import path_from_text
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.cache import COLUMNS, FULL_SCALE, SPLITS, write_cache
 from soundgate.tracks.voice.features import FeatureSettings, track_f0
@@ -76,7 +77,7 @@ class CacheSettings(Section):
 class _Utterance(NamedTuple):
     """The work of one item."""
 
-    path: str
+    path: Path
     part: Path
 
 
@@ -98,7 +99,7 @@ def build_cache(settings: CacheSettings, index: pd.DataFrame, seed: int, work: P
     """
     chosen, rejected = _choose(index, settings, seed)
     items = [
-        _Utterance(str(Path(row.path).absolute()), (work / "parts" / f"{row.utterance}.npz").absolute())
+        _Utterance(path_from_text(row.path).absolute(), (work / "parts" / f"{row.utterance}.npz").absolute())
         for row in chosen.itertuples()
     ]
     parts = list(map_items(partial(_cache_utterance, settings), items, "samples and fundamentals"))

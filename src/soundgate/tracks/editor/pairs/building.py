@@ -13,13 +13,18 @@ from pydantic import Field, model_validator
 
 from soundgate.audio.filters import HIGH_SHELF_HZ
 from soundgate.audio.io import read_audio, resample, write_audio
-from soundgate.corpora.folder import EXTENSIONS, audio_files
+from soundgate.corpora.file_types import EXTENSIONS
+from soundgate.corpora.folder import audio_in, refused_in
 from soundgate.corpora.index import unique_ids
+from soundgate.corpora.music import read_tracks
+from soundgate.corpora.places import shown_path, stored_path
+from soundgate.corpora.walking import Refused
 from soundgate.runtime.config import Section
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, CorpusError
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.paths import path_from_text, path_to_text
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.pairs.assembling import assemble
@@ -76,7 +81,7 @@ class Song(NamedTuple):
     Args:
         pair_id: names the pair.
         group: what must not be in two splits: the score, else the song itself.
-        path: of the finished song; for a pair of a folder that of its edit.
+        path: of the finished song, as text (see `path_from_text`); for a pair of a folder that of its edit.
         raw_path: of a folder's pair; empty where it is to be made.
         beats_s: of the song; empty where they are to be tracked.
     """
@@ -90,7 +95,7 @@ class Song(NamedTuple):
 
 def songs_of(folder: Path) -> list[Song]:
     """Return the songs of a music corpus, with their beats where the corpus knows them."""
-    tracks, beats = (pd.read_parquet(folder / f"{name}.parquet") for name in ("tracks", "beats"))
+    tracks, beats = read_tracks(folder), pd.read_parquet(folder / "beats.parquet")
     known = {score: tuple(own["time_s"]) for score, own in beats.groupby("score_id")}
     return [
         Song(row.utt_id, row.score_id or row.track_id, row.path, "", known.get(row.score_id, ()))
@@ -98,31 +103,33 @@ def songs_of(folder: Path) -> list[Song]:
     ]
 
 
-def pairs_in(root: str | Path) -> list[Song]:
-    """Return the pairs of a folder: ``<id>_raw.*`` beside ``<id>_edit.*``, at any depth.
+def pairs_in(root: str | Path) -> tuple[list[Song], list[Refused]]:
+    """Return the pairs of a folder, ``<id>_raw.*`` beside ``<id>_edit.*`` at any depth, and the files not used.
 
     Raises:
         CorpusError: there is no such folder, or no whole pair in it.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise CorpusError(root, expected="a folder of pairs", found="a file" if root.exists() else "nothing")
+    files = audio_in(root, "pairs")
     found: dict[str, dict[str, Path]] = {}
-    for file in sorted(audio_files(root)):
-        name, _, kind = file.with_suffix("").as_posix().rpartition("_")
-        if name and kind in (RAW, EDIT):
-            taken = found.setdefault(name, {}).setdefault(kind, root / file)
-            if taken != root / file:
-                logger.warning("%s: left out, %s is the same half of pair %s", root / file, taken.name, name)
+    refused = refused_in(files)
+    for file in files.audio:
+        name, _, kind = path_to_text(file.with_suffix("").as_posix()).rpartition("_")
+        if not name or kind not in (RAW, EDIT):
+            refused.append(Refused(files.root / file, f"not named <id>_{RAW} or <id>_{EDIT}"))
+        elif kind in (own := found.setdefault(name, {})):
+            refused.append(Refused(files.root / file, f"beside {path_to_text(own[kind].name)}, which is taken"))
+        else:
+            own[kind] = files.root / file
     whole = {name: files for name, files in found.items() if len(files) == 2}
-    for name in sorted(set(found) - set(whole)):
-        logger.warning("%s: only half of pair %s is there", root, name)
+    refused += [Refused(*own.values(), "only half of its pair is there") for own in found.values() if len(own) == 1]
     if not whole:
-        raise CorpusError(
-            root, expected=f"<id>_raw.* and <id>_edit.* ({' '.join(sorted(EXTENSIONS))})", found="no whole pair"
-        )
-    ids = unique_ids(whole)
-    return [Song(i, i, str(own[EDIT]), str(own[RAW]), ()) for i, own in zip(ids, whole.values(), strict=True)]
+        expected = f"<id>_raw.* and <id>_edit.* ({' '.join(sorted(EXTENSIONS))})"
+        raise CorpusError(root, expected=expected, found="no whole pair")
+    songs = [
+        Song(own_id, own_id, *(stored_path(own[kind], None) for kind in (EDIT, RAW)), ())
+        for own_id, own in zip(unique_ids(whole), whole.values(), strict=True)
+    ]
+    return songs, sorted(refused)
 
 
 def split_groups(groups: Iterable[str], shares: SplitShares, seed: int) -> dict[str, str]:
@@ -142,7 +149,9 @@ def split_groups(groups: Iterable[str], shares: SplitShares, seed: int) -> dict[
     return {name: splits[i] if i < len(splits) else "train" for i, name in enumerate(drawn)}
 
 
-def build_pairs(settings: PairsSettings, songs: list[Song], seed: int, work: Path, out: Path) -> dict:
+def build_pairs(
+    settings: PairsSettings, songs: list[Song], seed: int, work: Path, out: Path, refused: Iterable[Refused] = ()
+) -> dict:
     """Make or copy every pair and tabulate them.
 
     Args:
@@ -152,6 +161,7 @@ def build_pairs(settings: PairsSettings, songs: list[Song], seed: int, work: Pat
         work: finished pairs are kept here, so that a killed run goes on.
         out: gets ``pairs.parquet``, ``audio/<pair_id>_raw.flac`` and ``_edit.flac`` (16 bit, mono) and
             ``rejected.csv``.
+        refused: files that are in no pair, and why.
 
     Returns:
         Counts: ``n_pairs`` by split, ``n_rejected``, ``raw_s``, ``edit_s`` (totals), ``ratio`` (median).
@@ -166,6 +176,9 @@ def build_pairs(settings: PairsSettings, songs: list[Song], seed: int, work: Pat
     made = list(map_items(make, items, "editing"))
     rows = [row for row in made if "reason" not in row]
     rejected = [(song.path, row["reason"]) for song, row in zip(songs, made, strict=True) if "reason" in row]
+    rejected += [(shown_path(path, None), reason) for path, reason in refused]
+    if rejected:
+        logger.warning("%s: %d files rejected", STAGE, len(rejected))
     lines = pd.DataFrame(rejected, columns=["path", "reason"])
     write_text(out / "rejected.csv", lines.to_csv(index=False, lineterminator="\n"))
     if not rows:
@@ -185,7 +198,7 @@ def build_pairs(settings: PairsSettings, songs: list[Song], seed: int, work: Pat
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).absolute()) if path else ""
+    return str(path_from_text(path).absolute()) if path else ""
 
 
 def _make_once(settings: PairsSettings, seed: int, audio: Path, parts: Path, song: Song) -> dict:

@@ -18,6 +18,7 @@ from soundgate.runtime.console import track
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.execution import worker_count
 from soundgate.runtime.files import atomic_path
+from soundgate.runtime.paths import path_from_text
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.chunks import chunk_wavs
 from soundgate.tracks.transfer.codec.latents import write_latents
@@ -36,7 +37,7 @@ class CodecCacheSettings(Section):
 
 
 class _Track(NamedTuple):
-    path: str
+    path: Path
     starts: list[float]
     part: Path
 
@@ -83,7 +84,7 @@ def _items(index: pd.DataFrame, folder: Path) -> list[_Track]:
     """Return the work of each track, in the order of the index, whose chunks lie together."""
     tracks = index.groupby("track_id", sort=False)
     items = [
-        _Track(str(Path(own["path"].iloc[0]).absolute()), own["start_s"].tolist(), folder / f"{name}.npy")
+        _Track(path_from_text(own["path"].iloc[0]).absolute(), own["start_s"].tolist(), folder / f"{name}.npy")
         for name, own in tracks
     ]
     assert np.array_equal(

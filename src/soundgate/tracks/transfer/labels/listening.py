@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from soundgate.audio.mel import MelSettings, MelTransform, to_model
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.ledger import Ledger
+from soundgate.runtime.paths import path_from_text
 from soundgate.tracks.transfer.cache import N_FRAMES
 from soundgate.tracks.transfer.chunks import ChunkSettings, chunk_starts, chunk_wavs
 from soundgate.tracks.transfer.content.model import ContentModel
@@ -36,7 +38,7 @@ class _Item(NamedTuple):
     """One track."""
 
     track_id: str
-    path: str
+    path: Path
     starts: list[float]
 
 
@@ -62,7 +64,7 @@ def listen(
         AudioError: a file cannot be used.
     """
     items = [
-        _Item(row.track_id, row.path, chunk_starts(row.duration_s, chunks, seed, row.group))
+        _Item(row.track_id, path_from_text(row.path).absolute(), chunk_starts(row.duration_s, chunks, seed, row.group))
         for row in table.itertuples()
     ]
     heard = list(map_items(partial(_listen_to, model, mel, chunks.duration_s, ledger), items, "listening to tracks"))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.paths import path_from_text
 from soundgate.tracks.transfer.labels.settings import BinarySettings, CsvSettings
 from soundgate.tracks.transfer.labels.table import drop
 
@@ -41,7 +42,7 @@ def from_csv(table: pd.DataFrame, settings: CsvSettings) -> tuple[pd.DataFrame, 
     key = next(name for name in KEYS if name in given)
     own, theirs = table[key], given[key]
     if key == "path":
-        own, theirs = own.map(os.path.abspath), theirs.map(os.path.abspath)
+        own, theirs = own.map(path_from_text).map(os.path.abspath), theirs.map(os.path.abspath)
     unmatched = given.loc[~theirs.isin(own), key].tolist()
     if unmatched:
         logger.warning("%s: %d rows are no track of the corpus: %s", settings.path, len(unmatched), unmatched)

@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from soundgate.runtime.console import track
 from soundgate.runtime.ledger import Ledger
+from soundgate.runtime.paths import path_from_text
 from soundgate.tracks.transfer.chunks import ChunkSettings, chunk_starts, chunk_wavs
 from soundgate.tracks.transfer.labels.settings import PLACE, ClapSettings
 from soundgate.tracks.transfer.labels.table import drop
@@ -101,7 +102,7 @@ def _hear(batch: pd.DataFrame, model: AudioTextModel, text: np.ndarray, chunks: 
     wavs = [
         wav
         for path, own in zip(batch["path"], starts, strict=True)
-        for wav in chunk_wavs(path, own, chunks.duration_s, model.sample_rate)
+        for wav in chunk_wavs(path_from_text(path), own, chunks.duration_s, model.sample_rate)
     ]
     bounds = np.cumsum([len(own) for own in starts])[:-1]
     audio = np.split(model.embed(wavs), bounds)

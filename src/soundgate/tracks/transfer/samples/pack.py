@@ -13,6 +13,7 @@ from soundgate.audio.mel import MelSettings
 from soundgate.evaluation.listening.mel_picture import mel_picture
 from soundgate.runtime.console import track
 from soundgate.runtime.files import write_text
+from soundgate.runtime.paths import path_from_text
 from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.chunks import chunk_wav
 from soundgate.tracks.transfer.judge.scoring import Judges
@@ -107,7 +108,7 @@ class PackWriter:
         name = f"original_{row:05d}_{index['genre']}.wav"
         if not (self.folder / name).is_file():
             duration_s = (N_FRAMES - 1) * self.mel.hop_length / self.mel.sample_rate
-            wav = chunk_wav(index["path"], index["start_s"], duration_s, self.mel.sample_rate)
+            wav = chunk_wav(path_from_text(index["path"]), index["start_s"], duration_s, self.mel.sample_rate)
             write_audio(self.folder / name, np.clip(wav, -1, 1), self.mel.sample_rate)
         return name
 
