@@ -81,9 +81,9 @@ class Unpacking:
             raise refusal(self.archive, expected, f"{self._total} bytes at member {self._number}")
         self.require_room(size)
         path = self._safe_path(name)
-        self._claim(path, is_folder)
         target = self.folder / path
-        (target if is_folder else target.parent).mkdir(parents=True, exist_ok=True)
+        if self._claim(path, is_folder):
+            (target if is_folder else target.parent).mkdir(parents=True, exist_ok=True)
         return target
 
     def require_room(self, size: int) -> None:
@@ -128,12 +128,20 @@ class Unpacking:
             raise refusal(self.archive, expected, f"{name[:60]!r}... of {len(name)} letters, {len(path.parts)} folders")
         return path
 
-    def _claim(self, path: PurePosixPath, is_folder: bool) -> None:
-        """Refuse a path that another member has, here or on a file system that does not tell letter case."""
+    def _claim(self, path: PurePosixPath, is_folder: bool) -> bool:
+        """Refuse a path that another member has, here or on a file system that does not tell letter case.
+
+        Returns:
+            Whether it needs a folder that no other member needed.
+        """
+        before = len(self._folders)
         for folder in (path, *path.parents)[not is_folder : -1]:
             key, exact = _key(folder), hash(folder)
-            if key in self._files or self._folders.setdefault(key, exact) != exact:
+            if self._folders.get(key) == exact:
+                break  # and so are those it is in
+            if key in self._files or key in self._folders:
                 raise self._taken(folder)
+            self._folders[key] = exact
         if len(self._folders) > self.max_members:
             raise refusal(self.archive, f"at most {self.max_members} folders", f"more at member {self._number}")
         if not is_folder:
@@ -141,6 +149,7 @@ class Unpacking:
             if key in self._folders or key in self._files:
                 raise self._taken(path)
             self._files.add(key)
+        return len(self._folders) > before
 
     def _taken(self, path: PurePosixPath) -> CorpusError:
         expected = "each path once, whatever its letter case"
