@@ -16,6 +16,7 @@ from soundgate.audio.io import write_audio
 from soundgate.corpora.index import (
     Entry,
     build_index,
+    file_names,
     nothing_acquired,
     read_index,
     record_corpus,
@@ -140,6 +141,13 @@ def test_different_names_never_become_one(names):
     for own in ids:
         own.encode("utf-8")
         assert own and own[0] != "." and not re.search(r"[\s/\0]", own)
+
+
+def test_files_of_different_speakers_are_called_differently():
+    names = ["R&B", "R B", "R_B", "r_b", "東京", "C#", "C?", "a" * 300]
+    called = file_names([*names, "R&B"])
+    assert called.keys() == set(names) and len({name.casefold() for name in called.values()}) == len(names)
+    assert file_names(names[:4])["R_B"].startswith("R_B") and not re.search("[#?%&]", "".join(called.values()))
 
 
 def test_names_that_lose_something_do_not_depend_on_their_neighbours():

@@ -169,6 +169,12 @@ def unique_ids(wished: Iterable[str]) -> list[str]:
     return result
 
 
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """Return what files that belong to speakers or genres are called: different names for different ones."""
+    names = sorted(set(names))
+    return dict(zip(names, unique_ids(names), strict=True))
+
+
 def _folded(name: str) -> str:
     """Return what file systems that ignore case and ways of writing a letter go by."""
     return unicodedata.normalize("NFKD", name).casefold()

@@ -203,6 +203,16 @@ def test_bad_inputs_are_refused_in_one_line(work, models, case):
         assert source.name in refused(source, "--out", out, "--models", models)
 
 
+def test_a_recording_that_was_never_closed_is_edited_with_a_warning(work, models, warnings):
+    source = write(work / "a.wav", seconds=3)
+    content = source.read_bytes()
+    at = content.index(b"data") + 4
+    source.write_bytes(content[:at] + bytes(4) + content[at + 4 :])
+    edited(source, "--out", work / "out.wav", "--models", models, "--labels", text(work / "l.txt", "0\t1\tCUT\n"))
+    assert read_exact(work / "out.wav").samples.shape[1] > RATE
+    assert any("no length in the WAV header" in record.getMessage() for record in warnings.records)
+
+
 @pytest.mark.parametrize(("samples", "reason"), [(np.zeros((2, 40_000)), "Silence"), (np.full((1, 1), 0.5), "shorter"),
                                                  (np.full((2, 900), 0.5), "shorter")])  # fmt: skip
 def test_what_cannot_be_edited_is_copied_with_a_warning(work, models, warnings, samples, reason):

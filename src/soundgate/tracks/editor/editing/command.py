@@ -64,6 +64,8 @@ def run_edit(options: EditOptions) -> None:
     models = Models.below(folder, features, settings.griffin_lim_iterations)
     scratch = _folder_of(options.out)
     recording = open_recording(options.source, scratch)
+    if recording.audio.note:
+        logger.warning("%s: %s", options.source, recording.audio.note)
     subtype = check_output(options.source, options.out, recording)
     rate = recording.audio.sample_rate
     length_s = recording.n_samples / rate

@@ -10,6 +10,7 @@ import pandas as pd
 
 from soundgate.audio.io import write_audio
 from soundgate.audio.mel import MelSettings
+from soundgate.corpora.index import file_names
 from soundgate.evaluation.listening.mel_picture import mel_picture
 from soundgate.runtime.console import track
 from soundgate.runtime.files import write_text
@@ -65,7 +66,8 @@ class PackWriter:
         return summary
 
     def _clip(self, row: pd.Series) -> dict:
-        name = f"{row['path']}_{row['row']:05d}_{row['source_genre']}_to_{row['target_genre']}"
+        called = file_names(self.cache.genres)
+        name = f"{row['path']}_{row['row']:05d}_{called[row['source_genre']]}_to_{called[row['target_genre']]}"
         own = row.copy()
         own[["kind", "target_genre", "condition_genre"]] = "identity", row["source_genre"], row["source_genre"]
         path, genres = self.paths[row["path"]], self.cache.genres
@@ -105,7 +107,7 @@ class PackWriter:
     def _write_chunk(self, row: int) -> str:
         """Write the audio that a chunk's frames are of, once for all clips that need it."""
         index = self.cache.index.iloc[row]
-        name = f"original_{row:05d}_{index['genre']}.wav"
+        name = f"original_{row:05d}_{file_names(self.cache.genres)[index['genre']]}.wav"
         if not (self.folder / name).is_file():
             duration_s = (N_FRAMES - 1) * self.mel.hop_length / self.mel.sample_rate
             wav = chunk_wav(path_from_text(index["path"]), index["start_s"], duration_s, self.mel.sample_rate)

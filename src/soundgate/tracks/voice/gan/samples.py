@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from soundgate.audio.io import write_audio
+from soundgate.corpora.index import file_names
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.probing import other_speakers
 from soundgate.tracks.voice.model.converter import VoiceConverter
@@ -40,4 +41,4 @@ def _sounds(converter: VoiceConverter, cache: VoiceCache, rows: np.ndarray) -> I
     yield "reconstruction", convert(converter, wav, f0, own, voice_of(converter, cache, [source]))
     if target != source:
         made = convert(converter, wav, f0, own, voice_of(converter, cache, [target]))
-        yield f"converted_to_{cache.table['speaker'][target]}", made
+        yield f"converted_to_{file_names(cache.table['speaker'])[cache.table['speaker'][target]]}", made

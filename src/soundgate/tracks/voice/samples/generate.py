@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from soundgate.audio.mel import MelSettings, MelTransform
+from soundgate.corpora.index import file_names
 from soundgate.evaluation.listening.mel_picture import mel_picture
 from soundgate.runtime.config import load_section
 from soundgate.runtime.console import track
@@ -118,7 +120,7 @@ class SampleWriter:
         """Write one sample; return a row for each conversion and, of a long one, its windows."""
         said, used = self.cast.passage(source, number // len(self.cast.sources), is_long)
         targets, name = self.cast.targets(number, source), f"sample_{number:03d}"
-        meant = {RECONSTRUCTION: source} | {f"converted_to_{target}": target for target in targets}
+        meant = {RECONSTRUCTION: source} | {self._file(target): target for target in targets}
         waves = {ORIGINAL: said.wav} | {
             file: convert(self.model, said.wav, said.f0, said.own, self.cast.voice(self.model, speaker))
             for file, speaker in meant.items()
@@ -141,9 +143,16 @@ class SampleWriter:
         ]
         return [self._row(facts, target, waves) for target in targets], windows
 
+    @cached_property
+    def _called(self) -> dict[str, str]:
+        return file_names(self.cast.cache.table["speaker"])
+
+    def _file(self, target: str) -> str:
+        return f"converted_to_{self._called[target]}"
+
     def _row(self, facts: dict, target: str, waves: dict[str, np.ndarray]) -> dict:
         """Write what else the page shows of one conversion, and return its row."""
-        file, name, voice = f"converted_to_{target}", facts["sample"], f"voices/{target}.wav"
+        file, name, voice = self._file(target), facts["sample"], f"voices/{self._called[target]}.wav"
         real = self.cast.real(target)
         self._write_wave(voice, real)
         self._picture(f"{name}/{file}.png", {"original": waves[ORIGINAL], f"to {target}": waves[file], "real": real})
