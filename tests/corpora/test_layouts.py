@@ -1,0 +1,90 @@
+"""Corpora as they are distributed are recognised by their files, with strays beside."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from soundgate.audio.io import read_audio
+from soundgate.corpora.folder import folder_entries
+from soundgate.runtime.errors import AudioError
+
+
+def make(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def speakers(root):
+    return sorted({entry.speaker_id for entry in folder_entries(root).entries})
+
+
+@pytest.mark.parametrize("mark", ["-", "_"])
+def test_subsets_of_libri_corpora_are_no_speakers(tmp_path, mark):
+    names = [
+        f"{subset}/{s}/12/{s}{mark}12{mark}{n:04d}" + (f"{mark}000001.wav" if mark == "_" else ".flac")
+        for subset, s in (("train-clean-100", 19), ("train-other-500", 26), ("dev-clean", 84)) for n in range(3)
+    ]  # fmt: skip
+    make(tmp_path, *names, "dev-clean/84/12/84.trans.tsv", "dev-clean/84/12/84_12_0001_000001.normalized.txt")
+    listed = folder_entries(tmp_path)
+    assert listed.layout == ("LibriSpeech" if mark == "-" else "LibriTTS")
+    assert len(listed.entries) == 9 and speakers(tmp_path) == ["19", "26", "84"] and listed.refused == []
+
+
+def test_a_few_strays_do_not_hide_a_layout_and_are_named(tmp_path):
+    make(tmp_path, *[f"84/121/84-121-{n:04d}.flac" for n in range(4)], "84/extra.wav", "84/memo.m4a")
+    listed = folder_entries(tmp_path)
+    assert listed.layout == "LibriSpeech" and len(listed.entries) == 4
+    assert [one.path.name for one in listed.refused] == ["extra.wav", "memo.m4a"]
+    assert "LibriSpeech layout" in listed.refused[0].reason and "ffmpeg" in listed.refused[1].reason
+
+
+def test_of_vctk_the_second_microphone_stands_in_for_a_missing_first(tmp_path):
+    names = ("p225_001_mic1", "p225_001_mic2", "p225_002_mic2")
+    make(tmp_path, *[f"wav48_silence_trimmed/p225/{name}.flac" for name in names])
+    assert [entry.utt_id for entry in folder_entries(tmp_path).entries] == ["p225_001_mic1", "p225_002_mic2"]
+
+
+def test_timit_and_voxceleb(tmp_path):
+    timit = make(tmp_path / "timit", "TRAIN/DR1/FCJF0/SA1.WAV", "TEST/DR2/MABW0/SA1.WAV", "TEST/DR2/MABW0/SA1.PHN")
+    assert folder_entries(timit).layout == "TIMIT" and speakers(timit) == ["FCJF0", "MABW0"]
+    assert [entry.utt_id for entry in folder_entries(timit).entries] == ["MABW0-SA1", "FCJF0-SA1"]
+    vox = make(tmp_path / "vox", "dev/wav/id10001/1zcIwhmdeo4/00001.wav", "test/wav/id10270/5r0dWxy17C8/00001.wav")
+    assert folder_entries(vox).layout == "VoxCeleb" and speakers(vox) == ["id10001", "id10270"]
+
+
+def test_common_voice_is_read_by_its_tables(tmp_path):
+    make(tmp_path, *[f"en/clips/c{n}.mp3" for n in range(5)])
+    for table, clips in {"validated": (0, 1, 2), "invalidated": (3,), "train": (0,)}.items():
+        rows = pd.DataFrame({"client_id": [f"who{n % 2}" for n in clips], "path": [f"c{n}.mp3" for n in clips]})
+        rows.assign(sentence='a "quote').to_csv(tmp_path / "en" / f"{table}.tsv", sep="\t", index=False, quoting=3)
+    listed = folder_entries(tmp_path)
+    assert listed.layout == "Common Voice"
+    assert [(e.utt_id, e.speaker_id) for e in listed.entries] == [("c0", "who0"), ("c1", "who1"), ("c2", "who0")]
+    assert [(one.path.name, one.reason.split()[0]) for one in listed.refused] == [("c3.mp3", "not"), ("c4.mp3", "in")]
+
+
+def test_subset_folders_of_any_corpus_are_no_speakers(tmp_path):
+    make(tmp_path, "train/anna/a.wav", "train/bert/b.wav", "test/carl/c.wav")
+    assert speakers(tmp_path) == ["anna", "bert", "carl"]
+    make(tmp_path / "own", "train/a.wav", "test/c.wav")
+    assert speakers(tmp_path / "own") == ["test", "train"]
+
+
+def test_sphere_files_are_read_whatever_they_are_called(tmp_path):
+    wav = np.linspace(-0.5, 0.5, 8_000)
+    soundfile.write(tmp_path / "SA1.WAV", wav, 16_000, format="NIST", subtype="PCM_16")
+    audio = read_audio(tmp_path / "SA1.WAV")
+    assert audio.sample_rate == 16_000 and np.allclose(audio.wav[0], wav, atol=2**-15)
+    content = (tmp_path / "SA1.WAV").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(content[:-2_000])
+    with pytest.raises(AudioError, match="truncated: NIST SPHERE"):
+        read_audio(tmp_path / "cut.wav")
+    packed = content.replace(b"sample_coding -s3 pcm", b"sample_coding -s26 pcm,embedded-shorten-v2.00")
+    (tmp_path / "packed.wav").write_bytes(packed)
+    assert packed != content
+    with pytest.raises(AudioError, match="sph2pipe"):
+        read_audio(tmp_path / "packed.wav")
