@@ -263,5 +263,4 @@ def test_a_name_that_is_not_utf_8_reads_and_its_error_can_be_printed(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(AudioError) as caught:
         read_audio(path)
-    assert "caf\\udce9 \\udcff.wav" in str(caught.value).encode("utf-8").decode()
-    assert caught.value.subject == str(path)
+    assert "caf\\xe9 \\xff.wav" in str(caught.value).encode("utf-8").decode()
