@@ -50,16 +50,20 @@ def main() -> None:
 @main.command()
 @click.argument("overrides", nargs=-1, metavar="[GROUP=OPTION | KEY=VALUE]...")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Tracks at a time.  [default: one a core; 1 with a GPU]")
-def repro(overrides: tuple[str, ...], jobs: int | None) -> None:
+@click.option("--track", "options", multiple=True, help="Only this track, or several: --track rooms,voice.")
+def repro(overrides: tuple[str, ...], jobs: int | None, options: tuple[str, ...]) -> None:
     """Run what is out of date, then show the gates.
 
     Without arguments this runs params.yaml as it stands. With arguments it composes params.yaml first, for
-    example: soundgate repro profile=tiny
+    example: soundgate repro profile=tiny. A track whose audio is not given is named and left out.
     """
     # Imported here for the same reason as `COMMANDS`.
     from soundgate.pipeline import compose as composing
     from soundgate.pipeline import gates as gating
-    from soundgate.pipeline import reproduce
+    from soundgate.pipeline import reproduce, tracks
+    from soundgate.pipeline.dvc_errors import check_site_cache
+    from soundgate.pipeline.names import check_names
+    from soundgate.runtime.config import read_params
 
     set_up_logging()
     with errors_in_one_line():
@@ -68,11 +72,17 @@ def repro(overrides: tuple[str, ...], jobs: int | None) -> None:
                 "params.yaml: composed anew for %s; `soundgate compose` restores the default",
                 " ".join(overrides),
             )
-        profile = gating.default_profile()
-        code = reproduce.reproduce(Path(), jobs or reproduce.default_jobs(), _environment())
+        params = read_params()
+        check_names(params)
+        to_run, not_run = tracks.tracks_to_run(params, options)
+        for line in not_run:
+            logger.warning(line)
+        check_site_cache(Path())
+        code = reproduce.reproduce(Path(), jobs or reproduce.default_jobs(), _environment(), to_run)
         if code:
             sys.exit(code)
-        gating.show(profile)
+        if to_run == tracks.TRACKS:
+            gating.show(gating.default_profile())
 
 
 def _environment() -> dict[str, str]:

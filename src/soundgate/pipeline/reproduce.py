@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from soundgate.pipeline.tracks import TRACKS, stages_of
 from soundgate.runtime.execution import worker_count
 
 SHARED, SUMMARY = "corpus", "gates"
@@ -82,7 +83,7 @@ def job_environment(environment: Mapping[str, str], jobs: int) -> dict[str, str]
     return {"SOUNDGATE_WORKERS": share, "PYTHONUNBUFFERED": "1"} | dict(environment)
 
 
-def reproduce(root: Path, jobs: int, environment: Mapping[str, str]) -> int:
+def reproduce(root: Path, jobs: int, environment: Mapping[str, str], tracks: tuple[str, ...] = TRACKS) -> int:
     """Run what is out of date, up to ``jobs`` tracks at a time.
 
     A track that fails does not stop the others: nothing is lost that does not depend on it.
@@ -91,10 +92,17 @@ def reproduce(root: Path, jobs: int, environment: Mapping[str, str]) -> int:
         root: the repository.
         jobs: tracks at a time, at least 1.
         environment: of DVC and the stages.
+        tracks: those to run, with the corpora that they read; other than all of them, one stage after another.
 
     Returns:
         DVC's exit code, the first that is not 0.
     """
+    if tracks != TRACKS:
+        with Repo(root) as repo:
+            chosen = stages_of(tracks, (stage.addressing for stage in repo.index.stages))
+        patterns = dict.fromkeys(f"{stage.partition('@')[0]}@*" for stage in chosen)
+        command = [*_DVC, "--single-item", "--glob", *patterns]
+        return subprocess.run(command, env=dict(environment), cwd=root, check=False).returncode
     shared, tracks = _out_of_date(root) if jobs > 1 else (None, [])
     code = 0
     if len(tracks) > 1:
