@@ -84,6 +84,6 @@ def test_an_origin_that_is_not_given_says_how_to_give_it(params):
 
     path = params("corpus:\n  music: {origin: null}\n")
     with pytest.raises(
-        ConfigError, match=r"music\.origin: expected.*found none\. Give it: corpus\.music\.origin=FOLDER"
+        ConfigError, match=r"found none\. Give it: corpus\.music\.origin=FOLDER"
     ):
         load_section("corpus.music", Music, path)
