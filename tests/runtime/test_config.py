@@ -83,7 +83,5 @@ def test_an_origin_that_is_not_given_says_how_to_give_it(params):
         origin: str
 
     path = params("corpus:\n  music: {origin: null}\n")
-    with pytest.raises(
-        ConfigError, match=r"found none\. Give it: corpus\.music\.origin=FOLDER"
-    ):
+    with pytest.raises(ConfigError, match=r"found none\. Give it: corpus\.music\.origin=FOLDER"):
         load_section("corpus.music", Music, path)

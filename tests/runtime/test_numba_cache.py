@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from soundgate.runtime.execution import map_items
+from tests.pipeline_file import ROOT
 
 SHOW = """
 import os, soundgate, numba
@@ -77,15 +78,25 @@ def test_without_a_home_a_folder_for_temporary_files_serves_that_is_the_users_al
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     places = {"XDG_CACHE_HOME": "/proc/nobody", "TMPDIR": str(temporary)}
-    root = temporary / f"soundgate-numba-{os.getuid()}"
+    root = temporary / f"soundgate-{os.getuid()}"
     first, second = start(**places), start(**places)
-    assert [first.used, second.used] == [str(root / "0"), str(root / "1")]
+    assert [first.used, second.used] == [str(root / "numba/0"), str(root / "numba/1")]
     assert root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_user_without_an_entry_and_a_home_gets_no_folder_named_by_a_tilde(tmp_path):
+    code = "import os, pwd; pwd.getpwuid = lambda uid: {}[uid]; import soundgate; print(os.environ['NUMBA_CACHE_DIR'])"
+    own = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=own, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()).is_relative_to(tmp_path / f"soundgate-{os.getuid()}")
+    assert os.listdir(tmp_path) == [f"soundgate-{os.getuid()}"]
 
 
 @pytest.mark.parametrize("kind", ["open to others", "a link", "a file"])
 def test_a_folder_that_another_could_write_to_is_not_used(start, tmp_path, kind):
-    root = tmp_path / f"soundgate-numba-{os.getuid()}"
+    root = tmp_path / f"soundgate-{os.getuid()}"
     if kind == "a file":
         root.write_text("")
     else:

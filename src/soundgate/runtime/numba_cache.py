@@ -31,13 +31,16 @@ def claim_cache() -> IO | None:
     Returns:
         What holds the folder while it is open; None where numba's own is used.
     """
-    places = {_below_home(): _make_shared, _below_temporary(): _make_private}
+    private = Path(os.environ.get("TMPDIR") or "/tmp") / f"soundgate-{os.getuid()}"
+    roots = [_below_home(), private / "numba"]
     named = os.environ.get(VARIABLE)
-    if fcntl is None or "numba" in sys.modules or (named and Path(named).parent not in places):
+    if fcntl is None or "numba" in sys.modules or (named and Path(named).parent not in roots):
         return None
-    for root, make in places.items():
+    for root in roots:
         try:
-            make(root)
+            if root.parent == private:
+                _make_private(private)
+                os.environ.setdefault("MPLCONFIGDIR", str(private / "matplotlib"))
             lock, folder = _claim(root)
         except OSError:  # Nowhere to write to, or a file system without locks.
             continue
@@ -57,27 +60,23 @@ def _explain(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 def _below_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "soundgate" / "numba"
+    home = os.path.expanduser("~")  # Stays as it is where this user has none.
+    return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "soundgate" / "numba"
 
 
-def _below_temporary() -> Path:
-    return Path(os.environ.get("TMPDIR") or "/tmp") / f"soundgate-numba-{os.getuid()}"
-
-
-def _make_shared(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-
-
-def _make_private(root: Path) -> None:
+def _make_private(folder: Path) -> None:
     """Make a folder that no other user can write to: code is loaded from it."""
-    root.mkdir(mode=0o700, exist_ok=True)
-    found = root.lstat()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(f"{root}: not a folder of this user alone")
+        raise PermissionError(f"{folder}: not a folder of this user alone")
 
 
 def _claim(root: Path) -> tuple[IO, Path]:
-    """Return the first folder that no other process uses, and what holds it."""
+    """Return the first folder in ``root`` that no other process uses, and what holds it."""
+    if not root.is_absolute():
+        raise FileNotFoundError(f"{root}: no home")
+    root.mkdir(parents=True, exist_ok=True)
     for number in count():
         lock = (root / f"{number}.lock").open("w")
         try:
