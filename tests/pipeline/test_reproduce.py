@@ -110,6 +110,19 @@ def test_only_the_tracks_that_changed_run_again(repository, capfd):
     assert Path("audit.txt").read_text() == "audio here.voice"
 
 
+def test_one_track_runs_alone_with_what_it_reads(repository):
+    Path("here.rooms").touch()
+    assert reproduce.reproduce(repository, 2, os.environ, ("voice",)) == 0
+    assert Path("audit.txt").read_text() == "audio here.voice"
+    assert not Path("rooms.txt").exists() and not Path("gates.txt").exists()
+
+
+def test_a_track_of_a_pipeline_that_dvc_cannot_read_is_dvcs_to_refuse(tmp_path, capfd):
+    assert reproduce.reproduce(tmp_path, 1, os.environ, ("voice",)) != 0
+    captured = "".join(capfd.readouterr())
+    assert "you are not inside of a DVC repository" in captured and "Traceback" not in captured
+
+
 def test_a_track_that_fails_stops_no_other_and_its_exit_code_is_returned(repository, capfd):
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
     pipeline["stages"]["rooms-plan"]["cmd"] = f"touch here.rooms; {sys.executable} -c 'raise SystemExit(3)'"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from soundgate.runtime.config import Section, check_origin, load_section, load_seed, read_section
+from soundgate.runtime.config import Section, check_origin, load_section, load_seed, parse_section, read_section
 from soundgate.runtime.errors import ConfigError
 
 
@@ -85,3 +85,5 @@ def test_an_origin_that_is_not_given_says_how_to_give_it(params):
     path = params("corpus:\n  music: {origin: null}\n")
     with pytest.raises(ConfigError, match=r"found none\. Give it: corpus\.music\.origin=FOLDER"):
         load_section("corpus.music", Music, path)
+    with pytest.raises(ConfigError, match=r"Give it: 'corpus\.pools=\[\{name: NAME, .*origin: FOLDER"):
+        parse_section("corpus.pools.1", {"origin": None}, Music)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dvc.config import Config
 from dvc.dirs import site_cache_dir
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from soundgate.runtime.errors import ConfigError
@@ -32,6 +33,8 @@ def check_site_cache(root: Path) -> None:
     try:
         with Repo(root) as repo, tempfile.TemporaryFile(dir=repo.site_cache_dir):
             pass
+    except DvcException:  # No repository, or no configuration that can be read: `dvc repro` says so.
+        return
     except (OSError, sqlite3.Error) as error:
         folder = Path(site_cache_dir(Config(str(root / ".dvc"))["core"].get("site_cache_dir"))).absolute()
         if isinstance(error, OSError) and not _on_one_path(folder, error.filename):

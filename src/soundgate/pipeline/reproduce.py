@@ -98,10 +98,7 @@ def reproduce(root: Path, jobs: int, environment: Mapping[str, str], tracks: tup
         DVC's exit code, the first that is not 0.
     """
     if tracks != TRACKS:
-        with Repo(root) as repo:
-            chosen = stages_of(tracks, (stage.addressing for stage in repo.index.stages))
-        patterns = dict.fromkeys(f"{stage.partition('@')[0]}@*" for stage in chosen)
-        command = [*_DVC, "--single-item", "--glob", *patterns]
+        command = [*_DVC, *_only_of(tracks, root)]
         return subprocess.run(command, env=dict(environment), cwd=root, check=False).returncode
     shared, tracks = _out_of_date(root) if jobs > 1 else (None, [])
     code = 0
@@ -135,6 +132,16 @@ def _only(part: Part | None) -> list[str]:
     if part is None:
         return []
     return ["--single-item", "--glob", *(f"{kind}-*" for kind in dict.fromkeys(map(_kind, part.stages)))]
+
+
+def _only_of(tracks: tuple[str, ...], root: Path) -> list[str]:
+    """Return the arguments for the stages of some tracks alone; none where DVC, which says why, reads no pipeline."""
+    try:
+        with Repo(root) as repo:
+            chosen = stages_of(tracks, (stage.addressing for stage in repo.index.stages))
+    except DvcException:
+        return []
+    return ["--single-item", "--glob", *dict.fromkeys(f"{stage.partition('@')[0]}*" for stage in chosen)]
 
 
 def _side_by_side(tracks: list[Part], root: Path, jobs: int, environment: Mapping[str, str]) -> int:

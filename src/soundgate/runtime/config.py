@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -127,7 +128,7 @@ def _explain(section: str, model: type[BaseModel], error: ValidationError) -> Co
     first = problems[0]
     others = f"Also wrong: {', '.join(keys[1:])}." if len(keys) > 1 else ""
     if first["input"] is None and keys[0].endswith(".origin"):
-        remedy = f"Give it: {keys[0]}=FOLDER."
+        remedy = f"Give it: {_assignment(keys[0])}"
         return ConfigError(keys[0], expected="a source list or a folder of audio", found="none", remedy=remedy)
     if first["type"] == "extra_forbidden":
         known = f" ({', '.join(model.model_fields)})" if len(first["loc"]) == 1 else ""
@@ -138,3 +139,9 @@ def _explain(section: str, model: type[BaseModel], error: ValidationError) -> Co
         expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         found = repr(first["input"])
     return ConfigError(keys[0], expected=expected, found=found, remedy=others)
+
+
+def _assignment(origin: str) -> str:
+    """Return how an origin is given on the command line; that of an entry of a list only with the whole list."""
+    listed = re.fullmatch(r"(.+)\.\d+\.origin", origin)
+    return f"'{listed[1]}=[{{name: NAME, source: folder, origin: FOLDER, seed: 0}}]'" if listed else f"{origin}=FOLDER"
