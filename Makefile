@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 ENVIRONMENT := .venv/.synced
+# Of a clone that was moved, whose programs in .venv name the folder it was in: the stamp says which.
+MOVED := $(shell [ -f $(ENVIRONMENT) ] && [ "$$(cat $(ENVIRONMENT))" != "$$(pwd -P)" ] && echo moved)
 # Test files are dealt out to this many processes, in the order of their names; their fixtures stay whole. One thread
 # each: more would wait for one another. As many ablations run at a time.
 JOBS ?= 2
@@ -19,7 +21,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help environment repro ablations test quick lint
+.PHONY: moved help environment repro ablations test quick lint
 
 help:
 	@echo "make environment     install everything into .venv"
@@ -36,9 +38,10 @@ environment: $(ENVIRONMENT)
 	$(PYTHON) -m venv .uv
 	.uv/bin/python -m pip install --quiet uv
 
-$(ENVIRONMENT): pyproject.toml | $(filter .uv/bin/uv,$(UV))
+$(ENVIRONMENT): pyproject.toml $(MOVED) | $(filter .uv/bin/uv,$(UV))
+	$(if $(MOVED),rm -rf .venv)
 	$(UV) sync --all-groups
-	@touch $@
+	@pwd -P >$@
 
 repro: $(ENVIRONMENT)
 	.venv/bin/soundgate repro $(ARGS)

@@ -1,3 +1,5 @@
+import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ from click.testing import CliRunner
 from soundgate import cli
 from soundgate.pipeline import compose as composing
 from soundgate.pipeline import gates, reproduce
+from soundgate.pipeline.tracks import TRACKS
 from tests.pipeline_file import ROOT
 
 
@@ -15,11 +18,16 @@ def pipeline(tmp_path, monkeypatch):
     """A folder with the configuration, in which running DVC is only noted."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf").symlink_to(ROOT / "conf")
+    for name in ("src", "stages"):
+        (tmp_path / name).symlink_to(ROOT / name)
     composing.compose_file()
+    run = {"cwd": tmp_path, "check": True, "capture_output": True}
+    subprocess.run(["git", "init", "-q"], **run)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], **run)
     calls = []
 
-    def note(root, jobs, environment):
-        calls.append((root, jobs, environment["PATH"].split(":")[0]))
+    def note(root, jobs, environment, tracks):
+        calls.append((root, jobs, environment["PATH"].split(":")[0], tracks))
         return note.code
 
     note.code = 0
@@ -30,7 +38,7 @@ def pipeline(tmp_path, monkeypatch):
 
 def test_the_help_lists_every_command():
     output = CliRunner().invoke(cli.main, ["--help"]).output
-    for command in ("repro", "compose", "gates", "deps", "rooms", "triage", "runs"):
+    for command in ("repro", "compose", "gates", "corpora", "rooms", "triage", "runs"):
         assert f"\n  {command} " in output
 
 
@@ -48,8 +56,8 @@ def test_repro_runs_the_parameters_as_they_stand_then_shows_their_gates(pipeline
     folder, calls, _ = pipeline
     before = (folder / "params.yaml").read_text()
     assert CliRunner().invoke(cli.main, ["repro", "--jobs", "3"]).exit_code == 0
-    (root, jobs, path), shown = calls
-    assert root.resolve() == folder and jobs == 3 and path == str(Path(sys.executable).parent)
+    (root, jobs, path, tracks), shown = calls
+    assert tracks == TRACKS and root.resolve() == folder and jobs == 3 and path == str(Path(sys.executable).parent)
     assert shown == "embedded" and (folder / "params.yaml").read_text() == before
 
 
@@ -67,3 +75,37 @@ def test_a_wrong_override_runs_nothing_and_a_failed_run_shows_no_gates(pipeline)
     note.code = 255
     assert CliRunner().invoke(cli.main, ["repro"]).exit_code == 255
     assert len(calls) == 1
+
+
+def test_repro_leaves_out_tracks_without_audio_and_says_how_to_give_it(pipeline, caplog, monkeypatch):
+    _, calls, _ = pipeline
+    real = ["repro", "profile=real", "corpus.speech.origin=/my speech"]
+    monkeypatch.setattr(logging.getLogger("soundgate"), "propagate", True)
+    monkeypatch.setattr(cli, "set_up_logging", lambda: None)
+    assert CliRunner().invoke(cli.main, real).exit_code == 0
+    assert calls.pop()[3] == ("structure", "voice") and not calls
+    assert "not run: transfer: no music (corpus.music.origin=FOLDER)" in caplog.messages
+    assert CliRunner().invoke(cli.main, [*real, "--track", "structure,rooms"]).exit_code == 0
+    assert calls.pop()[3] == ("structure",)
+    for wrong in (["--track", "editor"], ["--track", "strucure"]):
+        assert CliRunner().invoke(cli.main, [*real, *wrong]).exit_code == 1
+    assert not calls
+
+
+def test_repro_of_names_that_a_shell_would_run_runs_nothing(pipeline):
+    folder, calls, _ = pipeline
+    params = (folder / "params.yaml").read_text()
+    changed = params.replace("- acoustic\n", "- acoustic;touch x\n", 1)
+    assert changed != params
+    (folder / "params.yaml").write_text(changed)
+    done = CliRunner().invoke(cli.main, ["repro"])
+    assert done.exit_code == 1 and "rooms.embedder[0]" in done.output and not calls
+
+
+def test_a_site_cache_that_cannot_be_written_to_is_one_line(pipeline, monkeypatch):
+    _, calls, _ = pipeline
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", "/proc/nobody")
+    done = CliRunner().invoke(cli.main, ["repro"])
+    assert done.exit_code == 1 and not calls and "Traceback" not in done.output
+    (line,) = done.output.splitlines()
+    assert "/proc/nobody" in line and "core.site_cache_dir" in line and "SOUNDGATE_SCRATCH" not in line

@@ -49,19 +49,19 @@ def main() -> None:
 @main.command()
 @click.argument("overrides", nargs=-1, metavar="[GROUP=OPTION | KEY=VALUE]...")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Stages at a time.  [default: one a core; 1 with a GPU]")
-@click.option("-t", "--track", "tracks", multiple=True, help="Run only this track; several: -t rooms,voice.")
+@click.option("-t", "--track", "tracks", multiple=True, help="Only this track, or several: --track rooms,voice.")
 def repro(overrides: tuple[str, ...], jobs: int | None, tracks: tuple[str, ...]) -> None:
     """Run what is out of date, then show the gates.
 
     Without arguments this runs params.yaml as it stands. With arguments it composes params.yaml first, for
-    example: soundgate repro profile=tiny
+    example: soundgate repro profile=tiny. A track whose audio is not given is named and left out.
     """
     # Imported here for the same reason as `COMMANDS`.
     from soundgate.pipeline import command
 
     set_up_logging()
     with errors_in_one_line():
-        sys.exit(command.run(overrides, jobs, [name for given in tracks for name in given.split(",") if name]))
+        sys.exit(command.run(overrides, jobs, tracks))
 
 
 if __name__ == "__main__":

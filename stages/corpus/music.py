@@ -5,13 +5,13 @@ from pathlib import Path
 
 from soundgate.corpora.music import MusicSettings, build_music_corpus
 from soundgate.runtime.config import check_origin, load_section
-from soundgate.runtime.stage import input_option, output_option, stage_command
+from soundgate.runtime.stage import origin_option, output_option, stage_command
 
 
 @stage_command("corpus-music")
-@input_option("origin", "The source list, or the folder of audio; the same as corpus.music.origin.")
+@origin_option()
 @output_option("out", "Folder for the audio, the index, rejected.csv, the tracks and the truth of scores.")
-def main(origin: Path, out: Path) -> None:
+def main(origin: Path | None, out: Path) -> None:
     """Build the music corpus: audio, an index of tracks, and what is known of their scores, styles and sources."""
     settings = load_section("corpus.music", MusicSettings)
     check_origin(origin, settings.origin, "corpus.music.origin")

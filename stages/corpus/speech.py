@@ -6,13 +6,13 @@ from pathlib import Path
 from soundgate.corpora.speech import SpeechSettings, build_speech_corpus
 from soundgate.runtime.config import check_origin, load_section
 from soundgate.runtime.scratch import downloads_folder
-from soundgate.runtime.stage import input_option, output_option, stage_command
+from soundgate.runtime.stage import origin_option, output_option, stage_command
 
 
 @stage_command("corpus-speech")
-@input_option("origin", "The source list, or the folder of audio; the same as corpus.speech.origin.")
+@origin_option()
 @output_option("out", "Folder for the audio, index.parquet and rejected.csv.")
-def main(origin: Path, out: Path) -> None:
+def main(origin: Path | None, out: Path) -> None:
     """Build the speech corpus: audio and an index of utterances, with every rejected file and why."""
     settings = load_section("corpus.speech", SpeechSettings)
     check_origin(origin, settings.origin, "corpus.speech.origin")

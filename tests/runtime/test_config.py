@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from soundgate.runtime.config import Section, check_origin, load_section, load_seed, read_section
+from soundgate.runtime.config import Section, check_origin, load_section, load_seed, parse_section, read_section
 from soundgate.runtime.errors import ConfigError
 
 
@@ -63,7 +63,7 @@ def test_every_wrong_key_is_named(params):
 
 
 def test_a_missing_file_says_how_to_write_it(tmp_path):
-    with pytest.raises(ConfigError, match=r"soundgate\.compose"):
+    with pytest.raises(ConfigError, match="soundgate compose"):
         load_section("track.fit", Fit, tmp_path / "params.yaml")
 
 
@@ -74,6 +74,18 @@ def test_a_seed_is_a_whole_number(params, seed):
 
 
 def test_an_origin_is_compared_as_a_path():
+    check_origin(None, "own/music", "corpus.music.origin")
     check_origin(Path("own/music"), "own/music/", "corpus.music.origin")
     with pytest.raises(ConfigError, match="--origin: expected corpus.music.origin, own/music; found other"):
         check_origin(Path("other"), "own/music", "corpus.music.origin")
+
+
+def test_an_origin_that_is_not_given_says_how_to_give_it(params):
+    class Music(Section):
+        origin: str
+
+    path = params("corpus:\n  music: {origin: null}\n")
+    with pytest.raises(ConfigError, match=r"found none\. Give it: corpus\.music\.origin=FOLDER"):
+        load_section("corpus.music", Music, path)
+    with pytest.raises(ConfigError, match=r"Give it: 'corpus\.pools=\[\{name: NAME, .*origin: FOLDER"):
+        parse_section("corpus.pools.1", {"origin": None}, Music)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from soundgate.runtime.execution import map_items
+from tests.pipeline_file import ROOT
 
 SHOW = """
 import os, soundgate, numba
@@ -73,9 +74,48 @@ def test_a_folder_of_the_users_and_a_numba_loaded_before_are_left_alone(start, t
     assert start("import numba").folder == "None"
 
 
-def test_without_a_place_to_write_numba_has_its_own(start, tmp_path):
-    (tmp_path / "soundgate").write_text("not a folder")
-    assert start().folder == "None"
+def test_without_a_home_a_folder_for_temporary_files_serves_that_is_the_users_alone(start, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    places = {"XDG_CACHE_HOME": "/proc/nobody", "TMPDIR": str(temporary)}
+    root = temporary / f"soundgate-{os.getuid()}"
+    first, second = start(**places), start(**places)
+    assert [first.used, second.used] == [str(root / "numba/0"), str(root / "numba/1")]
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_user_without_an_entry_and_a_home_gets_no_folder_named_by_a_tilde(tmp_path):
+    code = "import os, pwd; pwd.getpwuid = lambda uid: {}[uid]; import soundgate; print(os.environ['NUMBA_CACHE_DIR'])"
+    own = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=own, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()).is_relative_to(tmp_path / f"soundgate-{os.getuid()}")
+    assert os.listdir(tmp_path) == [f"soundgate-{os.getuid()}"]
+
+
+@pytest.mark.parametrize("kind", ["open to others", "a link", "a file"])
+def test_a_folder_that_another_could_write_to_is_not_used(start, tmp_path, kind):
+    root = tmp_path / f"soundgate-{os.getuid()}"
+    if kind == "a file":
+        root.write_text("")
+    else:
+        other = tmp_path / "other"
+        other.mkdir(mode=0o700)
+        root.mkdir() if kind == "open to others" else root.symlink_to(other)
+    assert start(XDG_CACHE_HOME="/proc/nobody", TMPDIR=str(tmp_path)).folder == "None"
+
+
+def test_without_a_place_to_write_numba_has_its_own(start):
+    assert start(XDG_CACHE_HOME="/proc/nobody", TMPDIR="/proc/nobody").folder == "None"
+
+
+def test_where_numba_has_none_either_a_line_says_which_variable_names_one():
+    refused = "import soundgate; raise RuntimeError('cannot cache function f: no locator available for file g')"
+    own = os.environ | {"XDG_CACHE_HOME": "/proc/nobody", "TMPDIR": "/proc/nobody"}
+    own.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, "-c", refused], env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "NUMBA_CACHE_DIR" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def folder_of_process(_):

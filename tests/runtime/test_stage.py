@@ -37,8 +37,11 @@ def test_an_error_a_user_can_act_on_is_one_line_and_exit_code_1(tmp_path):
     assert lines == [f"CorpusError: {tmp_path / 'in.txt'}: expected a text; found nothing. Write one."]
 
 
-@pytest.mark.parametrize(("number", "advice"), [(errno.ENOSPC, "Make room"), (errno.EROFS, "SOUNDGATE_SCRATCH")])
-def test_a_disk_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, number, advice):
+@pytest.mark.parametrize(("number", "advice"), [(errno.EROFS, "Work in"), (errno.EACCES, "Allow reading and writing")])
+@pytest.mark.parametrize("scratch", ["elsewhere", "."])
+def test_a_disk_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, number, advice, scratch):
+    monkeypatch.setenv("SOUNDGATE_SCRATCH", str(tmp_path / scratch))
+
     def full(path, text):
         raise OSError(number, os.strerror(number), str(path))
 
@@ -48,6 +51,8 @@ def test_a_disk_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, num
     lines = [line for line in failed.output.splitlines() if "INFO" not in line]
     assert failed.exit_code == 1 and len(lines) == 1
     assert lines[0].startswith(f"{tmp_path / 'out.txt'}: {os.strerror(number)}") and advice in lines[0]
+    # Only what is in the work folders is helped by moving them.
+    assert ("SOUNDGATE_SCRATCH" in lines[0]) == (scratch == ".")
 
 
 def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
@@ -79,6 +84,7 @@ def test_pytorch_repeats_itself():
 def test_the_options_of_the_command_are_those_the_pipeline_passes(stage):
     module = __import__(stage_module(stage), fromlist=["main"])
     passed = set(re.findall(r"--([\w-]+)", stage_entries()[stage]["cmd"]))
-    assert passed == {option.name.replace("_", "-") for option in module.main.params}
+    assert passed == {option.name.replace("_", "-") for option in module.main.params if option.required}
+    assert {option.name for option in module.main.params if not option.required} <= {"origin"}
     assert module.main.name == stage
-    assert module.main.help and all(option.help and option.required for option in module.main.params)
+    assert module.main.help and all(option.help for option in module.main.params)

@@ -14,7 +14,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_named(
-    section: str, key: str, name: str, origin: str | Path, model: type[Model], params_path: str | Path = PARAMS_FILE
+    section: str,
+    key: str,
+    name: str,
+    origin: str | Path | None,
+    model: type[Model],
+    params_path: str | Path = PARAMS_FILE,
 ) -> Model:
     """Read the one entry of a list of corpora that has a name, and hold it against its stage's input.
 
@@ -22,7 +27,7 @@ def load_named(
         section: dotted path of the section that holds the list, e.g. ``"corpus.rooms"``.
         key: the list in it, e.g. ``"pools"``.
         name: of the entry.
-        origin: what the stage was given to read; must be the entry's ``origin``.
+        origin: what the stage was given to read, if anything; must be the entry's ``origin``.
         model: the entry's frozen pydantic model, with a field ``origin``.
         params_path: the composed parameters.
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from soundgate.pipeline import compose, gates, reproduce
 from soundgate.pipeline.code import refresh_libraries
-from soundgate.pipeline.inputs import NEEDS, missing
+from soundgate.pipeline.dvc_errors import check_site_cache
+from soundgate.pipeline.names import check_names
+from soundgate.pipeline.tracks import TRACKS, tracks_to_run
 from soundgate.runtime.config import read_params
 from soundgate.runtime.console import logger
 
 
-def run(overrides: Sequence[str], jobs: int | None, tracks: Collection[str], root: Path = Path()) -> int:
+def run(overrides: Sequence[str], jobs: int | None, options: Sequence[str], root: Path = Path()) -> int:
     """Run what is out of date, then show the gates.
 
     Args:
         overrides: composed into ``params.yaml`` first; none: it is run as it stands.
         jobs: stages at a time; None: as `default_jobs` says.
-        tracks: run only these; by default all whose corpora are given.
+        options: tracks to run, one or several names each; none: all whose corpora are given.
         root: the repository.
 
     Returns:
@@ -28,13 +30,13 @@ def run(overrides: Sequence[str], jobs: int | None, tracks: Collection[str], roo
         restore = "`soundgate compose` restores the default"
         logger.info("params.yaml: composed anew for %s; %s", " ".join(overrides), restore)
     params = read_params()
-    for track in NEEDS:
-        lacking = missing(track, params)
-        if lacking and (not tracks or track in tracks):
-            what = " and ".join(f"no {corpus.what} ({corpus.setting})" for corpus in lacking)
-            logger.info("not run: %s: %s", track, what)
+    check_names(params)
+    tracks, not_run = tracks_to_run(params, options)
+    for line in not_run:
+        logger.warning(line)
+    check_site_cache(root)
     refresh_libraries(root)
     code = reproduce.reproduce(root, jobs or reproduce.default_jobs(), reproduce.stage_environment(), tracks)
-    if code == 0:
+    if code == 0 and tracks == TRACKS:
         gates.show(gates.default_profile())
     return code

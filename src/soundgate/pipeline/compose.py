@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from soundgate.pipeline.inputs import register_resolver
+from soundgate.pipeline.names import check_names
+from soundgate.pipeline.overrides import HOW_TO_QUOTE, quoted
 from soundgate.runtime.config import PARAMS_FILE
 from soundgate.runtime.console import logger, set_up_logging
 from soundgate.runtime.errors import ConfigError
@@ -26,28 +29,33 @@ def compose_text(overrides: Sequence[str] = (), config_folder: str | Path = CONF
     """Compose the configuration and return it as YAML.
 
     Args:
-        overrides: Hydra overrides: ``group=option`` (``profile=tiny``) or ``key=value`` (``seed=1``).
+        overrides: Hydra overrides: ``group=option`` (``profile=tiny``) or ``key=value`` (``seed=1``), with paths as
+            they are, see ``overrides.quoted``.
         config_folder: the folder with ``config.yaml`` and its groups.
 
     Returns:
-        What ``dvc exp run -S <override> ...`` would write to ``params.yaml``, byte for byte.
+        What ``dvc exp run -S <override> ...`` would write to ``params.yaml``, byte for byte, of overrides that Hydra
+        reads as they stand.
 
     Raises:
-        ConfigError: an override names no known group, option or key, or a value is still ``???``.
+        ConfigError: an override names no known group, option or key, a value is still ``???``, or a name is not
+            fit for a command.
     """
     folder = Path(config_folder).resolve()
     if not (folder / "config.yaml").is_file():
         remedy = "Run this in the root of the repository."
         raise ConfigError(folder, expected="a folder with config.yaml", found="none", remedy=remedy)
     register_resolver()
+    written = quoted(overrides)
     try:
         with initialize_config_dir(str(folder), version_base=None):
-            config = hydra_compose("config", overrides=list(overrides))
+            config = hydra_compose("config", overrides=written.overrides)
         OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(overrides, error) from error
     _refuse_missing(config)
-    return OmegaConf.to_yaml(config)
+    check_names(OmegaConf.to_container(config))
+    return written.restored(OmegaConf.to_yaml(config))
 
 
 def _explain(overrides: Sequence[str], error: Exception) -> ConfigError:
@@ -57,6 +65,7 @@ def _explain(overrides: Sequence[str], error: Exception) -> ConfigError:
         subject,
         expected="groups, options and keys that stand in conf/ and are not ambiguous",
         found="; ".join(lines).rstrip("."),
+        remedy=HOW_TO_QUOTE if re.search(r"=\s*[\[{]", subject) else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,20 +64,18 @@ def parse_section(section: str, values: dict, model: type[Model]) -> Model:
         raise _explain(section, model, error) from error
 
 
-def check_origin(given: str | Path, settings: str, of: str) -> None:
-    """Hold what a stage was given to read against the ``origin`` of its settings.
-
-    DVC takes the one from the stage's command, the stage the other from its section.
+def check_origin(given: str | Path | None, settings: str, of: str) -> None:
+    """Hold what a stage was given to read on its command line, if anything, against its settings.
 
     Args:
-        given: the stage's option.
+        given: the stage's option, or None.
         settings: the section's ``origin``.
         of: what the origin belongs to, for the message.
 
     Raises:
         ConfigError: they are not the same.
     """
-    if Path(settings) != Path(given):
+    if given is not None and Path(settings) != Path(given):
         raise ConfigError("--origin", expected=f"{of}, {settings}", found=str(given))
 
 
@@ -98,7 +97,7 @@ def read_params(params_path: str | Path = PARAMS_FILE) -> dict:
     Raises:
         ConfigError: the file is missing or not a YAML mapping.
     """
-    remedy = "Write it with: python -m soundgate.pipeline.compose"
+    remedy = "Write it with: soundgate compose"
     path = Path(params_path)
     if not path.is_file():
         raise ConfigError(path, expected="the composed parameters", found="no such file", remedy=remedy)
@@ -126,6 +125,10 @@ def _explain(section: str, model: type[BaseModel], error: ValidationError) -> Co
     problems = error.errors()
     keys = [".".join([section, *map(str, problem["loc"])]) for problem in problems]
     first = problems[0]
+    others = f"Also wrong: {', '.join(keys[1:])}." if len(keys) > 1 else ""
+    if first["input"] is None and keys[0].endswith(".origin"):
+        remedy = f"Give it: {_assignment(keys[0])}"
+        return ConfigError(keys[0], expected="a source list or a folder of audio", found="none", remedy=remedy)
     if first["type"] == "extra_forbidden":
         known = f" ({', '.join(model.model_fields)})" if len(first["loc"]) == 1 else ""
         expected, found = f"a known key{known}", f"an unknown one, with value {first['input']!r}"
@@ -134,5 +137,10 @@ def _explain(section: str, model: type[BaseModel], error: ValidationError) -> Co
     else:
         expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         found = repr(first["input"])
-    others = f"Also wrong: {', '.join(keys[1:])}." if len(keys) > 1 else ""
     return ConfigError(keys[0], expected=expected, found=found, remedy=others)
+
+
+def _assignment(origin: str) -> str:
+    """Return how an origin is given on the command line; that of an entry of a list only with the whole list."""
+    listed = re.fullmatch(r"(.+)\.\d+\.origin", origin)
+    return f"'{listed[1]}=[{{name: NAME, source: folder, origin: FOLDER, seed: 0}}]'" if listed else f"{origin}=FOLDER"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from itertools import count
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 try:
@@ -22,32 +24,69 @@ def claim_cache() -> IO | None:
 
     Two processes that compile one function for different types at once leave an index that names the one's code for
     the other's types, and whoever loads it crashes. So the first process has folder ``0``, one beside it ``1``, ...;
-    what they compile is kept for the next, and a new folder begins with what another has. A folder that the user
-    names, or numba loaded before, is left as it is.
+    what they compile is kept for the next, and a new folder begins with what another has. Where there is no home to
+    write to, the folders are below the one for temporary files. A folder that the user names, or numba loaded before,
+    is left as it is.
 
     Returns:
         What holds the folder while it is open; None where numba's own is used.
     """
-    root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "soundgate" / "numba"
+    private = Path(os.environ.get("TMPDIR") or "/tmp") / f"soundgate-{os.getuid()}"
+    roots = [_below_home(), private / "numba"]
     named = os.environ.get(VARIABLE)
-    if fcntl is None or "numba" in sys.modules or (named and Path(named).parent != root):
+    if fcntl is None or "numba" in sys.modules or (named and Path(named).parent not in roots):
         return None
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        for number in count():
-            lock = (root / f"{number}.lock").open("w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                continue
-            folder = root / str(number)
-            _begin(folder)
-            os.environ[VARIABLE] = str(folder)
-            return lock
-    except OSError:  # Nowhere to write to, or a file system without locks.
-        os.environ.pop(VARIABLE, None)
+    for root in roots:
+        try:
+            if root.parent == private:
+                _make_private(private)
+                os.environ.setdefault("MPLCONFIGDIR", str(private / "matplotlib"))
+            lock, folder = _claim(root)
+        except OSError:  # Nowhere to write to, or a file system without locks.
+            continue
+        os.environ[VARIABLE] = str(folder)
+        return lock
+    os.environ.pop(VARIABLE, None)
+    sys.excepthook = _explain
     return None
+
+
+def _explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line what numba wants where its own folders, in the environment, cannot be written to either."""
+    if "no locator available" in str(error):
+        print(f"numba has no folder for what it compiles. Name one that can be written to: {VARIABLE}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _below_home() -> Path:
+    home = os.path.expanduser("~")  # Stays as it is where this user has none.
+    return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "soundgate" / "numba"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that no other user can write to: code is loaded from it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder}: not a folder of this user alone")
+
+
+def _claim(root: Path) -> tuple[IO, Path]:
+    """Return the first folder in ``root`` that no other process uses, and what holds it."""
+    if not root.is_absolute():
+        raise FileNotFoundError(f"{root}: no home")
+    root.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        lock = (root / f"{number}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        folder = root / str(number)
+        _begin(folder)
+        return lock, folder
 
 
 def _begin(folder: Path) -> None:

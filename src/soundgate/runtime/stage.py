@@ -15,13 +15,14 @@ import click
 
 from soundgate.runtime.console import logger, set_up_logging
 from soundgate.runtime.errors import SoundgateError
+from soundgate.runtime.scratch import scratch_root
 from soundgate.runtime.threads import own_threads
 
 UNWRITABLE = {
     errno.ENOSPC: "Make room and run again: what was finished is kept.",
     errno.EDQUOT: "Make room in the quota and run again: what was finished is kept.",
-    errno.EROFS: "Work in a folder that can be written to; SOUNDGATE_SCRATCH moves the work folders.",
-    errno.EACCES: "Allow reading and writing there; SOUNDGATE_SCRATCH moves the work folders.",
+    errno.EROFS: "Work in a folder that can be written to.",
+    errno.EACCES: "Allow reading and writing there.",
 }
 
 
@@ -62,14 +63,31 @@ def errors_in_one_line() -> Iterator[None]:
         if error.errno not in UNWRITABLE:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        click.secho(f"{where}{error.strerror}. {UNWRITABLE[error.errno]}", fg="red", err=True)
+        click.secho(f"{where}{error.strerror}. {UNWRITABLE[error.errno]}{_elsewhere(error)}", fg="red", err=True)
         sys.exit(1)
+
+
+def _elsewhere(error: OSError) -> str:
+    """Return how to move the work folders, where it is them that cannot be written to."""
+    if not isinstance(error.filename, str | bytes):
+        return ""
+    in_scratch = Path(os.fsdecode(error.filename)).absolute().is_relative_to(scratch_root().absolute())
+    return " SOUNDGATE_SCRATCH moves the work folders." if in_scratch else ""
 
 
 def input_option(name: str, help_text: str, multiple: bool = False) -> Callable:
     """Return an option for a file or folder the stage reads; it must exist."""
     kind = click.Path(exists=True, path_type=Path)
     return click.option(f"--{name}", type=kind, required=True, multiple=multiple, help=help_text)
+
+
+def origin_option() -> Callable:
+    """Return the option for a corpus's source list or folder: by default the one of the stage's parameters.
+
+    No path of the user's stands in dvc.yaml's commands, where a shell would read it.
+    """
+    help_text = "The source list, or the folder of audio; by default, and otherwise the same as, the parameters'."
+    return click.option("--origin", type=click.Path(path_type=Path), help=help_text)
 
 
 def output_option(name: str, help_text: str) -> Callable:
