@@ -24,7 +24,7 @@ def browser_page():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_OPTIONS)
         page = browser.new_page(viewport={"width": 1300, "height": 900})
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(120_000)
         page.thrown = []
         page.on("pageerror", lambda error: page.thrown.append(str(error)))
         yield page

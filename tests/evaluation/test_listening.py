@@ -84,7 +84,7 @@ def loaded(page):
     for article in page.locator("article").all():
         article.scroll_into_view_if_needed()
     ready = "all => all.every((a) => a.tagName === 'IMG' ? a.complete : a.readyState >= 1 || a.error)"
-    for _ in range(200):
+    for _ in range(2_400):
         if page.eval_on_selector_all("audio, img", ready):
             break
         page.wait_for_timeout(50)
