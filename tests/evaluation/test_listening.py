@@ -212,3 +212,8 @@ def test_a_mel_of_another_shape_is_an_error(tmp_path):
     with pytest.raises(FormatError, match="found none"):
         mel_picture(tmp_path / "p.png", {})
     mel_picture(tmp_path / "p.png", {"x": np.zeros((64, 5))}, MelSettings(n_mels=64))
+
+
+def test_titles_may_hold_whatever_names_of_files_hold(tmp_path):
+    mel_picture(tmp_path / "p.png", {"$a_b$ {": mel(5), "caf\udce9\x1b": mel(5), "$\\frac{": mel(5)})
+    assert (tmp_path / "p.png").stat().st_size > 1000

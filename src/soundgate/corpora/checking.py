@@ -76,7 +76,9 @@ def _listed(root: str | Path, kind: str) -> Listed:
         if kind == "rooms":
             return room_entries(root, [], "file")
         if kind == "music":
-            music, refused = music_entries(MusicSettings(source="folder", origin=str(root), seed=0))
+            # Set by a copy, because the settings of a file refuse a name that is not UTF-8.
+            settings = MusicSettings(source="folder", origin=".", seed=0).model_copy(update={"origin": str(root)})
+            music, refused = music_entries(settings)
             return Listed(music.entries, refused, "genre folders")
         return folder_entries(root)
     except CorpusError:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,14 +178,19 @@ def test_a_folder_of_pairs_is_taken_over(tmp_path):
     write_audio(root / "live/one_raw.wav", np.stack([song()] * 2), RATE)
     write_audio(root / "live/one_edit.flac", song()[: 5 * RATE], RATE)
     write_audio(root / "two_raw.wav", song(), RATE)
-    found = pairs_in(root)
+    write_audio(root / "three.wav", song(), RATE)
+    (root / "four_raw.m4a").touch()
+    found, refused = pairs_in(root)
     assert [pair.pair_id for pair in found] == ["live_one"]
-    counts = build_pairs(SETTINGS, found, 0, tmp_path / "work", tmp_path / "out")
-    assert counts["n_pairs"]["test"] == 1
+    counts = build_pairs(SETTINGS, found, 0, tmp_path / "work", tmp_path / "out", refused)
+    assert counts["n_pairs"]["test"] == 1 and counts["n_rejected"] == 3
+    rejected = pd.read_csv(tmp_path / "out/rejected.csv")
+    reasons = {Path(row.path).name: row.reason for row in rejected.itertuples()}
+    assert "ffmpeg" in reasons["four_raw.m4a"] and "half" in reasons["two_raw.wav"] and "_raw" in reasons["three.wav"]
     [row] = read_pairs(tmp_path / "out").itertuples()
     assert truth_of(row) is None and len(row.beats) > 20
     np.testing.assert_allclose(read_exact(row.edit_path).samples / 2**31, song()[None, : 5 * RATE], atol=1e-4)
-    with pytest.raises(CorpusError, match="no whole pair"):
+    with pytest.raises(CorpusError, match="found no"):
         pairs_in(tmp_path / "work")
     with pytest.raises(CorpusError, match="nothing"):
         pairs_in(tmp_path / "nowhere")

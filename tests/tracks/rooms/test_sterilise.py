@@ -57,7 +57,7 @@ def voices(tmp_path, monkeypatch):
             entries.append(Entry(f"u{number}", f"s{number % 2}", path))
             if source == "b":
                 write_audio(tmp_path / "truth" / f"u{number}.wav", 0.5 * clean, RATE)
-                clean_paths[f"u{number}"] = f"truth/u{number}.wav"
+                clean_paths[f"u{number}"] = f"./truth/u{number}.wav"
         if source == "a":
             (tmp_path / "voices" / source / "broken.wav").write_bytes(b"RIFF")
             entries.append(Entry("broken", "s0", tmp_path / "voices" / source / "broken.wav"))

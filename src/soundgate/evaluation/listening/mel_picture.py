@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from soundgate.audio.mel import FLOOR_DB, MelSettings
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import atomic_path
+from soundgate.runtime.paths import printable
 
 _TICKS_HZ = (100, 500, 1000, 2000, 4000, 8000, 16_000)
 
@@ -41,7 +42,7 @@ def mel_picture(path: str | Path, mels: Mapping[str, np.ndarray], settings: MelS
             np.asarray(mel, dtype=np.float32), origin="lower", aspect="auto", extent=extent, cmap="magma",
             vmin=FLOOR_DB, vmax=0, interpolation="nearest",
         )  # fmt: skip
-        axis.set_title(name, fontsize=10)
+        axis.set_title(printable(name), fontsize=10, parse_math=False)
         axis.set(xlim=(0, longest), xlabel="seconds")
     places, labels = _ticks(settings)
     axes[0].set_yticks(places, labels)

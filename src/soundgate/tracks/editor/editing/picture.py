@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from soundgate.runtime.files import atomic_path
+from soundgate.runtime.paths import printable
 from soundgate.tracks.editor.beats import TRACKING_RATE
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS
@@ -91,7 +92,7 @@ def timeline_picture(
 
 def _finish(figure: Figure, path: str | Path, title: str) -> None:
     figure.axes[-2].set_xlabel("seconds")
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(printable(title), fontsize=12, parse_math=False)
     handles = [Patch(color=COLOURS[label], label=label.name) for label in BEAT_LABELS]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
     with atomic_path(path) as temporary:
