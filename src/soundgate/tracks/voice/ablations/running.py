@@ -13,7 +13,7 @@ from soundgate.runtime.errors import TrainingError
 from soundgate.tracks.voice.ablations.collected import read_card, run_folder, write_run
 from soundgate.tracks.voice.ablations.planning import Pipeline, Planned
 from soundgate.tracks.voice.ablations.queue import ENDED, QUEUED, Queue
-from soundgate.tracks.voice.ablations.workplace import Workplace
+from soundgate.pipeline.workplace import Workplace
 
 _PAUSE_S = 1.0
 
