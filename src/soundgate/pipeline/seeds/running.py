@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import NamedTuple
 
 from dvc.exceptions import DvcException
@@ -72,6 +73,7 @@ class SeedRuns:
 
     def __init__(self, options: SeedOptions, root: Path) -> None:
         self.options, self.root = options, root
+        self._composing = Lock()  # Hydra's state is the process's.
         sections = YAML(typ="safe").load(compose_text(self._overrides(), root / CONFIG_FOLDER))["gates"]
         stages = {track: parse_section(f"gates.{track}", sections[track], GateSources).trained for track in sections}
         self.trained = {track: Trained(stages[track]) for track in TRACKS if stages.get(track)}
@@ -114,24 +116,23 @@ class SeedRuns:
     def _measure(self, run: Planned, places: SimpleQueue[Workplace]) -> bool:
         """Make one run in a place that is free, and keep what it gave; return whether it succeeded."""
         place = places.get()
-        scratch = (
-            self.root / scratch_root() / "seeds/work" / f"{self.options.profile}-{run.track}-{run.seed}"
-        ).resolve()
+        work = self.root / scratch_root() / "seeds/work" / f"{self.options.profile}-{run.track}-{run.seed}"
         try:
             logger.info("%s: begins", run)
-            place.compose(self._overrides(f"training_seed={run.seed}"))
+            with self._composing:
+                place.compose(self._overrides(f"training_seed={run.seed}"))
             target = target_of(place.folder, gates_path(self.options.profile, run.track))
-            place.dvc("repro", target, quiet=self.options.jobs > 1, scratch=scratch)
+            place.dvc("repro", target, quiet=self.options.jobs > 1, scratch=work.resolve())
             gates = read_gates(place.folder, self.options.profile, (run.track,))[run.track]
+            code = self.trained[run.track].code(read_hashes(place.folder))
         except SoundgateError as error:
             logger.error("%s failed: %s", run, error)
             return False
         finally:
             places.put(place)
-        code = self.trained[run.track].code(read_hashes(place.folder))
         values = {name: gate["value"] for name, gate in gates.items()}
         write_record(self._path(run).parent, Record(run.seed, place.commit, self.options.overrides, code, values))
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
         logger.info("%s: measured", run)
         return True
 
