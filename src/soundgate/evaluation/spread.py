@@ -67,3 +67,8 @@ def with_spread(gate: Mapping, spread: Mapping) -> dict:
     interval = (None, None) if spread["sd"] is None else widened(gate["value"], own, spread["sd"], spread["n"])
     verdict = decide(gate["value"], gate["side"], gate["threshold"], interval)
     return known | {"ci_low": interval[0], "ci_high": interval[1], "verdict": verdict}
+
+
+def with_spreads(gates: Mapping[str, Mapping], spreads: Mapping[str, Mapping]) -> dict[str, dict]:
+    """Return verdicts by gate, those whose spread is known with it; see `with_spread`."""
+    return {name: with_spread(gate, spreads[name]) if name in spreads else dict(gate) for name, gate in gates.items()}

@@ -9,9 +9,7 @@ from pathlib import Path
 from soundgate.runtime.errors import FormatError, GateError
 
 TRACKS = ("structure", "rooms", "transfer", "editor", "voice")
-GATES, SUMMARY, SEEDS = "gates.json", "summary.json", "seeds.json"
-# Of a track's folder, where its stages write the gates of one run.
-RUN = "run"
+GATES, SEEDS = "gates.json", "seeds.json"
 
 Gates = dict[str, dict]
 
