@@ -15,7 +15,7 @@ from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries, stag
 ENTRIES = stage_entries()
 ALL = pytest.mark.parametrize("stage", ENTRIES)
 PATH = re.compile(
-    r"(?<!\S)(?:ablations|data|metrics|plots|models|scratch|sources|\.{0,2}/)\S*|\$\{(?:corpus|editor|item)\.\w+\.origin\}"
+    r"(?<!\S)(?:ablations|data|metrics|plots|models|scratch|seeds|sources|\.{0,2}/)\S*|\$\{(?:corpus|editor|item)\.\w+\.origin\}"
 )
 # Lists of one element by design: whatever is chosen, the result has one place.
 ONE_AT_A_TIME = ("${rooms.embedder}", "${transfer.codecs}")

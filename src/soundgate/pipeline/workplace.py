@@ -39,7 +39,7 @@ class Workplace:
         folder: of the clone: ``scratch/<name>/repository``.
         commit: what it is a clone of.
 
-    Nobody else works in it until this process has ended, and every DVC that it has started.
+    Nobody else works in it until it is closed or this process has ended, and every DVC that was started in it.
     """
 
     def __init__(self, root: Path, name: str) -> None:
@@ -48,8 +48,18 @@ class Workplace:
         self.folder = self.work / "repository"
         self._refuse_changes()
         self._lock = self._wait_for_others()
-        self.commit = git(self.root, "rev-parse", "HEAD")
-        self._clone()
+        try:
+            self.commit = git(self.root, "rev-parse", "HEAD")
+            self._clone()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Workplace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
 
     def environment(self, gpu: str | None = None, scratch: Path | None = None) -> dict[str, str]:
         """Return the environment of everything that runs in the clone.

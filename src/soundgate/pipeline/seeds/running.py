@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -98,20 +99,22 @@ class SeedRuns:
         runs = self.missing()
         if not runs:
             return []
-        jobs = min(self.options.jobs, len(runs))
-        places: SimpleQueue[Workplace] = SimpleQueue()
-        for number in range(1, jobs + 1):
-            places.put(Workplace(self.root, f"seeds/{number}"))
-        failed = []
-        with ThreadPoolExecutor(jobs) as pool:
-            futures = [pool.submit(self._measure, run, places) for run in runs]
+        with ExitStack() as stack:
+            places: SimpleQueue[Workplace] = SimpleQueue()
+            for number in range(1, min(self.options.jobs, len(runs)) + 1):
+                places.put(stack.enter_context(Workplace(self.root, f"seeds/{number}")))
+            succeeded = self._measure_all(runs, places)
+        refuse_failures([str(run) for run in runs if run not in succeeded])
+        return [self._path(run) for run in runs]
+
+    def _measure_all(self, runs: Sequence[Planned], places: SimpleQueue[Workplace]) -> set[Planned]:
+        with ThreadPoolExecutor(places.qsize()) as pool:
+            futures = {run: pool.submit(self._measure, run, places) for run in runs}
             try:
-                failed = [str(run) for run, future in zip(runs, futures, strict=True) if not future.result()]
+                return {run for run, future in futures.items() if future.result()}
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        refuse_failures(failed)
-        return [self._path(run) for run in runs]
 
     def _measure(self, run: Planned, places: SimpleQueue[Workplace]) -> bool:
         """Make one run in a place that is free, and keep what it gave; return whether it succeeded."""

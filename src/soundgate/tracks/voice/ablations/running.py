@@ -57,19 +57,22 @@ class Arms:
         """
         if not self.waiting:
             return []
-        self.workplace = Workplace(self.root, "ablations")
-        self.queue = Queue(self.workplace)
-        self._collect_finished()
+        with Workplace(self.root, "ablations") as self.workplace:
+            self.queue = Queue(self.workplace)
+            self._collect_finished()
+            try:
+                return self._run_all()
+            except KeyboardInterrupt:
+                self.queue.stop_workers()
+                raise
+
+    def _run_all(self) -> list[str]:
         failed = []
-        try:
-            self._put_all()
-            while self.waiting:
-                failed += self._look()
-                self._keep_workers()
-                time.sleep(_PAUSE_S if self.waiting else 0)
-        except KeyboardInterrupt:
-            self.queue.stop_workers()
-            raise
+        self._put_all()
+        while self.waiting:
+            failed += self._look()
+            self._keep_workers()
+            time.sleep(_PAUSE_S if self.waiting else 0)
         return failed
 
     def _is_collected(self, run: Planned) -> bool:
