@@ -1,4 +1,4 @@
-"""Two decisions on the same metrics, the seed's and the sound one; each names its first failed criterion."""
+"""Two decisions on the same metrics, the seed's and the sound one; each names the first criterion missed."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def report_markdown(audit: Audit, gates: dict[str, dict]) -> str:
         gates: verdicts by name, of the whole track.
     """
     parts = ["# Editing raw audio: exit audit", "", *gates_overview(gates)]
-    parts += ["", "## Gates", "", "Of margins the lower end of the interval is judged.", ""]
+    parts += ["", "## Gates", "", "A gate is decided where its whole interval is on one side of the threshold.", ""]
     parts += [markdown_table(gate_rows(gates)), "", "## Reconstruction", ""]
     parts += ["With the true labels, with those of other beats, and the raw recording without any model.", ""]
     parts += [markdown_table(rounded(_reconstruction(audit))), "", "## Labels and rewards", ""]

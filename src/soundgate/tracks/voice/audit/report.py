@@ -32,7 +32,7 @@ def report_markdown(found: dict, gates: dict[str, dict]) -> str:
         gates: verdicts by name, of the whole track.
     """
     parts = ["# Voice conversion: exit audit", "", *gates_overview(gates)]
-    parts += ["", "## Gates", "", "Of shares and margins the lower end of the interval is judged.", ""]
+    parts += ["", "## Gates", "", "A gate is decided where its whole interval is on one side of the threshold.", ""]
     parts += [markdown_table(gate_rows(gates)), "", "## Conversion, speakers nobody trained on", ""]
     parts += [
         "Similarities are the held-out judge's cosines with other utterances of the speaker. `follows`: similarity to",
