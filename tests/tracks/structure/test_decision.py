@@ -90,11 +90,19 @@ def test_one_passing_condition_is_enough_and_leads(thresholds):
 
 
 def test_among_failing_conditions_the_one_with_more_criteria_leads_then_the_nearer(thresholds):
-    near = with_value("lags/1/sound/gain_new/innovation/ci_low", 0.005)
-    far = with_value("lags/1/sound/gain_new/innovation/ci_low", -0.1)
-    none = with_value("lags/1/sound/gain_new/innovation/ci_low", None)
+    near, far, none = (
+        with_value("lags/1/sound/gain_new/innovation", {"value": value, "ci_low": low, "ci_high": high, "n": 5})
+        for value, low, high in ((0.006, 0.005, 0.007), (-0.1, -0.2, 0.0), (None, None, None))
+    )
     decision = decide({"conditions": {"none": none, "far": far, "near": near}}, thresholds)["sound"]
-    assert leading_condition(decision) == "near"
+    assert leading_condition(decision) == "near" and decision["verdict"] == "fail"
+
+
+def test_a_decision_is_undecided_where_a_condition_misses_but_fails_nothing(thresholds):
+    unsure = with_value("lags/1/sound/gain_new/innovation/ci_low", 0.005)
+    failed = with_value("lags/1/sound/p_swap", 0.06)
+    decision = decide({"conditions": {"failed": failed, "unsure": unsure}}, thresholds)["sound"]
+    assert decision["verdict"] == "undecided" and decision["passing_conditions"] == []
 
 
 def test_gates_are_the_leading_conditions_criteria_with_margins(thresholds):
