@@ -72,10 +72,10 @@ def audit_of(cache, scorer, make):
 
 
 def failed(gates):
-    return {name.removeprefix("mel_") for name, gate in gates.items() if gate["verdict"] != "pass"}
+    return {name.removeprefix("mel_") for name, gate in gates.items() if gate["verdict"] == "fail"}
 
 
-def test_an_honest_model_passes(cache, scorer):
+def test_an_honest_model_fails_no_gate(cache, scorer):
     audit, gates = audit_of(cache, scorer, lambda row, score, source, target: rendering(score, target, row))
     assert failed(gates) == set()
     transfer, control = audit.kinds["mel"]["transfer"], audit.kinds["control"]
