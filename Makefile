@@ -9,7 +9,7 @@ MOVED := $(shell [ -f $(ENVIRONMENT) ] && [ "$$(cat $(ENVIRONMENT))" != "$$(pwd 
 # Test files are dealt out to this many processes, in the order of their names; their fixtures stay whole. One thread
 # each: more would wait for one another. As many ablations run at a time.
 JOBS ?= 2
-# Of `make ablations`; no ARMS: all of them.
+# Of `make ablations`; no ARMS: all of them. `make seeds` is of the profile that params.yaml was composed for.
 PROFILE ?= tiny
 SEEDS ?= 3
 ARMS ?=
@@ -21,13 +21,14 @@ export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: moved help environment repro ablations test quick lint
+.PHONY: moved help environment repro ablations seeds test quick lint
 
 help:
 	@echo "make environment     install everything into .venv"
 	@echo "make repro           run what is out of date, then show the gates (ARGS='profile=tiny' composes first)"
 	@echo "make ablations       train and compare the arms of track voice (ARMS='baseline no_gan' SEEDS=6 PROFILE=embedded"
 	@echo "                     JOBS=2 GPUS=1,3 ARGS='voice.train.loop.epochs=10')"
+	@echo "make seeds           measure how much the gates vary over five seeds of training (JOBS=2 ARGS='--track voice')"
 	@echo "make test            ruff, import-linter, all tests, in two processes (JOBS=4: in four)"
 	@echo "make quick           ruff, import-linter, the tests that take seconds"
 	@echo "make lint            ruff, import-linter"
@@ -49,6 +50,9 @@ repro: $(ENVIRONMENT)
 ablations: $(ENVIRONMENT)
 	.venv/bin/soundgate ablations run --profile $(PROFILE) --seeds $(SEEDS) --jobs $(JOBS) \
 	  --arms "$(ARMS)" --gpus "$(GPUS)" $(ARGS)
+
+seeds: $(ENVIRONMENT)
+	.venv/bin/soundgate seeds run --jobs $(JOBS) $(ARGS)
 
 test: lint
 	$(PYTEST)

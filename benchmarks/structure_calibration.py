@@ -135,17 +135,17 @@ def run_one(family: str, truth: str, window: int, generate, number: int) -> dict
     fitted = fit_conditioning(sequences, settings, number)
     metrics, _ = analyse(sequences, fitted, settings, METRICS, number)
     decision = decide(metrics, DECISION)
-    if decision["sound"]["pass"]:
+    if decision["sound"]["verdict"] == "pass":
         decision = with_surrogates(sequences, metrics, settings, number)
-    fails = [c for c, v in decision["sound"]["criteria"][first].items() if not v["pass"]]
+    fails = [c for c, v in decision["sound"]["criteria"][first].items() if v["verdict"] != "pass"]
     leader = metrics["conditions"][first]["lags"]["1"]["sound"]
     gain = leader["gain_new"]["innovation"]
     return {
         "family": family,
         "truth": truth,
         "number": number,
-        "seed_pass": decision["seed"]["pass"],
-        "sound_pass": decision["sound"]["pass"],
+        "seed_pass": decision["seed"]["verdict"] == "pass",
+        "sound_pass": decision["sound"]["verdict"] == "pass",
         "fails": " ".join(fails),
         "gain": gain["value"],
         "ci_low": gain["ci_low"],

@@ -16,8 +16,8 @@ def stage_entries():
 
 
 def stage_module(stage):
-    track, _, verb = stage.partition("-")
-    return f"stages.{track}.{verb.replace('-', '_')}"
+    """Return the module that a stage runs: its command is ``python -m <module> ...``."""
+    return stage_entries()[stage]["cmd"].split()[2]
 
 
 @cache
@@ -26,7 +26,10 @@ def sections_read(stage):
     module = importlib.import_module(stage_module(stage))
     calls = [node for node in ast.walk(ast.parse(Path(module.__file__).read_text())) if isinstance(node, ast.Call)]
     loads = [call for call in calls if getattr(call.func, "id", "") == "load_section"]
-    return {call.args[0].value: getattr(module, call.args[1].id) for call in loads}
+    loads = [call for call in loads if isinstance(call.args[0], ast.Constant)]  # Of others the item says which.
+    # One module judges the gates of every track: its section is named as the stage is.
+    named = {call: getattr(call.args[0], "value", None) or stage.replace("-", ".") for call in loads}
+    return {section: getattr(module, call.args[1].id) for call, section in named.items()}
 
 
 def leaves(value, prefix=""):

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from soundgate import cli
 from soundgate.pipeline import compose as composing
-from soundgate.pipeline import gates, reproduce
+from soundgate.pipeline import gates, reproduce, verify
 from soundgate.pipeline.tracks import TRACKS
 from tests.pipeline_file import ROOT
 
@@ -32,14 +32,33 @@ def pipeline(tmp_path, monkeypatch):
 
     note.code = 0
     monkeypatch.setattr(reproduce, "reproduce", note)
-    monkeypatch.setattr(gates, "show", lambda profile: calls.append(profile) or True)
+    monkeypatch.setattr(gates, "show", lambda profile: calls.append(profile) or "pass")
+    monkeypatch.setattr(verify, "verify_line", lambda root, profile: f"verify: {profile} as committed")
     return tmp_path, calls, note
 
 
 def test_the_help_lists_every_command():
     output = CliRunner().invoke(cli.main, ["--help"]).output
-    for command in ("repro", "compose", "gates", "corpora", "rooms", "triage", "runs"):
+    for command in ("repro", "compose", "gates", "corpora", "rooms", "triage", "runs", "seeds", "verify"):
         assert f"\n  {command} " in output
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_help_says_of_every_command_what_it_says_itself(command):
+    _, said = cli.COMMANDS[command]
+    assert cli.main.get_command(None, command).get_short_help_str(1000) == said
+    words = " ".join(CliRunner().invoke(cli.main, ["--help"]).output.split())
+    assert f" {command} {said}" in words
+
+
+def test_the_help_imports_no_command():
+    code = "import sys; from soundgate.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    shown, _, modules = done.stdout.rstrip().rpartition("\n")
+    assert "\n  verify " in shown
+    heavy = {"torch", "pandas", "scipy", "numpy", "dvc", "hydra", "flask", "pydantic"}
+    assert not heavy & {module.partition(".")[0] for module in modules.split()}
+    assert not {where.partition(":")[0] for where, _ in cli.COMMANDS.values()} & set(modules.split())
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -55,7 +74,8 @@ def test_a_command_that_there_is_not_is_refused():
 def test_repro_runs_the_parameters_as_they_stand_then_shows_their_gates(pipeline):
     folder, calls, _ = pipeline
     before = (folder / "params.yaml").read_text()
-    assert CliRunner().invoke(cli.main, ["repro", "--jobs", "3"]).exit_code == 0
+    done = CliRunner().invoke(cli.main, ["repro", "--jobs", "3"])
+    assert done.exit_code == 0 and done.output.splitlines()[-1] == "verify: embedded as committed"
     (root, jobs, path, tracks), shown = calls
     assert tracks == TRACKS and root.resolve() == folder and jobs == 3 and path == str(Path(sys.executable).parent)
     assert shown == "embedded" and (folder / "params.yaml").read_text() == before

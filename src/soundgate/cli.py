@@ -10,17 +10,41 @@ import click
 from soundgate.runtime.console import set_up_logging, set_up_streams
 from soundgate.runtime.stage import errors_in_one_line
 
-# Where each command is. Its module is imported when it is asked for: pandas and Hydra take a second to load.
+# Where each command is, and the first line of its help. Its module is imported when it is asked for: pandas and Hydra
+# take a second to load.
 COMMANDS = {
-    "ablations": "soundgate.tracks.voice.ablations.commands:ablations",
-    "compose": "soundgate.pipeline.compose:main",
-    "corpora": "soundgate.corpora.commands:corpora",
-    "edit": "soundgate.tracks.editor.commands:edit",
-    "gates": "soundgate.pipeline.gates:main",
-    "health": "soundgate.training.health.command:health",
-    "rooms": "soundgate.tracks.rooms.commands:main",
-    "runs": "soundgate.tracks.transfer.commands:runs",
-    "triage": "soundgate.tracks.transfer.commands:triage",
+    "ablations": (
+        "soundgate.tracks.voice.ablations.commands:ablations",
+        "Train the arms of track `voice`, and compare them.",
+    ),
+    "compose": ("soundgate.pipeline.compose:main", "Compose conf/ into params.yaml."),
+    "corpora": ("soundgate.corpora.commands:corpora", "Look at folders of audio before anything is built from them."),
+    "edit": (
+        "soundgate.tracks.editor.commands:edit",
+        "Edit IN: label its beats, play what is kept, write OUT in the format of IN.",
+    ),
+    "gates": (
+        "soundgate.pipeline.gates:main",
+        "Show the exit gates of a profile: value, interval, threshold, verdict.",
+    ),
+    "health": (
+        "soundgate.training.health.command:health",
+        "Show what the health monitor found, and what to do about it.",
+    ),
+    "rooms": ("soundgate.tracks.rooms.commands:main", "Look at the triples of track `rooms`."),
+    "runs": ("soundgate.tracks.transfer.commands:runs", "Keep finished runs of track `transfer` as numbered folders."),
+    "seeds": (
+        "soundgate.pipeline.seeds.commands:seeds",
+        "Measure how much the gates vary over seeds of training.",
+    ),
+    "triage": (
+        "soundgate.tracks.transfer.commands:triage",
+        "Listen to clips in random order; accept or reject them.",
+    ),
+    "verify": (
+        "soundgate.pipeline.verify:main",
+        "Compare the results of a run with those committed at REV (by default HEAD).",
+    ),
 }
 
 
@@ -35,8 +59,14 @@ class Commands(click.Group):
         """Return a command, or None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
         return getattr(import_module(module), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line a command, without importing those of ``COMMANDS``."""
+        own = {name: command.get_short_help_str(200) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted((own | {name: said for name, (_, said) in COMMANDS.items()}).items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.files import write_json
 from soundgate.runtime.scratch import open_scratch
@@ -26,7 +26,7 @@ from soundgate.training.health.settings import load_health
 def main(latents: Path, frames: Path, out: Path, metrics: Path, gates: Path, plots: Path) -> None:
     """Train a model for each horizon on train speakers; measure steps and free runs of eval speakers."""
     device = torch_device()
-    settings, seed, health = load_section("dynamics.train", TrainSettings), load_seed(), load_health()
+    settings, seed, health = load_section("dynamics.train", TrainSettings), load_training_seed(), load_health()
     deterministic_torch(seed)
     keep_freed_memory()
     scratch = open_scratch(

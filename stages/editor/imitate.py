@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import jsonable
@@ -23,7 +23,7 @@ from soundgate.training.history import write_history
 @output_option("history", "CSV file for the training curves.")
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train the policy on the labels of the train pairs; measure it on the test pairs."""
-    settings, seed = load_section("editor.imitation", ImitationSettings), load_seed()
+    settings, seed = load_section("editor.imitation", ImitationSettings), load_training_seed()
     health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import jsonable
@@ -26,7 +26,7 @@ from soundgate.training.history import write_history
 @output_option("history", "CSV file for the training curves.")
 def main(pairs: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train on the recordings of the training split; measure on those of the test split."""
-    settings, seed = load_section("editor.vocoder", VocoderSettings), load_seed()
+    settings, seed = load_section("editor.vocoder", VocoderSettings), load_training_seed()
     health = load_health()
     features = load_section("editor.cache.features", FeatureSettings)
     deterministic_torch(seed)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.structure.fitting import fit_conditioning
 from soundgate.tracks.structure.settings import ConditioningSettings
@@ -17,7 +17,7 @@ def main(latents: Path, frames: Path, out: Path) -> None:
     """Fit every condition at every lag on train frames, and assign every frame to its cluster."""
     settings = load_section("structure.conditioning", ConditioningSettings)
     sequences, _ = load_sequences(latents, frames, settings.history)
-    save_conditioning(out, fit_conditioning(sequences, settings, load_seed()))
+    save_conditioning(out, fit_conditioning(sequences, settings, load_training_seed()))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.scratch import open_scratch
 from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
@@ -35,7 +35,7 @@ def main(
     cache: Path, latents: Path, content: Path, style: Path, bank: Path, mel: Path, out: Path, history: Path
 ) -> None:
     """Train identity, transfer, diversity; killed, the next run goes on from the last checkpoint."""
-    settings, seed = load_section("transfer.codec", CodecTransferSettings), load_seed()
+    settings, seed = load_section("transfer.codec", CodecTransferSettings), load_training_seed()
     health = load_health()
     spectrogram = load_section("transfer.cache", CacheSettings).mel
     deterministic_torch(seed)

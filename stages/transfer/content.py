@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import jsonable
@@ -25,7 +25,7 @@ from soundgate.training.history import write_history
 @output_option("history", "CSV file for the training curves.")
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train the analysis network on the train tracks; measure it on tracks it never saw."""
-    settings, seed = load_section("transfer.content", ContentSettings), load_seed()
+    settings, seed = load_section("transfer.content", ContentSettings), load_training_seed()
     health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()

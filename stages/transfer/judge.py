@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.files import write_json
@@ -26,7 +26,7 @@ from soundgate.training.loop import fit
 @output_option("history", "CSV file for the training curves of the judge of content.")
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train judges on tracks that nothing else is trained on; they score transfers and never give a loss."""
-    settings, seed = load_section("transfer.judge", JudgeSettings), load_seed()
+    settings, seed = load_section("transfer.judge", JudgeSettings), load_training_seed()
     health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()

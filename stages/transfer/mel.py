@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.scratch import open_scratch
 from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
@@ -25,7 +25,7 @@ from soundgate.training.history import write_history
 @output_option("history", "CSV file for the training curves.")
 def main(cache: Path, content: Path, style: Path, out: Path, history: Path) -> None:
     """Train the mel generator on its own styles, then on the others'; killed, the next run goes on."""
-    settings, seed = load_section("transfer.mel", MelTransferSettings), load_seed()
+    settings, seed = load_section("transfer.mel", MelTransferSettings), load_training_seed()
     health = load_health()
     deterministic_torch(seed)
     keep_freed_memory()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import Ledger, jsonable
 from soundgate.runtime.scratch import open_scratch
@@ -23,7 +23,7 @@ from soundgate.training.health.settings import HealthSettings
 @output_option("picture", "PNG of every training's alarms.")
 def main(cache: Path, speaker: Path, metrics: Path, picture: Path) -> None:
     """Train very small GANs, most of them broken on purpose, and count what the monitor sees."""
-    settings, seed = load_section("voice.health", FaultSettings), load_seed()
+    settings, seed = load_section("voice.health", FaultSettings), load_training_seed()
     health = load_section("health", HealthSettings)
     deterministic_torch(seed)
     scratch = open_scratch(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import jsonable
@@ -27,7 +27,7 @@ from soundgate.training.history import write_history
 @output_option("history", "CSV file for the training curves of both.")
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train judges on speakers that nothing else is trained on; they score conversions and never give a loss."""
-    settings, seed = load_section("voice.judge", JudgeSettings), load_seed()
+    settings, seed = load_section("voice.judge", JudgeSettings), load_training_seed()
     deterministic_torch(seed)
     keep_freed_memory()
     scratch = open_scratch(

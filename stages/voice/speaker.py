@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import jsonable
@@ -23,7 +23,7 @@ from soundgate.training.history import write_history
 @output_option("history", "CSV file for the training curves.")
 def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train on the speakers of the training split, each at several speeds."""
-    settings, seed = load_section("voice.speaker", SpeakerSettings), load_seed()
+    settings, seed = load_section("voice.speaker", SpeakerSettings), load_training_seed()
     deterministic_torch(seed)
     keep_freed_memory()
     scratch = open_scratch(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soundgate.runtime.config import load_section, load_seed
+from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import jsonable
@@ -28,7 +28,7 @@ from soundgate.training.peak import log_peak_memory
 @output_option("history", "CSV file for the training curves.")
 def main(cache: Path, speaker: Path, out: Path, metrics: Path, history: Path) -> None:
     """Train against the discriminators; killed, the next run goes on. Under torchrun, processes share each batch."""
-    settings, seed = load_section("voice.train", TrainSettings), load_seed()
+    settings, seed = load_section("voice.train", TrainSettings), load_training_seed()
     deterministic_torch(seed)
     keep_freed_memory()
     with processes():

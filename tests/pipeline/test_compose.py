@@ -103,7 +103,7 @@ def test_the_profiles_say_what_they_stand_for():
         "embedded": "generated", "tiny": "generated", "real": "folder", "full": "librispeech",
     }  # fmt: skip
     assert composed("profile=full")["structure"]["codecs"] == ["mimi", "encodec"]
-    assert composed("profile=full")["gates"]["summary"]["tracks"]["structure"] == ["mimi", "encodec"]
+    assert composed("profile=full")["gates"]["structure"]["variants"] == ["mimi", "encodec"]
     assert composed("seed=5")["corpus"]["speech"]["seed"] == 5
 
 

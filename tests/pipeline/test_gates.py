@@ -1,155 +1,193 @@
 import json
-import math
 import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 
-from soundgate.evaluation.gates import Gate, judge, summarise, verdict
+from soundgate.evaluation.gates import verdict
 from soundgate.pipeline import gates as gating
-from soundgate.runtime.errors import ConfigError, GateError
+from soundgate.pipeline import gathering
+from soundgate.pipeline.gate_files import TRACKS
+from soundgate.pipeline.seeds.records import Record, write_record
+from soundgate.runtime.config import parse_section, read_params
+from soundgate.runtime.errors import GateError
 from soundgate.runtime.files import read_json, write_json
+from stages.gates.summary import main as summary_stage
+from tests.pipeline_file import ROOT, stage_entries
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
-
-
-@given(FINITE, FINITE, st.sampled_from(["below", "above"]))
-def test_the_margin_is_not_negative_exactly_where_the_gate_passes(value, threshold, side):
-    result = verdict(value, side, threshold)
-    assert (result["margin"] >= 0) == bool(result["pass"])
-    assert bool(result["pass"]) == (value <= threshold if side == "below" else value >= threshold)
-
-
-@pytest.mark.parametrize(
-    ("value", "side", "margin", "passed"),
-    [
-        (0.5, "below", 0.1, 1),
-        (0.6, "below", 0.0, 1),
-        (0.7, "below", -0.1, 0),
-        (0.7, "above", 0.1, 1),
-        (0.5, "above", -0.1, 0),
-    ],
-)
-def test_known_margins(value, side, margin, passed):
-    result = verdict(value, side, 0.6)
-    assert result["margin"] == pytest.approx(margin)
-    assert result["pass"] == passed
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
-@pytest.mark.parametrize("side", ["below", "above"])
-def test_a_value_that_is_no_number_fails_and_stays_writable(value, side):
-    result = verdict(value, side, 0.6, interval=(math.nan, 1.0), n=4)
-    assert (result["value"], result["margin"], result["pass"], result["ci_low"]) == (None, None, 0, None)
-    json.dumps(result, allow_nan=False)
-
-
-@pytest.mark.parametrize(("side", "threshold"), [("under", 0.6), ("below", math.nan), ("above", math.inf)])
-def test_a_gate_that_makes_no_sense_is_refused(side, threshold):
-    with pytest.raises(GateError):
-        verdict(0.5, side, threshold)
-
-
-def test_judging_reads_values_intervals_and_counts_by_path():
-    metrics = {"a": {"gain": 0.4, "ci": [0.3, 0.5]}, "n_speakers": 24, "works": True}
-    gates = [
-        Gate("gain", "a.gain", "above", 0.3, interval="a.ci", n="n_speakers"),
-        Gate("works", "works", "above", 1.0),
-    ]
-    verdicts = judge(metrics, gates)
-    assert list(verdicts) == ["gain", "works"]
-    assert verdicts["gain"] == {
-        "value": 0.4, "side": "above", "threshold": 0.3, "margin": pytest.approx(0.1), "pass": 1,
-        "ci_low": 0.3, "ci_high": 0.5, "n": 24,
-    }  # fmt: skip
-    assert verdicts["works"] == {"value": 1.0, "side": "above", "threshold": 1.0, "margin": 0.0, "pass": 1}
-
-
-@pytest.mark.parametrize(
-    "gates",
-    [
-        [Gate("x", "a.gian", "above", 0)],
-        [Gate("x", "a.gain.deeper", "above", 0)],
-        [Gate("x", "label", "above", 0)],
-        [Gate("x", "a.gain", "above", 0, n="n")],
-        [Gate("x", "a.gain", "above", 0), Gate("x", "a.gain", "below", 0)],
-    ],
-)
-def test_a_metric_that_is_missing_or_no_number_is_an_error_not_a_verdict(gates):
-    with pytest.raises(GateError, match=r"^x: "):
-        judge({"a": {"gain": 0.4}, "label": "good"}, gates)
-
-
-def test_a_track_passes_where_all_gates_of_all_its_variants_do():
-    good, bad = verdict(1, "above", 0), verdict(-1, "above", 0)
-    summary = summarise({"s/a": {"x": good, "y": good}, "s/b": {"x": bad}, "r": {"x": good}})
-    assert summary == {"n_gates": 4, "n_pass": 3, "all_pass": 0, "tracks": {"s": 0, "r": 1}}
-    assert summarise({"r": {"x": good}})["all_pass"] == 1
-    for nothing in ({}, {"r": {}}):
-        with pytest.raises(GateError, match="at least one gate"):
-            summarise(nothing)
+GOOD, BAD = verdict(0.4, "above", 0.3, (0.35, 0.45), 7), verdict(None, "below", 1)
+PARAMS = """profile: [tiny]
+gates:
+  structure: {variants: [mimi], parts: [dynamics/train], trained: [dynamics-train]}
+  voice: {trained: [voice-train]}
+  rooms: {}
+"""
 
 
 @pytest.fixture
 def profile(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("profile: [tiny]\n")
-    gates = judge({"g": 0.4, "h": math.nan}, [Gate("gain", "g", "above", 0.3), Gate("drift", "h", "below", 1)])
-    write_json(tmp_path / "metrics/tiny/structure/mimi/gates.json", gates)
-    write_json(tmp_path / "metrics/tiny/structure/left_over/gates.json", gates)
-    settings = gating.SummarySettings(tracks={"structure": ("mimi",)})
-    folders = [tmp_path / "metrics/tiny/structure"]
-    gating.write_summary(settings, folders, tmp_path / "metrics/tiny/summary.json", tmp_path / "plots/tiny/gates.csv")
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "seeds/tiny").mkdir(parents=True)
+    run = tmp_path / "metrics/tiny/structure/run"
+    write_json(run / "mimi/gates.json", {"gain": GOOD, "drift": BAD})
+    write_json(run / "mimi/dynamics/train/gates.json", {"gain": GOOD})
+    write_json(run / "left_over/gates.json", {"gain": GOOD})
+    write_json(tmp_path / "metrics/tiny/voice/run/gates.json", {"closer": GOOD})
+    write_json(tmp_path / "metrics/tiny/rooms/run/gates.json", {"hashes": verdict(0, "below", 0)})
     return tmp_path
 
 
-def test_the_summary_counts_the_named_variants_only(profile):
-    summary = read_json(profile / "metrics/tiny/summary.json")
-    assert summary == {"n_gates": 2, "n_pass": 1, "all_pass": 0, "tracks": {"structure": 0}}
-    lines = (profile / "plots/tiny/gates.csv").read_text().splitlines()
-    assert lines[0] == ",".join(gating.COLUMNS)
-    assert lines[1].startswith("structure/mimi: gain,structure/mimi,gain,0.4,above,0.3,0.1") and lines[2].startswith(
-        "structure/mimi: drift,structure/mimi,drift,,"
-    )
+def gather(track):
+    done = gathered(track)
+    assert done.exit_code == 0, done.output
+    return read_json(f"metrics/tiny/{track}/gates.json")
 
 
-def test_parts_of_a_variant_count_for_its_track(profile):
-    folders = [profile / "metrics/tiny/structure"]
-    settings = gating.SummarySettings(tracks={"structure": ("mimi",)}, parts={"structure": ("dynamics/train",)})
-    with pytest.raises(GateError, match=r"mimi/dynamics/train/gates\.json"):
-        gating.read_verdicts(settings, folders)
-    write_json(folders[0] / "mimi/dynamics/train/gates.json", judge({"g": 1.0}, [Gate("gain", "g", "above", 0.3)]))
-    verdicts = gating.read_verdicts(settings, folders)
-    assert list(verdicts) == ["structure/mimi", "structure/mimi/dynamics/train"]
-    assert summarise(verdicts)["n_gates"] == 3 and summarise(verdicts)["tracks"] == {"structure": 0}
+def gathered(track):
+    command = stage_entries()[f"gates-{track}"]["cmd"].replace("${item.p}", "tiny").split()
+    return CliRunner().invoke(summary_stage, command[3:], catch_exceptions=False)
 
 
-def test_a_missing_gate_file_or_track_is_named(profile):
-    folders = [profile / "metrics/tiny/structure"]
-    with pytest.raises(GateError, match=r"structure/encodec/gates\.json"):
-        gating.read_verdicts(gating.SummarySettings(tracks={"structure": ("encodec",)}), folders)
-    with pytest.raises(ConfigError, match=r"gates\.summary\.tracks"):
-        gating.read_verdicts(gating.SummarySettings(tracks={"rooms": ()}), folders)
+def keep_seeds(track, values, code="abc"):
+    for seed, value in enumerate(values, 1):
+        record = Record(seed, "c0ffee", (), {f"{track}-train": code}, {"closer": value})
+        write_record(gating.Path("seeds/tiny", track), record)
 
 
-def test_the_command_shows_every_gate_and_fails_only_when_strict(profile):
-    shown = CliRunner().invoke(gating.main, [])
+def show(*options):
+    return CliRunner().invoke(gating.main, options, catch_exceptions=False)
+
+
+def test_a_track_is_gathered_alone_from_its_named_variants_and_parts(profile):
+    gates = gather("structure")
+    assert list(gates) == ["mimi: gain", "mimi: drift", "mimi/dynamics/train: gain"]
+    assert gates["mimi: gain"] == GOOD
+    summary = read_json("metrics/tiny/structure/summary.json")
+    assert summary == {"gates": 3, "passed": 2, "failed": 1, "undecided": 0, "worst_margin": None}
+    lines = (profile / "plots/tiny/gates/structure.csv").read_text().splitlines()
+    assert lines[0] == ",".join(gathering.COLUMNS)
+    assert lines[1].startswith("mimi: gain,0.4,above,0.3,0.1") and lines[2].startswith("mimi: drift,,below,1.0,,fail")
+    assert not (profile / "metrics/tiny/voice/gates.json").exists()
+
+
+def test_a_missing_part_is_named(profile):
+    (profile / "metrics/tiny/structure/run/mimi/dynamics/train/gates.json").unlink()
+    with pytest.raises(GateError, match=r"run/mimi/dynamics/train/gates\.json"):
+        gathering.gather(
+            gathering.GateSources(variants=("mimi",), parts=("dynamics/train",)), profile / "metrics/tiny/structure/run"
+        )
+
+
+def test_the_spread_over_seeds_stands_beside_a_gate_and_in_its_interval(profile):
+    keep_seeds("voice", [0.4, 0.5, 0.3, 0.45])
+    closer = gather("voice")["closer"]
+    assert (closer["value"], closer["verdict"], closer["seeds"]) == (0.4, "undecided", 4)
+    assert closer["ci_low"] < 0.3 < closer["ci_high"] and closer["n"] == 7
+    spread = read_json("metrics/tiny/voice/seeds.json")
+    assert spread["seeds"] == [1, 2, 3, 4] and spread["code"] == {"voice-train": "abc"}
+    assert spread["gates"]["closer"]["values"] == [0.4, 0.5, 0.3, 0.45]
+    assert read_json("metrics/tiny/voice/summary.json")["undecided"] == 1
+
+
+def test_the_table_fits_and_says_what_was_not_run(profile):
+    gather("structure"), gather("rooms")
+    shown = show()
     assert shown.exit_code == 0
-    for text in ("gain", "drift", "0.4", "≥ 0.3", "pass", "fail", "none", "1 of 2 pass"):
-        assert text in shown.output
-    assert CliRunner().invoke(gating.main, ["--strict"]).exit_code == 1
-    missing = CliRunner().invoke(gating.main, ["--profile", "full"])
+    for text in (
+        "gain",
+        "drift",
+        "0.4",
+        "0.35 … 0.45",
+        "≥ 0.3",
+        "none",
+        "one seed",
+        "3 of 4 pass, 1 fail, 0 undecided",
+    ):
+        assert text in shown.output, text
+    assert max(map(len, shown.output.splitlines())) <= 100
+    assert shown.output.splitlines()[-1] == "not run: transfer, editor, voice"
+    assert "one seed" not in next(line for line in shown.output.splitlines() if "hashes" in line)
+    one = show("--track", "rooms").output
+    assert "hashes" in one and "gain" not in one and "not run" not in one
+    assert show("--strict").exit_code == 1 and show("--strict", "--track", "rooms").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("track", "longest"), [("voice", "embedding_different_speaker_similarity"), ("editor", "x" * 45)]
+)
+def test_long_names_fit_too(profile, track, longest):
+    gate = verdict(-0.123456, "above", 0.501, (-1.2345e-5, 1.23456), 144) | {"seeds": 5, "seed_sd": 0.1}
+    write_json(profile / f"metrics/tiny/{track}/gates.json", {longest: gate | {"verdict": "undecided"}})
+    output = show().output
+    assert max(map(len, output.splitlines())) <= 100 and "undecided" in output and "≥ 0.501" in output
+
+
+def test_a_profile_that_was_not_run_is_told_how(profile):
+    missing = show("--profile", "full")
     assert missing.exit_code == 1 and "soundgate repro profile=full" in missing.output
 
 
-def test_strict_succeeds_where_all_gates_pass(profile):
-    good = judge({"g": 0.4}, [Gate("gain", "g", "above", 0.3)])
-    gating.gate_table({"structure/mimi": good}).to_csv(profile / "plots/tiny/gates.csv", index=False)
-    done = subprocess.run(
-        [sys.executable, "-m", "soundgate.pipeline.gates", "--strict"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "1 of 1 pass" in done.stdout
+def test_a_damaged_file_is_named(profile):
+    for content in ("", "[]", '{"gain": {"value": 1, "pass": 1}}', '{"gain": 3}'):
+        (profile / "metrics/tiny/rooms/gates.json").write_text(content)
+        shown = show()
+        assert shown.exit_code == 1 and "rooms/gates.json: expected a track's gates" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("stages: {voice-train: abc}\n", "4"),
+        ("stages: {voice-train: def}\n", "4 old"),
+        (None, "4 ?"),
+        ("stages: {}\n", "4 ?"),
+    ],
+)
+def test_a_spread_of_other_code_is_old_until_it_is_measured_again(profile, code, said):
+    keep_seeds("voice", [0.4, 0.5, 0.3, 0.45])
+    gather("voice")
+    if code:
+        (profile / "code.yaml").write_text(code)
+    line = next(line for line in show().output.splitlines() if "closer" in line)
+    assert line.split("≥ 0.3")[1].split("undecided")[0].strip() == said
+
+
+def test_seeds_of_different_code_make_no_current_spread(profile):
+    keep_seeds("voice", [0.4, 0.5], code="abc")
+    write_record(profile / "seeds/tiny/voice", Record(2, "c0ffee", (), {"voice-train": "def"}, {"closer": 0.3}))
+    gather("voice")
+    assert read_json("metrics/tiny/voice/seeds.json")["code"] == {"voice-train": None}
+
+
+def test_a_damaged_seed_is_named(profile):
+    (profile / "seeds/tiny/voice").mkdir()
+    (profile / "seeds/tiny/voice/3.json").write_text('{"seed": 3}')
+    done = gathered("voice")
+    assert done.exit_code == 1 and "seeds/tiny/voice/3.json: expected a finished seed" in done.output
+
+
+def test_the_tracks_of_the_configuration_are_those_of_the_command():
+    assert tuple(read_params(ROOT / "params.yaml")["gates"]) == TRACKS
+
+
+def test_the_trained_stages_are_those_that_read_the_seed_of_trainings():
+    sections = read_params(ROOT / "params.yaml")["gates"]
+    named = {
+        stage
+        for track, section in sections.items()
+        for stage in parse_section(f"gates.{track}", section, gathering.GateSources).trained
+    }
+    reading = {name for name, entry in stage_entries().items() if "training_seed" in entry.get("params", [])}
+    assert named == reading
+
+
+def test_the_commands_start_without_the_heavy_libraries():
+    code = """
+import sys
+import soundgate.pipeline.gates, soundgate.pipeline.verify, soundgate.pipeline.seeds.commands
+print(json.dumps(sorted({"torch", "pandas", "scipy", "numpy", "dvc", "hydra"} & set(sys.modules))))
+"""
+    done = subprocess.run([sys.executable, "-c", "import json" + code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []

@@ -54,7 +54,7 @@ def repository(tmp_path, monkeypatch):
         "rooms-plan": stage(f"{meet} here.rooms here.voice rooms.txt", "corpus.txt", "meet.py", outs=["rooms.txt"]),
         "voice-cache": stage(f"{meet} here.voice here.rooms voice.txt", "corpus.txt", "meet.py", outs=["voice.txt"]),
         "voice-audit": stage("cp voice.txt audit.txt", "voice.txt", outs=[{"audit.txt": {"cache": False}}]),
-        "gates-voice": stage("cat audit.txt rooms.txt > gates.txt", "audit.txt", "rooms.txt", outs=["gates.txt"]),
+        "gates-all-voice": stage("cat audit.txt rooms.txt > gates.txt", "audit.txt", "rooms.txt", outs=["gates.txt"]),
     }
     return make_repository(tmp_path, stages)
 
@@ -109,7 +109,7 @@ def test_only_what_changed_runs_again(repository, capfd):
 def test_a_track_runs_with_what_it_needs_and_no_other(repository, capfd):
     Path("here.rooms").touch()
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
-    pipeline["gates-voice"] = stage("cp audit.txt gates.txt", "audit.txt", outs=["gates.txt"])
+    pipeline["gates-all-voice"] = stage("cp audit.txt gates.txt", "audit.txt", outs=["gates.txt"])
     write_pipeline(repository, pipeline)
     assert run(capfd, ["voice"])[0] == 0
     assert Path("gates.txt").exists() and not Path("rooms.txt").exists()
@@ -124,7 +124,7 @@ def test_a_stage_that_fails_stops_only_those_that_need_it(repository, capfd):
     code, output = run(capfd)
     assert code == 1
     assert "rooms-plan ended with exit code 3" in output
-    assert "failed: rooms-plan; not run because of that: gates-voice" in output
+    assert "failed: rooms-plan; not run because of that: gates-all-voice" in output
     assert Path("audit.txt").exists() and not Path("gates.txt").exists()
 
 

@@ -8,7 +8,7 @@ from soundgate.pipeline.reproduce import needed_by
 from soundgate.pipeline.tracks import NEEDS, TRACKS, chosen_tracks, runnable, tracks_to_run
 from soundgate.runtime.config import read_params
 from soundgate.runtime.errors import ConfigError
-from tests.pipeline_file import ROOT, stage_entries
+from tests.pipeline_file import ROOT
 
 ENTRY = "{name: %s, source: folder, origin: own, seed: 0}"
 POOLS = f"corpus.rooms.pools=[{ENTRY % 'bad'}, {ENTRY % 'target'}]"

@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from soundgate.runtime.config import Section, check_origin, load_section, load_seed, parse_section, read_section
+from soundgate.runtime.config import (
+    Section,
+    check_origin,
+    load_section,
+    load_seed,
+    load_training_seed,
+    parse_section,
+    read_section,
+)
 from soundgate.runtime.errors import ConfigError
 
 
@@ -71,6 +79,16 @@ def test_a_missing_file_says_how_to_write_it(tmp_path):
 def test_a_seed_is_a_whole_number(params, seed):
     with pytest.raises(ConfigError, match="seed: expected a whole number"):
         load_seed(params(f"seed: {seed}\n"))
+    with pytest.raises(ConfigError, match="training_seed: expected a whole number"):
+        load_training_seed(params(f"seed: 0\ntraining_seed: {seed}\n"))
+
+
+def test_the_seed_of_trainings_is_added_and_zero_changes_nothing(params):
+    assert load_training_seed(params("seed: 3\ntraining_seed: 0\n")) == 3
+    path = params("seed: 3\ntraining_seed: 2\n")
+    assert (load_training_seed(path), load_seed(path)) == (5, 3)
+    with pytest.raises(ConfigError, match="training_seed"):
+        load_training_seed(params("seed: 3\n"))
 
 
 def test_an_origin_is_compared_as_a_path():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from soundgate.evaluation.statistics import Estimate
+from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED, Interval, decide, finite
 from soundgate.runtime.errors import GateError
 
 
@@ -36,24 +37,24 @@ def verdict(
     value: float | None,
     side: str,
     threshold: float,
-    interval: Sequence[float] | None = None,
+    interval: Interval | None = None,
     n: int | None = None,
     control: float | None = None,
 ) -> dict[str, float | int | str | None]:
     """Hold one value against one threshold.
 
     Args:
-        value: the metric; None or not finite means that the model gave no number (it diverged), which fails.
+        value: the estimate; see `decide`.
         side: ``"below"`` or ``"above"``.
         threshold: finite.
-        interval: ``[low, high]`` of the value.
+        interval: ``[low, high]`` of the value; see `decide`.
         n: independent units behind the value.
         control: what a broken model, or none, would have; it decides nothing.
 
     Returns:
-        ``value``, ``side``, ``threshold``, ``margin`` (>= 0 exactly where the gate passes, in the unit of the
-        value), ``pass`` (0 or 1), and ``ci_low``, ``ci_high``, ``n``, ``control`` where given. A value that is not
-        finite is None, and so is its margin: JSON has no NaN.
+        ``value``, ``side``, ``threshold``, ``margin`` (how far the value is on the right side, in its own unit),
+        ``verdict``, and ``ci_low``, ``ci_high``, ``n``, ``control`` where given. A value that is not finite is None,
+        and so is its margin: JSON has no NaN.
 
     Raises:
         GateError: an unknown side or a threshold that is not finite.
@@ -62,7 +63,7 @@ def verdict(
         raise GateError("side", expected="below or above", found=repr(side))
     if not math.isfinite(threshold):
         raise GateError("threshold", expected="a finite number", found=repr(threshold))
-    number = _finite(value)
+    number = finite(value)
     margin = None
     if number is not None:
         margin = threshold - number if side == "below" else number - threshold
@@ -71,15 +72,15 @@ def verdict(
         "side": side,
         "threshold": float(threshold),
         "margin": margin,
-        "pass": int(margin is not None and margin >= 0),
+        "verdict": decide(value, side, threshold, interval),
     }
     if interval is not None:
         low, high = interval
-        result |= {"ci_low": _finite(low), "ci_high": _finite(high)}
+        result |= {"ci_low": finite(low), "ci_high": finite(high)}
     if n is not None:
         result["n"] = int(n)
     if control is not None:
-        result["control"] = _finite(control)
+        result["control"] = finite(control)
     return result
 
 
@@ -137,32 +138,29 @@ def judge(metrics: Mapping, gates: Sequence[Gate]) -> dict[str, dict]:
     return verdicts
 
 
-def summarise(verdicts: Mapping[str, Mapping[str, Mapping]]) -> dict:
-    """Count verdicts over tracks.
+def count_verdicts(gates: Mapping[str, Mapping]) -> dict[str, float | int | None]:
+    """Count a track's verdicts.
 
     Args:
-        verdicts: track or ``track/variant`` to its verdicts by gate name; no track without a gate.
+        gates: verdicts by gate; see `verdict`.
 
     Returns:
-        ``n_gates``, ``n_pass``, ``all_pass`` (0 or 1) and ``tracks``: for each track 1 where all its gates,
-        those of all its variants together, pass.
+        ``gates``, ``passed``, ``failed``, ``undecided``, and ``worst_margin``: the smallest margin, in the unit of its
+        gate, to four digits; None where a gate has no value.
 
     Raises:
-        GateError: there is no gate at all, or a track has none.
+        GateError: there is no gate.
     """
-    empty = [name for name, gates in verdicts.items() if not gates]
-    if empty or not verdicts:
-        raise GateError(", ".join(empty) or "gates", expected="at least one gate", found="none")
-    passes: dict[str, list[int]] = {}
-    for name, gates in verdicts.items():
-        passes.setdefault(name.split("/")[0], []).extend(gate["pass"] for gate in gates.values())
-    every = [value for values in passes.values() for value in values]
-    return {
-        "n_gates": len(every),
-        "n_pass": sum(every),
-        "all_pass": int(all(every)),
-        "tracks": {track: int(all(values)) for track, values in passes.items()},
-    }
+    if not gates:
+        raise GateError("gates", expected="at least one gate", found="none")
+    given = [gate["verdict"] for gate in gates.values()]
+    margins = [gate["margin"] for gate in gates.values()]
+    counts = {"passed": PASS, "failed": FAIL, "undecided": UNDECIDED}
+    return (
+        {"gates": len(given)}
+        | {name: given.count(verdict) for name, verdict in counts.items()}
+        | {"worst_margin": None if None in margins else float(f"{min(margins):.4g}")}
+    )
 
 
 def _lookup(metrics: Mapping, dotted: str, gate: str) -> object:
@@ -173,7 +171,3 @@ def _lookup(metrics: Mapping, dotted: str, gate: str) -> object:
             raise GateError(gate, expected=f"a metric {dotted}", found=found)
         value = value[key]
     return value
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None

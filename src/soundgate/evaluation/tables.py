@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED
+
 
 def markdown_table(table: pd.DataFrame) -> str:
     """Return a table in Markdown, without its index."""
@@ -12,7 +14,7 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 
 def gate_rows(gates: dict[str, dict]) -> pd.DataFrame:
-    """Return a row for each gate: its name, what was measured, its control, and whether it passes.
+    """Return a row for each gate: its name, what was measured, its control, and its verdict.
 
     Args:
         gates: verdicts by name.
@@ -23,11 +25,30 @@ def gate_rows(gates: dict[str, dict]) -> pd.DataFrame:
                 "gate": f"`{name}`",
                 "measured": gate_cell(gate),
                 "control": number_cell(gate["control"]) if "control" in gate else "",
-                "": "pass" if gate["pass"] else "**FAIL**",
+                "": verdict_cell(gate),
             }
             for name, gate in gates.items()
         ]
     )
+
+
+def verdict_cell(gate: dict) -> str:
+    """Return a gate's verdict as text in which a failure stands out."""
+    return "**FAIL**" if gate["verdict"] == FAIL else gate["verdict"]
+
+
+def gates_overview(gates: dict[str, dict]) -> list[str]:
+    """Return how many gates pass and, a line each, those that do not, in Markdown.
+
+    Args:
+        gates: verdicts by name.
+    """
+    missed = {name: gate for name, gate in gates.items() if gate["verdict"] != PASS}
+    lines = [f"{len(gates) - len(missed)} of {len(gates)} gates pass."]
+    for verdict in (FAIL, UNDECIDED):
+        own = [f"- `{name}`: {gate_cell(gate)}" for name, gate in missed.items() if gate["verdict"] == verdict]
+        lines += ["", f"{'Failed' if verdict == FAIL else 'Undecided'}:", "", *own] if own else []
+    return lines
 
 
 def gate_cell(gate: dict) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
 from soundgate.pipeline import compose, gates, reproduce
 from soundgate.pipeline.code import refresh_libraries
 from soundgate.pipeline.dvc_errors import check_site_cache
 from soundgate.pipeline.names import check_names
-from soundgate.pipeline.tracks import TRACKS, tracks_to_run
+from soundgate.pipeline.tracks import tracks_to_run
+from soundgate.pipeline.verify import verify_line
 from soundgate.runtime.config import read_params
 from soundgate.runtime.console import logger
 
@@ -37,6 +40,8 @@ def run(overrides: Sequence[str], jobs: int | None, options: Sequence[str], root
     check_site_cache(root)
     refresh_libraries(root)
     code = reproduce.reproduce(root, jobs or reproduce.default_jobs(), reproduce.stage_environment(), tracks)
-    if code == 0 and tracks == TRACKS:
-        gates.show(gates.default_profile())
+    if code == 0:
+        profile = gates.default_profile()
+        gates.show(profile)
+        click.echo(verify_line(root, profile))
     return code

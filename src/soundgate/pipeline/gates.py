@@ -1,122 +1,110 @@
-"""Gate verdicts of a profile: gathered into a summary by the pipeline, shown as a table to a person."""
+"""Gate verdicts of a profile, shown as a table to a person: ``soundgate gates``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from soundgate.evaluation.gates import summarise
-from soundgate.runtime.config import Section, read_params
+from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED, Verdict, overall
+from soundgate.pipeline.code_hashes import read_hashes
+from soundgate.pipeline.comparison import KINDS, Compared, compare
+from soundgate.pipeline.gate_files import SEEDS, TRACKS, Gates, Revision, gates_path, read_gates
+from soundgate.pipeline.seeds.age import age_of
+from soundgate.runtime.config import read_params
 from soundgate.runtime.errors import ConfigError, GateError
-from soundgate.runtime.files import read_json, write_json, write_text
+from soundgate.runtime.files import read_json
 from soundgate.runtime.stage import errors_in_one_line
 
-# `name` is what plots draw: a gate's own name stands once in every variant of a track.
-COLUMNS = ["name", "track", "gate", "value", "side", "threshold", "margin", "pass", "ci_low", "ci_high", "n", "control"]
+WIDTH = 100
+COLOURS = {PASS: "green", FAIL: "red", UNDECIDED: "yellow", None: "dim"}
 
 
-class SummarySettings(Section):
-    """Section ``gates.summary``.
-
-    Args:
-        tracks: variants by track; a track without any has one gate file of its own.
-        parts: by track, folders inside each variant's with a gate file more.
-    """
-
-    tracks: dict[str, tuple[str, ...]]
-    parts: dict[str, tuple[str, ...]] = {}
-
-
-def read_verdicts(settings: SummarySettings, folders: Sequence[Path]) -> dict[str, dict[str, dict]]:
-    """Read the gate files of a profile: ``<folder>[/<variant>][/<part>]/gates.json``.
-
-    Only the variants that are named are read: what an earlier composition left there does not count.
+def show(profile: str, root: Path = Path(), console: Console | None = None, tracks: Sequence[str] = TRACKS) -> Verdict:
+    """Print the gates of the tracks that have been run, and return the verdict on all of them together.
 
     Args:
-        settings: the variants of each track.
-        folders: one for each track, whose name is the folder's: ``metrics/<profile>/<track>``.
+        profile: whose gates.
+        root: of the repository.
+        console: to print to.
+        tracks: that may be shown.
 
     Raises:
-        ConfigError: the folders are not those of the tracks named.
-        GateError: a gate file is missing.
+        GateError: none of the tracks has been run.
     """
-    by_track = {folder.name: folder for folder in folders}
-    if set(by_track) != set(settings.tracks):
-        raise ConfigError(
-            "gates.summary.tracks",
-            expected=f"the tracks {', '.join(by_track)}",
-            found=", ".join(settings.tracks),
-        )
-    verdicts = {}
-    for track, variants in settings.tracks.items():
-        for variant, part in product(variants or ("",), ("", *settings.parts.get(track, ()))):
-            folder = Path(variant, part)
-            path = by_track[track] / folder / "gates.json"
-            if not path.is_file():
-                raise GateError(path, expected="a track's verdicts", found="no such file", remedy="Run: dvc repro")
-            verdicts[(track / folder).as_posix()] = read_json(path)
-    return verdicts
+    found = read_run(root, profile, tracks)
+    given = [gate["verdict"] for gates in found.values() for gate in gates.values()]
+    counts = f"{given.count(PASS)} of {len(given)} pass, {given.count(FAIL)} fail, {given.count(UNDECIDED)} undecided"
+    table = _table("gate", "value", "95 % interval", "n", "needs", "seeds", "verdict")
+    hashes = read_hashes(root)
+    for track, gates in found.items():
+        path = root / gates_path(profile, track, SEEDS)
+        age = age_of(read_json(path), hashes) if path.is_file() else ""
+        for prefix, own in _by_part(gates).items():
+            table.add_row(f"[bold]{' '.join(filter(None, [track, prefix]))}[/bold]")
+            for name, gate in own.items():
+                table.add_row(f"  {escape(name)}", *_cells(gate, age))
+    out = console or plain_console()
+    out.print(f"[bold]Gates of profile {escape(profile)}: {counts}[/bold]")
+    out.print(table)
+    _say_what_is_missing(out, "not run", set(tracks) - set(found))
+    return overall(given)
 
 
-def gate_table(verdicts: dict[str, dict[str, dict]]) -> pd.DataFrame:
-    """Return one row for each gate, with the columns ``COLUMNS``; what a verdict lacks is empty."""
-    rows = [
-        {"name": f"{track}: {gate}", "track": track, "gate": gate} | result
-        for track, gates in verdicts.items()
-        for gate, result in gates.items()
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+def show_changes(
+    profile: str, name: str, root: Path = Path(), console: Console | None = None, tracks: Sequence[str] = TRACKS
+) -> Verdict:
+    """Print the gates that differ from those of a revision, and return the verdict on all of them together.
 
-
-def write_summary(settings: SummarySettings, folders: Sequence[Path], summary: Path, table: Path) -> None:
-    """Write the counts as JSON and one row for each gate as CSV; see ``read_verdicts``.
+    Args:
+        profile: whose gates.
+        name: see `soundgate.pipeline.gate_files.Revision`.
+        root: of the repository.
+        console: to print to.
+        tracks: that may be shown.
 
     Raises:
-        GateError: a gate file is missing, or a track has no gate.
+        GateError: no track has been run, or there is no such revision.
     """
-    verdicts = read_verdicts(settings, folders)
-    write_json(summary, summarise(verdicts))
-    write_text(table, gate_table(verdicts).to_csv(index=False, lineterminator="\n"))
+    now = read_run(root, profile, tracks)
+    before = Revision(root, name).read_gates(profile, tracks)
+    compared = compare(before, now)
+    changed = [one for one in compared if one.kind != "equal"]
+    table = _table("gate", escape(name), "now", "needs", "verdict")
+    for kind in KINDS:
+        for one in (one for one in changed if one.kind == kind):
+            table.add_row(*_change_cells(one))
+    out = console or plain_console()
+    out.print(f"[bold]Profile {escape(profile)}: {len(changed)} of {len(compared)} gates differ from {escape(name)}[/]")
+    if changed:
+        out.print(table)
+    _say_what_is_missing(out, "not run", set(tracks) - set(now))
+    _say_what_is_missing(out, f"not in {name}", set(now) - set(before))
+    return overall(gate["verdict"] for gates in now.values() for gate in gates.values())
 
 
-def show(profile: str, root: Path = Path(), console: Console | None = None) -> bool:
-    """Print a profile's gates and return whether all of them pass.
+def read_run(root: Path, profile: str, tracks: Sequence[str] = TRACKS) -> dict[str, Gates]:
+    """Return the gates of the tracks that have been run.
 
     Raises:
-        GateError: the profile has no summary yet.
+        GateError: none of them has.
     """
-    path = root / "plots" / profile / "gates.csv"
-    if not path.is_file():
+    found = read_gates(root, profile, tuple(tracks))
+    if not found:
+        where = root / gates_path(profile, tracks[0] if len(tracks) == 1 else "<track>")
         remedy = f"Run: soundgate repro profile={profile}"
-        raise GateError(path, expected="the gates of this profile", found="no such file", remedy=remedy)
-    gates = pd.read_csv(path)
-    table = Table(title=f"Gates of profile {profile}: {int(gates['pass'].sum())} of {len(gates)} pass")
-    table.add_column("gate", overflow="fold")
-    for name in ("value", "95 % interval", "n", "threshold", "margin", "verdict"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for track, rows in gates.groupby("track", sort=False):
-        table.add_row(f"[bold]{track}[/bold]")
-        for row in rows.to_dict("records"):
-            table.add_row(*_cells(row))
-        table.add_section()
-    (console or Console(width=None if sys.stdout.isatty() else 120)).print(table)
-    return bool(gates["pass"].all())
+        raise GateError(where, expected="the gates of this profile", found="no such file", remedy=remedy)
+    return found
 
 
-def _cells(row: dict) -> list[str]:
-    sign = {"below": "≤", "above": "≥"}[row["side"]]
-    interval = "" if pd.isna(row["ci_low"]) else f"{row['ci_low']:.4g} … {row['ci_high']:.4g}"
-    n = "" if pd.isna(row["n"]) else f"{row['n']:.0f}"
-    value, margin = ("none" if pd.isna(row[key]) else f"{row[key]:.4g}" for key in ("value", "margin"))
-    result = "[green]pass[/green]" if row["pass"] else "[red]fail[/red]"
-    return [f"  {row['gate']}", value, interval, n, f"{sign} {row['threshold']:.4g}", margin, result]
+def plain_console() -> Console:
+    """Return where tables go: as wide as the terminal, `WIDTH` columns where there is none."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def default_profile() -> str:
@@ -131,14 +119,69 @@ def default_profile() -> str:
     return profile[0]
 
 
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(columns[0], overflow="fold")
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _by_part(gates: Gates) -> dict[str, Gates]:
+    """Return gates named ``<variant>/<part>: <gate>`` by variant and part; the others under an empty name."""
+    parts: dict[str, Gates] = {}
+    for name, gate in gates.items():
+        prefix, _, own = name.rpartition(": ")
+        parts.setdefault(prefix, {})[own] = gate
+    return parts
+
+
+def _cells(gate: Mapping, age: str) -> list[str]:
+    interval = "" if gate.get("ci_low") is None else f"{gate['ci_low']:.3g} … {gate['ci_high']:.3g}"
+    n = "" if gate.get("n") is None else str(gate["n"])
+    seeds = {"measured": "", "unknown": " ?", "old": " old"}
+    trained = "" if age in ("", "nothing trained") else "one seed"
+    known = f"{gate['seeds']}{seeds[age]}" if gate.get("seeds") and age in seeds else trained
+    return [_number(gate["value"]), interval, n, _needs(gate), known, _coloured(gate["verdict"])]
+
+
+def _change_cells(one: Compared) -> list[str]:
+    before, now = one.before or {}, one.now or {}
+    verdicts = [gate.get("verdict") for gate in (before, now)]
+    said = " → ".join(_coloured(verdict) for verdict in dict.fromkeys(verdicts))
+    name = f"{one.track} {escape(one.gate)}"
+    return [name, *(_number(gate.get("value")) if gate else "" for gate in (before, now)), _needs(now or before), said]
+
+
+def _coloured(verdict: Verdict | None) -> str:
+    return f"[{COLOURS[verdict]}]{verdict or 'none'}[/]"
+
+
+def _needs(gate: Mapping) -> str:
+    return f"{'≤' if gate['side'] == 'below' else '≥'} {gate['threshold']:.4g}"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _say_what_is_missing(out: Console, what: str, tracks: set[str]) -> None:
+    if tracks:
+        out.print(f"{escape(what)}: {', '.join(track for track in TRACKS if track in tracks)}")
+
+
 @click.command("gates", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--strict", is_flag=True, help="Exit 1 if a gate fails.")
 @click.option("--profile", help="Profile to show; by default the one params.yaml was composed for.")
-def main(strict: bool, profile: str | None) -> None:
-    """Show the exit gates of a profile: value, interval, threshold, margin, verdict."""
+@click.option("--track", "tracks", multiple=True, type=click.Choice(TRACKS), help="Only this track; may be repeated.")
+@click.option("--diff", metavar="REV", help="Show what differs from a commit, branch, tag or experiment.")
+@click.option("--strict", is_flag=True, help="Exit 1 unless every gate shown passes.")
+def main(profile: str | None, tracks: tuple[str, ...], diff: str | None, strict: bool) -> None:
+    """Show the exit gates of a profile: value, interval, threshold, verdict."""
     with errors_in_one_line():
-        passed = show(profile or default_profile())
-    if strict and not passed:
+        asked = profile or default_profile()
+        own = tracks or TRACKS
+        verdict = show(asked, tracks=own) if diff is None else show_changes(asked, diff, tracks=own)
+    if strict and verdict != PASS:
         sys.exit(1)
 
 

@@ -112,10 +112,11 @@ def needed_by(graph: nx.DiGraph, tracks: Collection[str]) -> nx.DiGraph:
 
 
 def track_of(address: str) -> str:
-    """Return the track that a stage belongs to, by its address: ``gates-voice@tiny`` to ``voice``."""
-    words = address.partition("@")[0].split("-")
-    track = words[1] if words[0] == "gates" and len(words) > 1 else words[0]
-    return "structure" if track == "dynamics" else track
+    """Return the track that a stage belongs to, by its address: ``gates-summary@tiny-voice`` to ``voice``."""
+    kind = address.partition("-")[0].partition("@")[0]
+    if kind == "gates":
+        return address.rpartition("-")[2]
+    return "structure" if kind == "dynamics" else kind
 
 
 @contextmanager

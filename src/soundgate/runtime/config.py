@@ -85,10 +85,24 @@ def load_seed(params_path: str | Path = PARAMS_FILE) -> int:
     Raises:
         ConfigError: it is missing or not a whole number of at least 0.
     """
-    seed = _find(read_params(params_path), "seed", params_path)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ConfigError("seed", expected="a whole number of at least 0", found=repr(seed))
-    return seed
+    return _whole_number(read_params(params_path), "seed", params_path)
+
+
+def load_training_seed(params_path: str | Path = PARAMS_FILE) -> int:
+    """Return the seed of what is trained: ``seed`` plus ``training_seed``, which no corpus and no split reads.
+
+    Raises:
+        ConfigError: one of them is missing or not a whole number of at least 0.
+    """
+    params = read_params(params_path)
+    return sum(_whole_number(params, name, params_path) for name in ("seed", "training_seed"))
+
+
+def _whole_number(params: dict, name: str, params_path: str | Path) -> int:
+    value = _find(params, name, params_path)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(name, expected="a whole number of at least 0", found=repr(value))
+    return value
 
 
 def read_params(params_path: str | Path = PARAMS_FILE) -> dict:

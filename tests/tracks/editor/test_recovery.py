@@ -211,8 +211,8 @@ def test_intervals_are_over_tables():
     assert np.isnan(estimate(tables[:1], accuracy, keyed_generator(0, "test"), 100).ci_low)
 
 
-@pytest.mark.parametrize(("labels", "passes"), [("truth", 1), ("majority", 0), ("keep", 0)])
-def test_gates_are_passed_by_the_truth_and_failed_by_who_knows_nothing(labels, passes):
+@pytest.mark.parametrize(("labels", "verdict"), [("truth", "pass"), ("majority", "fail"), ("keep", "fail")])
+def test_gates_are_passed_by_the_truth_and_failed_by_who_knows_nothing(labels, verdict):
     truth = np.repeat(np.arange(7), [60, 20, 8, 5, 5, 8, 8])
     told = {"truth": truth, "majority": 0 * truth, "keep": 0 * truth + 1}[labels]
     table = confusion(truth, told)
@@ -221,7 +221,7 @@ def test_gates_are_passed_by_the_truth_and_failed_by_who_knows_nothing(labels, p
     settings = type("Settings", (), {"n_bootstrap": 100})
     measured = summarise(parts, settings, 0)
     gates = label_gates(measured, LabelThresholds(accuracy=0.94, macro_f1=0.84))
-    assert gates["labels_accuracy"]["pass"] == gates["labels_macro_f1"]["pass"] == passes
+    assert gates["labels_accuracy"]["verdict"] == gates["labels_macro_f1"]["verdict"] == verdict
     assert measured["octave"] == {"0.5": 0, "1.0": 4, "2.0": 0}
     margins = [gate["margin"] for name, gate in gates.items() if name.endswith("over_control")]
-    assert len(margins) == 4 and (min(margins) > 0.8) == bool(passes) and max(margins) <= 1
+    assert len(margins) == 4 and (min(margins) > 0.8) == (verdict == "pass") and max(margins) <= 1

@@ -17,7 +17,7 @@ def measured(batches, manifest, tables, seed=0):
 
 
 def failing(metrics):
-    return {name for name, gate in judge(metrics, run_gates(LIMITS, metrics)).items() if not gate["pass"]}
+    return {name for name, gate in judge(metrics, run_gates(LIMITS, metrics)).items() if gate["verdict"] != "pass"}
 
 
 def first_of(triples, split):

@@ -41,11 +41,13 @@ def test_a_fault_fails_its_gate_and_no_other(batches, manifest, tables, tmp_path
     assert judge(metrics, run_gates(LIMITS, metrics))[gate]["value"] == pytest.approx(value, abs=1e-3)
 
 
-def test_one_db_in_few_noises_is_forgiven(batches, manifest, tables):
+def test_one_db_in_few_noises_fails_nothing(batches, manifest, tables):
     tables["effects"] = pd.concat([tables["effects"]] * 10, ignore_index=True)
     noise = tables["effects"].index[tables["effects"]["name"] == "noise"]
     tables["effects"].loc[noise[: len(noise) // 25], "achieved_snr_db"] += 1
-    assert failing(measured(batches, manifest, tables)) == set()
+    metrics = measured(batches, manifest, tables)
+    assert failing(metrics) <= {"snr_error_db"}
+    assert judge(metrics, run_gates(LIMITS, metrics))["snr_error_db"]["verdict"] == "undecided"
 
 
 def test_voices_without_a_truth_have_no_gate(batches, manifest, tables):

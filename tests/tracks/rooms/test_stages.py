@@ -145,8 +145,8 @@ def test_the_stages_make_a_complete_run(finished):
         assert manifest["parts"][part] == file_hashes(finished / RUN / part)
     found = hashes(finished / RUN / "batches")
     assert {entry["file"]: entry["sha256"] for entry in manifest["batches"]}.items() <= found.items()
-    gates = read_json(metrics / "gates.json")
-    assert len(gates) == 6 and all(gate["pass"] for gate in gates.values())
+    gates = read_json(metrics / "run/gates.json")
+    assert len(gates) == 6 and {gate["verdict"] for gate in gates.values()} == {"pass"}
     assert read_json(metrics / "metrics.json")["counts"]["n_triples"] == 12
     assert (finished / "plots/tiny/rooms/overview.png").is_file()
     assert len(TripleDataset(finished / RUN)) == 12
@@ -190,8 +190,9 @@ def test_a_damaged_batch_fails_the_gate_of_the_hashes(place):
     path.write_bytes(data)
     before = read_json(RUN / "manifest.json")
     assert "damaged: batch_0001.npz." in run("rooms-manifest")
-    gates, metrics = (read_json(f"metrics/tiny/rooms/{name}.json") for name in ("gates", "metrics"))
-    assert {name for name, gate in gates.items() if not gate["pass"]} == {"hashes"} and gates["hashes"]["value"] == 1
+    gates, metrics = (read_json(f"metrics/tiny/rooms/{name}.json") for name in ("run/gates", "metrics"))
+    assert {name for name, gate in gates.items() if gate["verdict"] == "fail"} == {"hashes"}
+    assert gates["hashes"]["value"] == 1
     assert metrics["hashes"] == {
         "n_files": 8, "n_mismatched": 1, "mismatched": ["batch_0001.npz"], "control_mismatched": 4,
     }  # fmt: skip
@@ -258,7 +259,7 @@ def test_a_halted_run_is_gone_on_with_elsewhere_and_ends_with_the_same_hashes(fi
     assert not one.keys() & hashes(two / RUN / "batches").keys()
     assert manifest["parts"] == read_json(finished / RUN / "manifest.json")["parts"]
     assert len(TripleDataset([halted, two / RUN])) == 12
-    assert all(gate["pass"] for gate in read_json("metrics/tiny/rooms/gates.json").values())
+    assert {gate["verdict"] for gate in read_json("metrics/tiny/rooms/run/gates.json").values()} == {"pass"}
     assert list(Path("data/tiny/irs").rglob("*.wav")) == []
 
 

@@ -50,57 +50,66 @@ def with_value(path: str, value) -> dict:
 def test_a_condition_that_keeps_everything_passes_both(thresholds):
     decision = decide({"conditions": {"c": good()}}, thresholds)
     for name in ("seed", "sound"):
-        assert decision[name]["pass"] and decision[name]["passing_conditions"] == ["c"]
+        assert decision[name]["verdict"] == "pass" and decision[name]["passing_conditions"] == ["c"]
         assert decision[name]["first_failed"] == {"c": None}
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "which", "criterion"),
+    ("path", "value", "which", "criterion", "verdict"),
     [
-        ("lags/1/seed/variance_ratio_train/all", 0.61, "seed", "variance_ratio"),
-        ("lags/1/seed/excluded_train", 0.11, "seed", "excluded_mass"),
-        ("lags/1/seed/degradation", 0.21, "seed", "cross_speaker_degradation"),
-        ("lags/1/seed/variance_ratio_train/medial", 0.66, "seed", "slice_medial"),
-        ("lags/2/seed/variance_ratio_train/all", 0.66, "seed", "persistence_lag_2"),
-        ("random/variance_ratio_train", 0.94, "seed", "random_baseline"),
-        ("random/variance_ratio_train", 1.06, "seed", "random_baseline"),
-        ("random/variance_ratio_train", None, "seed", "random_baseline"),
-        ("lags/1/sound/gain_new/innovation/ci_low", 0.009, "sound", "gain"),
-        ("lags/1/sound/gain_new/innovation/ci_low", None, "sound", "gain"),
-        ("lags/1/sound/p_swap", 0.06, "sound", "p_swap"),
-        ("lags/1/sound/p_surrogate", 0.06, "sound", "p_surrogate"),
-        ("lags/1/sound/degradation", 0.21, "sound", "cross_speaker_degradation"),
-        ("lags/1/sound/degradation", None, "sound", "cross_speaker_degradation"),
-        ("lags/1/sound/gain_new/deconfounded/ci_low", 0.0, "sound", "gain_without_confounds"),
+        ("lags/1/seed/variance_ratio_train/all", 0.61, "seed", "variance_ratio", "fail"),
+        ("lags/1/seed/excluded_train", 0.11, "seed", "excluded_mass", "fail"),
+        ("lags/1/seed/degradation", 0.21, "seed", "cross_speaker_degradation", "fail"),
+        ("lags/1/seed/variance_ratio_train/medial", 0.66, "seed", "slice_medial", "fail"),
+        ("lags/2/seed/variance_ratio_train/all", 0.66, "seed", "persistence_lag_2", "fail"),
+        ("random/variance_ratio_train", 0.94, "seed", "random_baseline", "fail"),
+        ("random/variance_ratio_train", 1.06, "seed", "random_baseline", "fail"),
+        ("random/variance_ratio_train", None, "seed", "random_baseline", "fail"),
+        ("lags/1/sound/gain_new/innovation/ci_low", 0.009, "sound", "gain", "undecided"),
+        ("lags/1/sound/gain_new/innovation/ci_low", None, "sound", "gain", "undecided"),
+        ("lags/1/sound/p_swap", 0.06, "sound", "p_swap", "fail"),
+        ("lags/1/sound/p_surrogate", 0.06, "sound", "p_surrogate", "fail"),
+        ("lags/1/sound/degradation", 0.21, "sound", "cross_speaker_degradation", "fail"),
+        ("lags/1/sound/degradation", None, "sound", "cross_speaker_degradation", "fail"),
+        ("lags/1/sound/gain_new/deconfounded/ci_low", 0.0, "sound", "gain_without_confounds", "undecided"),
     ],
 )
-def test_each_criterion_fails_its_decision_and_no_other(path, value, which, criterion, thresholds):
+def test_each_criterion_decides_its_decision_and_no_other(path, value, which, criterion, verdict, thresholds):
     decision = decide({"conditions": {"c": with_value(path, value)}}, thresholds)
     other = {"seed": "sound", "sound": "seed"}[which]
-    assert not decision[which]["pass"] and decision[which]["first_failed"]["c"] == criterion
-    assert decision[other]["pass"]
+    assert decision[which]["verdict"] == verdict and decision[which]["first_failed"]["c"] == criterion
+    assert decision[which]["criteria"]["c"][criterion]["verdict"] == verdict
+    assert decision[other]["verdict"] == "pass"
 
 
 def test_one_passing_condition_is_enough_and_leads(thresholds):
     bad = with_value("lags/1/sound/gain_new/innovation/ci_low", -0.1)
     decision = decide({"conditions": {"bad": bad, "good": good()}}, thresholds)["sound"]
-    assert decision["pass"] and decision["passing_conditions"] == ["good"]
+    assert decision["verdict"] == "pass" and decision["passing_conditions"] == ["good"]
     assert leading_condition(decision) == "good"
 
 
 def test_among_failing_conditions_the_one_with_more_criteria_leads_then_the_nearer(thresholds):
-    near = with_value("lags/1/sound/gain_new/innovation/ci_low", 0.005)
-    far = with_value("lags/1/sound/gain_new/innovation/ci_low", -0.1)
-    none = with_value("lags/1/sound/gain_new/innovation/ci_low", None)
+    near, far, none = (
+        with_value("lags/1/sound/gain_new/innovation", {"value": value, "ci_low": low, "ci_high": high, "n": 5})
+        for value, low, high in ((0.006, 0.005, 0.007), (-0.1, -0.2, 0.0), (None, None, None))
+    )
     decision = decide({"conditions": {"none": none, "far": far, "near": near}}, thresholds)["sound"]
-    assert leading_condition(decision) == "near"
+    assert leading_condition(decision) == "near" and decision["verdict"] == "fail"
+
+
+def test_a_decision_is_undecided_where_a_condition_misses_but_fails_nothing(thresholds):
+    unsure = with_value("lags/1/sound/gain_new/innovation/ci_low", 0.005)
+    failed = with_value("lags/1/sound/p_swap", 0.06)
+    decision = decide({"conditions": {"failed": failed, "unsure": unsure}}, thresholds)["sound"]
+    assert decision["verdict"] == "undecided" and decision["passing_conditions"] == []
 
 
 def test_gates_are_the_leading_conditions_criteria_with_margins(thresholds):
     gates = gate_verdicts(decide({"conditions": {"c": good()}}, thresholds))
     gain = gates["sound.gain"]
-    assert gain["margin"] == pytest.approx(0.09 - 0.01) and gain["pass"] == 1
-    assert gain["condition"] == "c" and gain["n"] == 5 and gain["estimate"] == pytest.approx(0.1)
+    assert gain["margin"] == pytest.approx(0.1 - 0.01) and gain["verdict"] == "pass"
+    assert gain["condition"] == "c" and gain["n"] == 5 and gain["value"] == pytest.approx(0.1)
     assert gates["seed.variance_ratio"]["margin"] == pytest.approx(0.1)
 
 

@@ -178,10 +178,11 @@ def test_the_whole_stage_measures_every_horizon_and_stays_finite(tmp_path):
         assert all(run["finite"] == 1 and len(run["by_step"]["cosine"]) == 16 for run in entry["rollouts"].values())
         assert entry["rollouts"]["persistence"]["divergence"]["value"] == pytest.approx(1)
     gates = train_gates(metrics, settings.gates)
-    assert gates["rollouts_finite"]["pass"] == 1 and set(gates) == {"gain", "rollouts_finite", "rollout_magnitude"}
+    assert gates["rollouts_finite"]["verdict"] == "pass"
+    assert set(gates) == {"gain", "rollouts_finite", "rollout_magnitude"}
     metrics["horizons"]["2"]["rollouts"]["vmf_drawn"] |= {"finite": 0.9, "magnitude_ratio": {"value": 1e11}}
     broken = train_gates(metrics, settings.gates)
-    assert not broken["rollouts_finite"]["pass"] and not broken["rollout_magnitude"]["pass"]
+    assert broken["rollouts_finite"]["verdict"] == broken["rollout_magnitude"]["verdict"] == "fail"
     write_train_plots(metrics, curves, tmp_path / "plots")
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {
         "gain.csv", "gain.png", "rollouts.png", "training.csv"

@@ -30,9 +30,9 @@ def write_finished_run(root, profile="tiny", paths=("mel", "codec"), seed=0):
     metrics.mkdir(parents=True)
     (metrics / "lab3_exit_audit.json").write_text(json.dumps({"seed": seed}))
     gates = {
-        "mel_mps": {"value": 0.93, "side": "above", "threshold": 0.9, "margin": 0.03, "pass": 1, "ci_low": 0.92,
+        "mel_mps": {"value": 0.93, "side": "above", "threshold": 0.9, "margin": 0.03, "verdict": "pass", "ci_low": 0.92,
                     "ci_high": 0.94, "n": 12},
-        "mel_sf": {"value": None, "side": "above", "threshold": 0.85, "margin": None, "pass": 0},
+        "mel_sf": {"value": None, "side": "above", "threshold": 0.85, "margin": None, "verdict": "fail"},
     }  # fmt: skip
     (metrics / "gates.json").write_text(json.dumps(gates))
     return data, metrics

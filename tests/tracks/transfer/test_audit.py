@@ -72,10 +72,10 @@ def audit_of(cache, scorer, make):
 
 
 def failed(gates):
-    return {name.removeprefix("mel_") for name, gate in gates.items() if not gate["pass"]}
+    return {name.removeprefix("mel_") for name, gate in gates.items() if gate["verdict"] == "fail"}
 
 
-def test_an_honest_model_passes(cache, scorer):
+def test_an_honest_model_fails_no_gate(cache, scorer):
     audit, gates = audit_of(cache, scorer, lambda row, score, source, target: rendering(score, target, row))
     assert failed(gates) == set()
     transfer, control = audit.kinds["mel"]["transfer"], audit.kinds["control"]
@@ -143,8 +143,9 @@ def test_a_model_that_only_turns_the_equaliser_is_caught(cache, scorer):
 def test_the_exit_audit_and_the_report_say_what_failed(cache, scorer):
     audit, gates = audit_of(cache, scorer, lambda row, score, source, target: rendering(score, source, row))
     exits = exit_report(gates, audit.kinds, ["mel"])
-    assert exits["all_pass"] == 0 and exits["paths"]["mel"]["SF"]["pass"] == 0 == exits["paths"]["mel"]["pass"]
-    assert exits["paths"]["mel"]["MPS"]["threshold"] == 0.6
+    mel = exits["paths"]["mel"]
+    assert exits["verdict"] == mel["SF"]["verdict"] == mel["verdict"] == "fail"
+    assert mel["MPS"]["threshold"] == 0.6
     text = report_markdown(audit, gates, {"dropped": {}}, cache.index)
     assert "**FAIL**" in text and "`mel_sf`" in text and "6 groups were held out" in text
 
@@ -167,7 +168,7 @@ def test_without_a_truth_there_is_no_gate_on_it(cache, scorer):
 def test_gates_of_the_labs_are_judged_by_their_own_thresholds():
     measured = {"lab1": {"gates": {"auc": {"value": 0.8, "side": "above", "threshold": 0.9, "control": 0.5}}}}
     gate = stage_gates(measured)["lab1_auc"]
-    assert gate["pass"] == 0 and gate["margin"] == pytest.approx(-0.1) and gate["control"] == 0.5
+    assert gate["verdict"] == "fail" and gate["margin"] == pytest.approx(-0.1) and gate["control"] == 0.5
 
 
 def test_cosines_of_the_same_and_of_other_music_are_each_others_control():
@@ -186,7 +187,7 @@ def test_a_leakage_gap_that_is_unknown_has_no_gate():
     unknown = {"gap": {"answerable": False, "reason": "one source"}}
     features = {"known": {"gap": gap} | probes, "unknown": unknown, "few": {"gap": gap} | few}
     gates = leakage_gates({"features": features}, THRESHOLDS)
-    assert list(gates) == ["leakage_known", "leakage_few"] and gates["leakage_known"]["pass"] == 0
+    assert list(gates) == ["leakage_known", "leakage_few"] and gates["leakage_known"]["verdict"] == "undecided"
     assert gates["leakage_known"]["control"] == pytest.approx(0.05 + 0.02) and "control" not in gates["leakage_few"]
 
 

@@ -122,11 +122,12 @@ def monotone(bench):
 
 
 def verdicts(bench, converter):
-    return {name: gate["pass"] for name, gate in conversion_gates(bench.audit(converter(bench)), THRESHOLDS).items()}
+    gates = conversion_gates(bench.audit(converter(bench)), THRESHOLDS)
+    return {name: gate["verdict"] for name, gate in gates.items()}
 
 
 def test_an_honest_converter_passes_every_gate(bench):
-    assert set(verdicts(bench, honest).values()) == {1}
+    assert set(verdicts(bench, honest).values()) == {"pass"}
 
 
 @pytest.mark.parametrize(
@@ -142,20 +143,20 @@ def test_an_honest_converter_passes_every_gate(bench):
 )
 def test_a_broken_converter_fails_the_gate_meant_for_it(bench, converter, failed):
     found = verdicts(bench, converter)
-    assert {name for name in failed if not found[name]} == failed
-    assert found["judge_hears_real_targets"] == 1
+    assert {name for name in failed if found[name] != "pass"} == failed
+    assert found["judge_hears_real_targets"] == "pass"
 
 
 def test_playback_passes_by_voice_alone_and_content_alone_shows_it(bench):
     found = verdicts(bench, playback)
-    assert found["conversion_closer_to_target"] and found["conversion_follows_target"]
+    assert found["conversion_closer_to_target"] == found["conversion_follows_target"] == "pass"
 
 
 def test_a_judge_that_hears_nothing_voids_the_audit(bench):
     deaf = bench.controls.assign(similarity_gap=0.0, similarity_to_target=0.5, similarity_to_source=0.5)
     own = bench.hearing.table(CONVERTED, System(honest(bench), lambda pair: (pair.row, pair.target)))
     found = summarise(Audit(pd.concat([own, deaf]), bench.reconstruction), 0, N_BOOTSTRAP)
-    assert not conversion_gates(found, THRESHOLDS)["judge_hears_real_targets"]["pass"]
+    assert conversion_gates(found, THRESHOLDS)["judge_hears_real_targets"]["verdict"] == "fail"
     assert any("no other verdict" in line for line in conclusions(found))
 
 
@@ -174,7 +175,7 @@ def test_reconstructions_no_better_than_random_weights_fail(bench):
     assert by_method["identity"]["mel_db"]["value"] == 0 < by_method["griffin_lim"]["mel_db"]["value"]
     assert by_method["griffin_lim"]["mel_db"]["value"] < by_method["other_utterance"]["mel_db"]["value"]
     failed = reconstruction_gates(found, THRESHOLDS)
-    assert not failed["reconstruction_mel_db"]["pass"] and not failed["reconstruction_over_random"]["pass"]
+    assert failed["reconstruction_mel_db"]["verdict"] == failed["reconstruction_over_random"]["verdict"] == "fail"
 
 
 def test_reconstructions_nearer_than_random_weights_pass(bench):
@@ -183,22 +184,25 @@ def test_reconstructions_nearer_than_random_weights_pass(bench):
     table.loc[made, "mel_db"] = 1.0 + 0.1 * np.arange(made.sum())
     own = bench.controls.assign(system=bench.controls["system"].replace("identity", CONVERTED))
     found = summarise(Audit(pd.concat([own, bench.controls]), table), 0, N_BOOTSTRAP)
-    assert all(gate["pass"] for gate in reconstruction_gates(found, THRESHOLDS).values())
+    assert {gate["verdict"] for gate in reconstruction_gates(found, THRESHOLDS).values()} == {"pass"}
 
 
 def test_a_monitor_that_misses_faults_or_cries_wolf_fails():
     def figures(recall, false_alarms):
-        ends = {"ci_low": 0.0, "ci_high": 1.0, "n": 20}
-        return {"recall": {"value": recall} | ends, "false_alarm_runs": {"value": false_alarms} | ends}
+        return {
+            name: {"value": value, "ci_low": value - 0.05, "ci_high": value + 0.05, "n": 20}
+            for name, value in (("recall", recall), ("false_alarm_runs", false_alarms))
+        }
 
-    def passes(*values):
-        return [gate["pass"] for gate in health_gates(figures(*values), THRESHOLDS).values()]
+    def found(*values):
+        return [gate["verdict"] for gate in health_gates(figures(*values), THRESHOLDS).values()]
 
-    assert passes(1.0, 0.0) == [1, 1] and passes(0.8, 0.0) == [0, 1] and passes(1.0, 0.2) == [1, 0]
+    assert found(1.0, 0.0) == ["pass", "pass"] and found(0.92, 0.08) == ["undecided", "undecided"]
+    assert found(0.8, 0.0) == ["fail", "pass"] and found(1.0, 0.2) == ["pass", "fail"]
 
 
 def test_the_gates_of_the_embeddings_are_judged_as_handed_on():
     found = {"gates": {"separation": gated(0.5, "above", 0.4, control=0.01), "different": gated(0.5, "below", 0.3)}}
     verdicts = embedding_gates(found)
-    assert verdicts["embedding_separation"]["pass"] == 1 and verdicts["embedding_separation"]["control"] == 0.01
+    assert verdicts["embedding_separation"]["verdict"] == "pass" and verdicts["embedding_separation"]["control"] == 0.01
     assert verdicts["embedding_different"]["margin"] == pytest.approx(-0.2)

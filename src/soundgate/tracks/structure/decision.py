@@ -1,8 +1,9 @@
-"""Two decisions on the same metrics, the seed's and the sound one; each names its first failed criterion."""
+"""Two decisions on the same metrics, the seed's and the sound one; each names the first criterion missed."""
 
 from __future__ import annotations
 
-from soundgate.evaluation.gates import verdict
+from soundgate.evaluation.gates import judge_gated, verdict
+from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED, overall
 from soundgate.tracks.structure.settings import DecisionSettings, SeedThresholds, SoundThresholds
 
 
@@ -42,26 +43,24 @@ def sound_criteria(condition: dict, thresholds: SoundThresholds) -> dict[str, di
         thresholds: of the sound decision.
 
     Returns:
-        Verdicts by criterion: the gain on new speakers by its lower bound, both corrected p-values, the loss from
-        seen to new speakers, and the lower bound of the gain left once energy and position are taken out.
+        Verdicts by criterion: the gain on new speakers, both corrected p-values, the loss from seen to new speakers,
+        and the gain left once energy and position are taken out.
     """
     sound = next(iter(condition["lags"].values()))["sound"]
     gain, left = sound["gain_new"]["innovation"], sound["gain_new"]["deconfounded"]
     checks = {
-        "gain": _lower_bound(gain, thresholds.min_gain),
+        "gain": _above(gain, thresholds.min_gain),
         "p_swap": verdict(sound["p_swap"], "below", thresholds.p_value),
     }
     if sound["p_surrogate"] is not None:
         checks["p_surrogate"] = verdict(sound["p_surrogate"], "below", thresholds.p_value)
     checks["cross_speaker_degradation"] = verdict(sound["degradation"], "below", thresholds.degradation)
-    checks["gain_without_confounds"] = _lower_bound(left, thresholds.min_gain)
+    checks["gain_without_confounds"] = _above(left, thresholds.min_gain)
     return checks
 
 
-def _lower_bound(estimate: dict, threshold: float) -> dict:
-    return verdict(estimate["ci_low"], "above", threshold, (estimate["ci_low"], estimate["ci_high"]), estimate["n"]) | {
-        "estimate": estimate["value"]
-    }
+def _above(estimate: dict, threshold: float) -> dict:
+    return judge_gated(estimate | {"side": "above", "threshold": threshold})
 
 
 def decide(metrics: dict, settings: DecisionSettings) -> dict:
@@ -72,8 +71,9 @@ def decide(metrics: dict, settings: DecisionSettings) -> dict:
         settings: thresholds.
 
     Returns:
-        For ``seed`` and ``sound``: ``pass``, the conditions that pass, and for each condition its criteria and the
-        first failed one (None where it passes). Phase 0 passes where one condition passes every criterion.
+        For ``seed`` and ``sound``: ``verdict``, the conditions that pass, and for each condition its criteria and the
+        first that does not pass (None where all do). Phase 0 passes where one condition passes every criterion; it is
+        undecided where none does, but one fails none.
     """
     decisions = {}
     for name, criteria, thresholds in (
@@ -81,15 +81,20 @@ def decide(metrics: dict, settings: DecisionSettings) -> dict:
         ("sound", sound_criteria, settings.sound),
     ):
         checked = {c: criteria(entry, thresholds) for c, entry in metrics["conditions"].items()}
-        failed = {c: next((k for k, v in checks.items() if not v["pass"]), None) for c, checks in checked.items()}
+        failed = {c: _first_missed(checks) for c, checks in checked.items()}
+        of_conditions = {overall(v["verdict"] for v in checks.values()) for checks in checked.values()}
         passing = [c for c, first in failed.items() if first is None]
         decisions[name] = {
-            "pass": bool(passing),
+            "verdict": next((v for v in (PASS, UNDECIDED) if v in of_conditions), FAIL),
             "passing_conditions": passing,
             "first_failed": failed,
             "criteria": checked,
         }
     return decisions
+
+
+def _first_missed(checks: dict[str, dict]) -> str | None:
+    return next((criterion for criterion, check in checks.items() if check["verdict"] != PASS), None)
 
 
 def gate_verdicts(decisions: dict) -> dict[str, dict]:
@@ -108,6 +113,6 @@ def leading_condition(decision: dict) -> str:
     def key(condition: str) -> tuple[int, float]:
         checks = list(decision["criteria"][condition].values())
         margin = checks[0]["margin"]
-        return sum(check["pass"] for check in checks), float("-inf") if margin is None else margin
+        return sum(check["verdict"] == PASS for check in checks), float("-inf") if margin is None else margin
 
     return max(decision["criteria"], key=key)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from soundgate.evaluation.tables import verdict_cell
+from soundgate.evaluation.verdicts import FAIL, PASS
 from soundgate.tracks.structure.decision import leading_condition
 from soundgate.tracks.structure.tables import metrics_table
 
@@ -16,10 +18,10 @@ MEANING = {
     "slice_high_energy": "the ratio on frames above the median energy",
     "slice_medial": "the ratio away from the utterance's ends",
     "random_baseline": "distance from 1 of the ratio of a random assignment",
-    "gain": "lower 95 % bound of the innovation's variance explained, new speakers",
+    "gain": "share of the innovation's variance explained, new speakers",
     "p_swap": "corrected p against contexts of other utterances",
     "p_surrogate": "corrected p against linear-Gaussian surrogates",
-    "gain_without_confounds": "the gain's lower bound once energy and position are taken out",
+    "gain_without_confounds": "the gain once energy and position are taken out",
 }
 
 
@@ -57,8 +59,8 @@ def report_text(metrics: dict, decision: dict, provenance: Provenance) -> str:
         leader = leading_condition(decision[name])
         lines += ["", f"{name.upper()} CRITERIA, condition {leader}", "-" * 78]
         for criterion, v in decision[name]["criteria"][leader].items():
-            state = "pass" if v["pass"] else "FAIL"
-            lines.append(f"  {state}  {criterion:28} {_number(v['value']):>10}  {_bound(v):>10}")
+            state = "FAIL" if v["verdict"] == FAIL else v["verdict"]
+            lines.append(f"  {state:9}  {criterion:28} {_measured(v):>26}  {_bound(v):>10}")
     lines += ["", "MEASURED", "-" * 78, _short_table(metrics).to_string(index=False)]
     lines += ["", "STANDS ON", "-" * 78, *(f"  {line}" for line in _facts(metrics, provenance))]
     lines += ["", "FILES LEFT OUT", "-" * 78, *(line.replace("`", "") for line in _rejections(provenance))]
@@ -71,13 +73,13 @@ def _verdicts(decision: dict) -> list[str]:
         d = decision[name]
         why = (
             f"by {', '.join(d['passing_conditions'])}"
-            if d["pass"]
+            if d["verdict"] == PASS
             else "; ".join(
-                f"`{condition}` first fails `{criterion}`" for condition, criterion in d["first_failed"].items()
+                f"`{condition}` first misses `{criterion}`" for condition, criterion in d["first_failed"].items()
             )
         )
-        lines.append(f"- **{who}: {'PASS' if d['pass'] else 'FAIL'}** ({why})")
-    if decision["seed"]["pass"] != decision["sound"]["pass"]:
+        lines.append(f"- **{who}: {d['verdict'].upper()}** ({why})")
+    if decision["seed"]["verdict"] != decision["sound"]["verdict"]:
         lines.append("- The two decisions differ: the sound one is the one to act on (docs/structure.md says why).")
     return lines
 
@@ -88,9 +90,9 @@ def _criteria(decision: dict) -> list[str]:
         [
             {
                 "criterion": criterion,
-                "value": _number(v["value"]),
+                "value": _measured(v),
                 "needs": _bound(v),
-                "": "pass" if v["pass"] else "**FAIL**",
+                "": verdict_cell(v),
                 "meaning": MEANING.get(criterion, f"the ratio at lag {criterion.rsplit('_', 1)[-1]}"),
             }
             for criterion, v in decision["criteria"][leader].items()
@@ -151,6 +153,10 @@ def _rejections(provenance: Provenance) -> list[str]:
 
 def _interval(estimate: dict) -> str:
     return f"{_number(estimate['value'])} [{_number(estimate['ci_low'])}, {_number(estimate['ci_high'])}]"
+
+
+def _measured(v: dict) -> str:
+    return _interval(v) if v.get("ci_low") is not None else _number(v["value"])
 
 
 def _bound(v: dict) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundgate.evaluation.gates import verdict
+from soundgate.evaluation.gates import judge_gated
 from soundgate.tracks.editor.audit.settings import AuditThresholds
 
 
@@ -47,10 +47,8 @@ def policy_gates(labels: dict, rewards: dict, thresholds: AuditThresholds) -> di
     for other in ("all_keep", "majority", "imitation"):
         gates[f"policy_over_{other}"] = _margin(rewards["policy"]["over"][other], thresholds)
     control = max(labels[name]["macro_f1"]["value"] for name in ("all_keep", "majority"))
-    low, high = (own["macro_f1"][end] for end in ("ci_low", "ci_high"))
-    gates["policy_macro_f1_over_control"] = _margin(
-        {"ci_low": _less(low, control), "ci_high": _less(high, control), "n": own["macro_f1"]["n"]}, thresholds
-    )
+    over = {key: _less(own["macro_f1"][key], control) for key in ("value", "ci_low", "ci_high")}
+    gates["policy_macro_f1_over_control"] = _margin(over | {"n": own["macro_f1"]["n"]}, thresholds)
     return gates
 
 
@@ -73,18 +71,12 @@ def sound_gates(truth: dict, vocoder: dict, thresholds: AuditThresholds) -> dict
 
 
 def _held(estimate: dict, side: str, threshold: float, control: dict) -> dict:
-    interval = (_number(estimate["ci_low"]), _number(estimate["ci_high"]))
-    return verdict(estimate["value"], side, threshold, interval, estimate["n"], control["value"])
+    return judge_gated(estimate | {"side": side, "threshold": threshold, "control": control["value"]})
 
 
 def _margin(estimate: dict, thresholds: AuditThresholds) -> dict:
-    """Hold the lower end of a difference's interval against the smallest margin that counts."""
-    interval = (_number(estimate["ci_low"]), _number(estimate["ci_high"]))
-    return verdict(estimate["ci_low"], "above", thresholds.margin, interval, estimate["n"])
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+    """Hold a difference against the smallest margin that counts."""
+    return judge_gated(estimate | {"side": "above", "threshold": thresholds.margin})
 
 
 def _less(value: float | None, control: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from soundgate.evaluation.tables import gate_cell, gate_rows, markdown_table, rounded
+from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_table, rounded
 from soundgate.tracks.editor.audit.reconstruction import KINDS, MEASURES
 from soundgate.tracks.editor.audit.run import Audit
 from soundgate.tracks.editor.policy.reward import RewardParts
@@ -17,11 +17,8 @@ def report_markdown(audit: Audit, gates: dict[str, dict]) -> str:
         audit: what was found.
         gates: verdicts by name, of the whole track.
     """
-    failed = [name for name, gate in gates.items() if not gate["pass"]]
-    parts = ["# Editing raw audio: exit audit", "", f"{len(gates) - len(failed)} of {len(gates)} gates pass."]
-    if failed:
-        parts += ["", "Failed:", "", *(f"- `{name}`: {gate_cell(gates[name])}" for name in failed)]
-    parts += ["", "## Gates", "", "Of margins the lower end of the interval is judged.", ""]
+    parts = ["# Editing raw audio: exit audit", "", *gates_overview(gates)]
+    parts += ["", "## Gates", "", "A gate is decided where its whole interval is on one side of the threshold.", ""]
     parts += [markdown_table(gate_rows(gates)), "", "## Reconstruction", ""]
     parts += ["With the true labels, with those of other beats, and the raw recording without any model.", ""]
     parts += [markdown_table(rounded(_reconstruction(audit))), "", "## Labels and rewards", ""]

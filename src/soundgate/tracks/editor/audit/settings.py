@@ -8,7 +8,7 @@ from soundgate.runtime.config import Section
 
 
 class AuditThresholds(Section):
-    """What the gates demand; of margins over baselines the lower end of the interval is judged.
+    """What the gates demand.
 
     Args:
         l1: of phase 1 in the models' scale, at most (the seed's).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundgate.evaluation.gates import verdict
+from soundgate.evaluation.gates import judge_gated, verdict
 from soundgate.tracks.structure.dynamics.settings import InjectThresholds, TrainThresholds
 
 
@@ -16,7 +16,7 @@ def train_gates(metrics: dict, thresholds: TrainThresholds) -> dict[str, dict]:
     horizons = metrics["horizons"]
     nearest = horizons[min(horizons, key=int)]
     gain, control = nearest["gain"]["gaussian"], nearest["gain_mismatched"]["value"]
-    gates = {"gain": _bound(gain["ci_low"], "above", thresholds.min_gain, gain, control)}
+    gates = {"gain": _above(gain | {"control": control}, thresholds.min_gain)}
     runs = [entry["rollouts"] for entry in horizons.values() if "rollouts" in entry]
     if runs:
         finite = min(model["finite"] for run in runs for model in run.values())
@@ -42,12 +42,10 @@ def inject_gates(metrics: dict, thresholds: InjectThresholds) -> dict[str, dict]
     share = lost["value"] / late["value"] if known else None
     control = metrics["lost_late_put_back"]["value"] / late["value"] if known else None
     return {
-        "teacher_forced_gain": _bound(gain["ci_low"], "above", thresholds.min_gain, gain),
+        "teacher_forced_gain": _above(gain, thresholds.min_gain),
         "free_run_loss": verdict(share, "below", thresholds.max_lost, n=lost["n"], control=control),
     }
 
 
-def _bound(value: float | None, side: str, threshold: float, estimate: dict, control: float | None = None) -> dict:
-    interval = (estimate["ci_low"], estimate["ci_high"])
-    found = verdict(value, side, threshold, interval, estimate["n"], control)
-    return found | {"estimate": estimate["value"]}
+def _above(estimate: dict, threshold: float) -> dict:
+    return judge_gated(estimate | {"side": "above", "threshold": threshold})

@@ -96,8 +96,7 @@ class TrainThresholds(Section):
     """What Tier 1's models are held against.
 
     Args:
-        min_gain: nats a dimension that the model of the nearest horizon must save over a diagonal Gaussian, by the
-            interval's lower bound.
+        min_gain: nats a dimension that the model of the nearest horizon must save over a diagonal Gaussian.
         finite: share of free runs that must stay finite.
         max_magnitude_ratio: of free steps to true ones, at most, and one over it at least, where steps are drawn.
     """
@@ -152,7 +151,7 @@ class InjectThresholds(Section):
     """What the diagnostic is held against.
 
     Args:
-        min_gain: nats a dimension that the teacher-forced model must save, by the interval's lower bound.
+        min_gain: nats a dimension that the teacher-forced model must save.
         max_lost: share of that gain that a free run may lose over its last quarter.
     """
 

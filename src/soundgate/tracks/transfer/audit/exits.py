@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.evaluation.gates import judge_gated, verdict
+from soundgate.evaluation.verdicts import overall
 from soundgate.runtime.config import Section
 
 # Of two gates on one quantity, each is what bounds the other: cosines of the same music, cosines of different music.
@@ -112,8 +113,8 @@ def _permuted_gap(features: dict) -> float | None:
 
 
 def exit_report(gates: dict[str, dict], kinds: dict, paths: list[str]) -> dict:
-    """Return the seed's ``lab3_exit_audit.json``: each path's numbers by both scorers, thresholds and passes."""
-    result: dict = {"paths": {}, "all_pass": int(all(gate["pass"] for gate in gates.values()))}
+    """Return the seed's ``lab3_exit_audit.json``: each path's numbers by both scorers, thresholds and verdicts."""
+    result: dict = {"paths": {}, "verdict": overall(gate["verdict"] for gate in gates.values())}
     for path in paths:
         transfer = kinds[path]["transfer"]
         scores = {
@@ -121,7 +122,7 @@ def exit_report(gates: dict[str, dict], kinds: dict, paths: list[str]) -> dict:
                 "value": transfer[f"{name.lower()}_held_out"]["value"],
                 "by_training_judge": transfer[f"{name.lower()}_lab"]["value"],
                 "threshold": gates[f"{path}_{name.lower()}"]["threshold"],
-                "pass": gates[f"{path}_{name.lower()}"]["pass"],
+                "verdict": gates[f"{path}_{name.lower()}"]["verdict"],
             }
             for name in ("MPS", "SF")
         }
@@ -131,7 +132,7 @@ def exit_report(gates: dict[str, dict], kinds: dict, paths: list[str]) -> dict:
         result["paths"][path] = scores | {
             "spectral_continuity": transfer["continuity"]["value"],
             "gates": own,
-            "pass": int(all(gate["pass"] for gate in own.values())),
+            "verdict": overall(gate["verdict"] for gate in own.values()),
         }
     return result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from soundgate.evaluation.tables import gate_cell, gate_rows, markdown_table, number_cell, rounded
+from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_table, number_cell, rounded
 from soundgate.tracks.transfer.audit.run import Audit
 
 SHOWN = [
@@ -30,10 +30,7 @@ def report_markdown(audit: Audit, gates: dict[str, dict], labels: dict, index: p
         labels: the labels' metrics.
         index: of the chunk cache.
     """
-    failed = [name for name, gate in gates.items() if not gate["pass"]]
-    parts = ["# Style transfer: exit audit", "", f"{len(gates) - len(failed)} of {len(gates)} gates pass."]
-    if failed:
-        parts += ["", "Failed:", "", *(f"- `{name}`: {gate_cell(gates[name])}" for name in failed)]
+    parts = ["# Style transfer: exit audit", "", *gates_overview(gates)]
     parts += ["", "## Gates", "", markdown_table(gate_rows(gates)), "", "## Transfers and what bounds them", ""]
     parts += ["Held-out judges gave no losses and heard other tracks; `lab` is Lab 1, which did.", ""]
     parts += [

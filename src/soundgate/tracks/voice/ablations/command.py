@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from soundgate.pipeline.workplace import refuse_failures
 from soundgate.runtime.errors import ConfigError
 from soundgate.tracks.voice.ablations.collected import ROOT
 from soundgate.tracks.voice.ablations.outputs import write_comparison
 from soundgate.tracks.voice.ablations.planning import VOICE, Pipeline, known_arms, plan
-from soundgate.tracks.voice.ablations.running import Arms, Means, refuse_failures
+from soundgate.tracks.voice.ablations.running import Arms, Means
 
 
 class AblationOptions(NamedTuple):

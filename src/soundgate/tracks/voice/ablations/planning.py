@@ -49,7 +49,7 @@ VOICE = Pipeline(
     scores="metrics/{profile}/voice/scores.csv",
     trained="voice-train",
     seed="voice.train.seed",
-    sections=("seed", "corpus.speech", *(f"voice.{verb}" for verb in _VERBS)),
+    sections=("seed", "training_seed", "corpus.speech", *(f"voice.{verb}" for verb in _VERBS)),
     modules=("stages.corpus.speech", *(f"stages.voice.{verb}" for verb in _VERBS)),
 )
 

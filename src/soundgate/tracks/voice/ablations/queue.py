@@ -16,7 +16,7 @@ from dvc.repo import Repo
 from dvc.repo.experiments.queue.base import QueueEntry
 from dvc.repo.experiments.queue.remove import remove_tasks
 
-from soundgate.tracks.voice.ablations.workplace import Workplace
+from soundgate.pipeline.workplace import Workplace
 
 QUEUED, RUNNING, ENDED = "queued", "running", "ended"
 _DIGITS = 15

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.console import logger
-from soundgate.runtime.errors import TrainingError
 from soundgate.tracks.voice.ablations.collected import read_card, run_folder, write_run
 from soundgate.tracks.voice.ablations.planning import Pipeline, Planned
 from soundgate.tracks.voice.ablations.queue import ENDED, QUEUED, Queue
-from soundgate.tracks.voice.ablations.workplace import Workplace
 
 _PAUSE_S = 1.0
 
@@ -58,19 +57,22 @@ class Arms:
         """
         if not self.waiting:
             return []
-        self.workplace = Workplace(self.root)
-        self.queue = Queue(self.workplace)
-        self._collect_finished()
+        with Workplace(self.root, "ablations") as self.workplace:
+            self.queue = Queue(self.workplace)
+            self._collect_finished()
+            try:
+                return self._run_all()
+            except KeyboardInterrupt:
+                self.queue.stop_workers()
+                raise
+
+    def _run_all(self) -> list[str]:
         failed = []
-        try:
-            self._put_all()
-            while self.waiting:
-                failed += self._look()
-                self._keep_workers()
-                time.sleep(_PAUSE_S if self.waiting else 0)
-        except KeyboardInterrupt:
-            self.queue.stop_workers()
-            raise
+        self._put_all()
+        while self.waiting:
+            failed += self._look()
+            self._keep_workers()
+            time.sleep(_PAUSE_S if self.waiting else 0)
         return failed
 
     def _is_collected(self, run: Planned) -> bool:
@@ -161,18 +163,3 @@ def costs(log: str, stage: str) -> dict[str, float | None]:
     train = float(seconds[1]) if seconds and not resumed else None
     gpu = None if train is None else train * ("Device: cuda" in log)
     return {"train_seconds": train, "gpu_seconds": gpu, "peak_memory_mb": float(memory[1]) if memory else None}
-
-
-def refuse_failures(failed: Sequence[str]) -> None:
-    """End with an error that names what failed, if anything did.
-
-    Raises:
-        TrainingError: something failed.
-    """
-    if failed:
-        raise TrainingError(
-            ", ".join(failed),
-            expected="every run to finish",
-            found=f"{len(failed)} that failed",
-            remedy="Their last lines stand above; run the command again once the cause is gone.",
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundgate.evaluation.gates import judge_gated, verdict
+from soundgate.evaluation.gates import judge_gated
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.settings import AuditThresholds
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, TARGET
@@ -48,11 +48,11 @@ def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict
     own, identity, target = (systems[name] for name in (CONVERTED, IDENTITY, TARGET))
     closer = thresholds.closer_to_target
     return {
-        "judge_hears_real_targets": _lower_end(target["closer"], closer, identity["closer"]),
-        "conversion_closer_to_target": _lower_end(own["closer"], closer, identity["closer"]),
-        "conversion_follows_target": _lower_end(own["follows"], thresholds.margin, identity["follows"]),
-        "conversion_over_pitch_shift": _lower_end(found["over"]["pitch_shift"], thresholds.margin),
-        "content_over_shuffled": _lower_end(own["content_margin"], thresholds.margin, target["content_margin"]),
+        "judge_hears_real_targets": _over(target["closer"], closer, identity["closer"]),
+        "conversion_closer_to_target": _over(own["closer"], closer, identity["closer"]),
+        "conversion_follows_target": _over(own["follows"], thresholds.margin, identity["follows"]),
+        "conversion_over_pitch_shift": _over(found["over"]["pitch_shift"], thresholds.margin),
+        "content_over_shuffled": _over(own["content_margin"], thresholds.margin, target["content_margin"]),
         "f0_correlation": _held(
             own["f0_correlation"], "above", thresholds.f0_correlation, target["f0_correlation"]
         ),
@@ -67,18 +67,14 @@ def reconstruction_gates(found: dict, thresholds: AuditThresholds) -> dict[str, 
         "reconstruction_mel_db": _held(
             by_method["copy_synthesis"]["mel_db"], "below", thresholds.mel_db, by_method["random_weights"]["mel_db"]
         ),
-        "reconstruction_over_random": _lower_end(found["reconstruction_over_random"], thresholds.margin),
+        "reconstruction_over_random": _over(found["reconstruction_over_random"], thresholds.margin),
     }
 
 
 def _held(estimate: dict, side: str, threshold: float, control: dict | None = None) -> dict:
-    return verdict(estimate["value"], side, threshold, _interval(estimate), estimate["n"], control and control["value"])
+    known = {} if control is None else {"control": control["value"]}
+    return judge_gated(estimate | {"side": side, "threshold": threshold} | known)
 
 
-def _lower_end(estimate: dict, threshold: float, control: dict | None = None) -> dict:
-    """Hold the lower end of an interval against what must be exceeded."""
-    return _held(estimate | {"value": estimate["ci_low"]}, "above", threshold, control)
-
-
-def _interval(estimate: dict) -> tuple[float, float]:
-    return tuple(float("nan") if estimate[end] is None else estimate[end] for end in ("ci_low", "ci_high"))
+def _over(estimate: dict, threshold: float, control: dict | None = None) -> dict:
+    return _held(estimate, "above", threshold, control)

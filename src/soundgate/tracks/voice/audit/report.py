@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from soundgate.evaluation.tables import gate_cell, gate_rows, markdown_table, number_cell, rounded
+from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_table, number_cell, rounded
 from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN
 from soundgate.tracks.voice.audit.reconstruction import FIGURES, METHODS
 from soundgate.tracks.voice.audit.systems import CONVERTED, TARGET
@@ -31,11 +31,8 @@ def report_markdown(found: dict, gates: dict[str, dict]) -> str:
         found: from `soundgate.tracks.voice.audit.summary.summarise`.
         gates: verdicts by name, of the whole track.
     """
-    failed = [name for name, gate in gates.items() if not gate["pass"]]
-    parts = ["# Voice conversion: exit audit", "", f"{len(gates) - len(failed)} of {len(gates)} gates pass."]
-    if failed:
-        parts += ["", "Failed:", "", *(f"- `{name}`: {gate_cell(gates[name])}" for name in failed)]
-    parts += ["", "## Gates", "", "Of shares and margins the lower end of the interval is judged.", ""]
+    parts = ["# Voice conversion: exit audit", "", *gates_overview(gates)]
+    parts += ["", "## Gates", "", "A gate is decided where its whole interval is on one side of the threshold.", ""]
     parts += [markdown_table(gate_rows(gates)), "", "## Conversion, speakers nobody trained on", ""]
     parts += [
         "Similarities are the held-out judge's cosines with other utterances of the speaker. `follows`: similarity to",

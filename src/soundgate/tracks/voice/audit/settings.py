@@ -8,11 +8,10 @@ from soundgate.runtime.config import Section
 
 
 class AuditThresholds(Section):
-    """What the gates demand; of margins over controls the lower end of the interval is judged.
+    """What the gates demand.
 
     Args:
-        closer_to_target: share of pairs that the judge hears closer to the target than to the source; the lower
-            end of its interval is judged.
+        closer_to_target: share of pairs that the judge hears closer to the target than to the source, at least.
         margin: that a difference must have at least; above 0, since doing what a control does is no gain.
         mel_db: distance of a reconstruction's mel spectrogram, at most.
         f0_correlation: of the log-F0 of output and source, at least.

@@ -1,0 +1,95 @@
+"""What runs with other seeds of training gave: ``seeds/<profile>/<track>/<seed>.json``, a file a finished seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from soundgate.evaluation.spread import spread_of
+from soundgate.pipeline.code_hashes import Hashes
+from soundgate.runtime.errors import FormatError
+from soundgate.runtime.files import read_json, write_json
+
+ROOT = Path("seeds")
+
+
+class Record(NamedTuple):
+    """One finished seed.
+
+    Args:
+        seed: of the trainings.
+        commit: of the code.
+        overrides: of the parameters, beside profile and seed.
+        code: hash of each trained stage's code; None where none was known.
+        values: of each gate; None where the training gave no number.
+    """
+
+    seed: int
+    commit: str
+    overrides: tuple[str, ...]
+    code: dict[str, str | None]
+    values: dict[str, float | None]
+
+
+class Trained(NamedTuple):
+    """A track's stages that train."""
+
+    stages: tuple[str, ...]
+
+    def code(self, hashes: Hashes) -> dict[str, str | None]:
+        """Return the hash of each stage's code; None where none is known."""
+        return {stage: hashes.get(stage) for stage in self.stages}
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Keep a finished seed in a track's folder; the file is there whole or not at all."""
+    write_json(folder / f"{record.seed}.json", record._asdict())
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Return the finished seeds of a track, by seed; the folder need not exist.
+
+    Raises:
+        FormatError: a file that is no finished seed.
+    """
+    return sorted((read_record(path) for path in folder.glob("*.json")), key=lambda record: record.seed)
+
+
+def read_record(path: Path) -> Record:
+    """Return one finished seed.
+
+    Raises:
+        FormatError: the file is none.
+    """
+    try:
+        found = Record(**read_json(path))
+    except (ValueError, TypeError) as error:
+        remedy = "Remove it and run: soundgate seeds run"
+        raise FormatError(path, expected="a finished seed", found=str(error), remedy=remedy) from error
+    return found._replace(overrides=tuple(found.overrides))
+
+
+def measured_spread(records: Sequence[Record], trained: Trained, gates: Iterable[str]) -> dict:
+    """Return what ``seeds.json`` holds.
+
+    Args:
+        records: of one track.
+        trained: its trained stages.
+        gates: the names of its gates; one that a record lacks has no spread.
+
+    Returns:
+        ``trained``; ``seeds``; ``code``, the hash that all records have of each trained stage, None where they differ
+        or know none; ``gates``, by gate the spread, see `soundgate.evaluation.spread.spread_of`.
+    """
+    codes = {stage: {record.code.get(stage) for record in records} for stage in trained.stages}
+    return {
+        "trained": list(trained.stages),
+        "seeds": [record.seed for record in records],
+        "code": {stage: next(iter(found)) if len(found) == 1 else None for stage, found in codes.items()},
+        "gates": {
+            name: spread_of([record.values[name] for record in records])
+            for name in gates
+            if records and all(name in record.values for record in records)
+        },
+    }

@@ -1,0 +1,171 @@
+"""Run what follows from the trained stages with other seeds; killed at any time, the next call goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import NamedTuple
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from soundgate.pipeline.code_hashes import read_hashes
+from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
+from soundgate.pipeline.gate_files import TRACKS, gates_path, read_gates
+from soundgate.pipeline.gathering import GateSources
+from soundgate.pipeline.seeds.records import ROOT, Record, Trained, read_record, write_record
+from soundgate.pipeline.workplace import Workplace, refuse_failures
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.console import logger
+from soundgate.runtime.errors import ConfigError, SoundgateError
+from soundgate.runtime.scratch import scratch_root
+
+
+class SeedOptions(NamedTuple):
+    """The command's options.
+
+    Args:
+        profile: of the configuration.
+        tracks: whose spread is measured; none: all in which something is trained.
+        n_seeds: trainings of each track, with the seeds 1 to ``n_seeds``.
+        jobs: runs at a time.
+        overrides: of the parameters, beside profile and seed.
+    """
+
+    profile: str
+    tracks: tuple[str, ...]
+    n_seeds: int
+    jobs: int
+    overrides: tuple[str, ...]
+
+
+class Planned(NamedTuple):
+    """One run.
+
+    Args:
+        track: up to its gates.
+        seed: of its trainings.
+    """
+
+    track: str
+    seed: int
+
+    def __str__(self) -> str:
+        """Return what it is called in messages."""
+        return f"{self.track}, seed {self.seed}"
+
+
+class SeedRuns:
+    """The runs of a profile with other seeds.
+
+    Args:
+        options: see `SeedOptions`.
+        root: of the repository.
+
+    Raises:
+        ConfigError: a track in which nothing is trained, or a wrong override.
+    """
+
+    def __init__(self, options: SeedOptions, root: Path) -> None:
+        self.options, self.root = options, root
+        self._composing = Lock()  # Hydra's state is the process's.
+        sections = YAML(typ="safe").load(compose_text(self._overrides(), root / CONFIG_FOLDER))["gates"]
+        stages = {track: parse_section(f"gates.{track}", sections[track], GateSources).trained for track in sections}
+        self.trained = {track: Trained(stages[track]) for track in TRACKS if stages.get(track)}
+        unknown = [track for track in options.tracks if track not in self.trained]
+        if unknown:
+            expected = f"a track in which something is trained: {', '.join(self.trained)}"
+            raise ConfigError("--track", expected=expected, found=", ".join(unknown))
+
+    def missing(self) -> list[Planned]:
+        """Return what is not measured with the code as it is, seed by seed."""
+        tracks = self.options.tracks or tuple(self.trained)
+        planned = [Planned(track, seed) for seed in range(1, self.options.n_seeds + 1) for track in tracks]
+        hashes = read_hashes(self.root)
+        return [run for run in planned if not self._is_measured(run, self.trained[run.track].code(hashes))]
+
+    def run(self) -> list[Path]:
+        """Run what is missing, and return the files written.
+
+        Raises:
+            TrainingError: code that is not committed, or a run that fails; what did not fail is kept.
+        """
+        runs = self.missing()
+        if not runs:
+            return []
+        with ExitStack() as stack:
+            places: SimpleQueue[Workplace] = SimpleQueue()
+            for number in range(1, min(self.options.jobs, len(runs)) + 1):
+                places.put(stack.enter_context(Workplace(self.root, f"seeds/{number}")))
+            succeeded = self._measure_all(runs, places)
+        refuse_failures([str(run) for run in runs if run not in succeeded])
+        return [self._path(run) for run in runs]
+
+    def _measure_all(self, runs: Sequence[Planned], places: SimpleQueue[Workplace]) -> set[Planned]:
+        with ThreadPoolExecutor(places.qsize()) as pool:
+            futures = {run: pool.submit(self._measure, run, places) for run in runs}
+            try:
+                return {run for run, future in futures.items() if future.result()}
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _measure(self, run: Planned, places: SimpleQueue[Workplace]) -> bool:
+        """Make one run in a place that is free, and keep what it gave; return whether it succeeded."""
+        place = places.get()
+        work = self.root / scratch_root() / "seeds/work" / f"{self.options.profile}-{run.track}-{run.seed}"
+        try:
+            logger.info("%s: begins", run)
+            with self._composing:
+                place.compose(self._overrides(f"training_seed={run.seed}"))
+            target = target_of(place.folder, gates_path(self.options.profile, run.track))
+            place.dvc("repro", target, quiet=self.options.jobs > 1, scratch=work.resolve())
+            gates = read_gates(place.folder, self.options.profile, (run.track,))[run.track]
+            code = self.trained[run.track].code(read_hashes(place.folder))
+        except SoundgateError as error:
+            logger.error("%s failed: %s", run, error)
+            return False
+        finally:
+            places.put(place)
+        values = {name: gate["value"] for name, gate in gates.items()}
+        write_record(self._path(run).parent, Record(run.seed, place.commit, self.options.overrides, code, values))
+        shutil.rmtree(work, ignore_errors=True)
+        logger.info("%s: measured", run)
+        return True
+
+    def _is_measured(self, run: Planned, code: dict) -> bool:
+        path = self._path(run)
+        if not path.is_file():
+            return False
+        record = read_record(path)
+        return record.code == code and record.overrides == self.options.overrides
+
+    def _path(self, run: Planned) -> Path:
+        return self.root / ROOT / self.options.profile / run.track / f"{run.seed}.json"
+
+    def _overrides(self, *further: str) -> Sequence[str]:
+        return [f"profile={self.options.profile}", *self.options.overrides, *further]
+
+
+def target_of(folder: Path, output: Path) -> str:
+    """Return the address of the stage that writes an output, as DVC takes it in the repository's folder.
+
+    Args:
+        folder: of the repository.
+        output: relative to it.
+
+    Raises:
+        ConfigError: no stage writes it.
+    """
+    try:
+        with Repo(str(folder)) as repo:
+            stage = repo.find_outs_by_path(str(folder / output))[0].stage
+            return f"{Path(stage.path).resolve().relative_to(folder.resolve())}:{stage.name}"
+    except DvcException as error:
+        raise ConfigError(output, expected="a stage that writes it", found=str(error)) from error

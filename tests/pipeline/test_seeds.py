@@ -1,0 +1,117 @@
+"""The spread over seeds: what is run, what is kept, what a kill leaves, what is run again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from soundgate.pipeline.seeds.records import read_record
+from soundgate.runtime.errors import ConfigError, TrainingError
+from soundgate.runtime.files import read_json
+from tests.pipeline.toy_tracks import commit, measure, write_toy
+from tests.pipeline_file import ROOT
+
+pytestmark = pytest.mark.slow
+PATIENCE_S = 120
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    folder = tmp_path / "toy"
+    write_toy(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("TOY_BLOCK", str(tmp_path / "block"))
+    monkeypatch.delenv("SOUNDGATE_SCRATCH", raising=False)
+    return tmp_path
+
+
+def log(toy):
+    return (toy / "log").read_text().splitlines() if (toy / "log").exists() else []
+
+
+def test_each_seed_trains_once_and_what_is_not_trained_never_again(toy):
+    written = measure(2)
+    assert [str(path) for path in written] == [
+        f"seeds/tiny/{track}/{seed}.json" for seed in (1, 2) for track in ("editor", "voice")
+    ]
+    assert sorted(line for line in log(toy) if line.startswith("train")) == [
+        "train-editor 1", "train-editor 2", "train-voice 1", "train-voice 2",
+    ]  # fmt: skip
+    assert log(toy).count("corpus 0") == 1
+    record = read_json("seeds/tiny/voice/2.json")
+    commit_of = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert record == {
+        "seed": 2, "commit": commit_of, "overrides": [], "code": {"voice-train": "one"},
+        "values": {"gain": 0.2, "lost": None},
+    }  # fmt: skip
+    before = log(toy)
+    assert measure(2) == [] and log(toy) == before
+    # One more seed is one run more of each track, and of one track alone where asked.
+    assert [str(path) for path in measure(3, tracks=["voice"])] == ["seeds/tiny/voice/3.json"]
+    assert not Path("scratch/seeds/work").exists() or not any(Path("scratch/seeds/work").iterdir())
+
+
+def test_two_at_a_time_give_the_same(toy):
+    assert len(measure(2, jobs=2)) == 4
+    for track in ("voice", "editor"):
+        values = [read_record(Path(f"seeds/tiny/{track}/{seed}.json")).values["gain"] for seed in (1, 2)]
+        assert values == [0.1, 0.2]
+
+
+def test_other_code_of_a_training_and_other_overrides_are_measured_again(toy):
+    measure(1)
+    Path("code.yaml").write_text("stages: {voice-train: two, editor-train: one}\n")
+    commit(Path(), "other code")
+    assert [path.parent.name for path in measure(1)] == ["voice"]
+    assert read_json("seeds/tiny/voice/1.json")["code"] == {"voice-train": "two"}
+    assert len(measure(1, overrides=["further=2"])) == 2
+    assert read_json("seeds/tiny/editor/1.json")["overrides"] == ["further=2"]
+
+
+def test_a_training_that_fails_is_named_and_the_others_are_kept(toy, monkeypatch):
+    monkeypatch.setenv("TOY_FAIL", "train-voice 1")
+    with pytest.raises(TrainingError, match="voice, seed 1: expected every run to finish"):
+        measure(2, tracks=["voice"])
+    assert not Path("seeds/tiny/voice/1.json").exists() and Path("seeds/tiny/voice/2.json").exists()
+    monkeypatch.delenv("TOY_FAIL")
+    assert [str(path) for path in measure(2, tracks=["voice"])] == ["seeds/tiny/voice/1.json"]
+
+
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, whole_group):
+    """A survivor of the kill keeps its place until it ends; the next call waits for it."""
+    measure(1, tracks=["editor"])
+    (toy / "block").touch()
+    before = len(log(toy))
+    command = [sys.executable, str(ROOT / "tests/pipeline/toy_tracks.py"), "1", "1"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    until = time.monotonic() + PATIENCE_S
+    while "train-voice 1" not in log(toy)[before:]:
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    if whole_group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+    (toy / "block").unlink()
+    assert not Path("seeds/tiny/voice/1.json").exists()
+    assert [str(path) for path in measure(1)] == ["seeds/tiny/voice/1.json"]
+    assert read_record(Path("seeds/tiny/voice/1.json")).values["gain"] == 0.1
+    assert "train-editor 1" not in log(toy)[before:]
+
+
+def test_what_cannot_be_measured_is_refused(toy):
+    with pytest.raises(ConfigError, match="a track in which something is trained: editor, voice; found rooms"):
+        measure(2, tracks=["rooms"])
+    Path("stage.py").write_text("# changed\n")
+    Path("dvc.yaml").write_text("stages: {}\n")
+    with pytest.raises(TrainingError, match=r"changes to dvc\.yaml"):
+        measure(2)
+    assert log(toy) == []
