@@ -46,7 +46,8 @@ def gather(track):
 
 
 def gathered(track):
-    command = stage_entries()[f"gates-{track}"]["cmd"].replace("${item.p}", "tiny").split()
+    command = stage_entries()["gates-summary"]["cmd"]
+    command = command.replace("${item.p}", "tiny").replace("${item.track}", track).split()
     return CliRunner().invoke(summary_stage, command[3:], catch_exceptions=False)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soundgate.runtime import scratch as scratching
+from soundgate.runtime import code_hash as hashing
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.scratch import downloads_folder, open_scratch, publish
 
@@ -83,7 +83,7 @@ def test_the_key_changes_with_params_out_and_libraries_and_with_nothing_else(rep
     Path("src/soundgate/stranger.py").write_text("x = 1\n")
     Path("stages/track/other.py").write_text("x = 1\n")
     assert opened().folder == before
-    monkeypatch.setattr(scratching, "_library_versions", lambda: {"numpy": "1.0"})
+    monkeypatch.setattr(hashing, "library_versions", lambda modules: {"numpy": "1.0"})
     assert opened().folder != before
 
 

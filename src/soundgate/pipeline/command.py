@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from soundgate.pipeline import compose, gates, reproduce
+from soundgate.pipeline import compose, gates, reproduce, verify
 from soundgate.pipeline.code import refresh_libraries
 from soundgate.pipeline.dvc_errors import check_site_cache
 from soundgate.pipeline.names import check_names
 from soundgate.pipeline.tracks import tracks_to_run
-from soundgate.pipeline.verify import verify_line
 from soundgate.runtime.config import read_params
 from soundgate.runtime.console import logger
 
@@ -43,5 +42,5 @@ def run(overrides: Sequence[str], jobs: int | None, options: Sequence[str], root
     if code == 0:
         profile = gates.default_profile()
         gates.show(profile)
-        click.echo(verify_line(root, profile))
+        click.echo(verify.verify_line(root, profile))
     return code

@@ -151,7 +151,7 @@ def _speech_rows(speech: pd.DataFrame, settings: CacheSettings, seed: int) -> pd
 def _write_rejected(out: Path, speech: pd.DataFrame) -> None:
     if len(speech):
         logger.warning("%s: %d utterances left out, see %s", STAGE, len(speech), REJECTED_NAME)
-    reasons = "too short: " + speech["duration_s"].map("{:.6f} s".format) + f", needed are {SHORTEST_S:g}"
+    reasons = [f"too short: {seconds:.6f} s, needed are {SHORTEST_S:g}" for seconds in speech["duration_s"]]
     with atomic_path(out / REJECTED_NAME) as temporary:
         speech.assign(reason=reasons)[REJECTED_COLUMNS].to_csv(temporary, index=False, lineterminator="\n")
 
