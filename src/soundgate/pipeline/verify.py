@@ -37,6 +37,8 @@ def verify(root: Path, profile: str, name: str = "HEAD", tracks: Sequence[str] =
     now = read_run(root, profile, tracks)
     revision = Revision(root, name)
     before = revision.read_gates(profile, tuple(now))
+    if not before:
+        return [f"verify: no gates of profile {profile} are committed at {name}: nothing to compare"], True
     compared = compare(before, now)
     lines = [
         f"{track}: {_files(revision, profile, track)}; {_counts([one for one in compared if one.track == track])}"
