@@ -103,10 +103,12 @@ def test_repro_leaves_out_tracks_without_audio_and_says_how_to_give_it(pipeline,
     monkeypatch.setattr(logging.getLogger("soundgate"), "propagate", True)
     monkeypatch.setattr(cli, "set_up_logging", lambda: None)
     assert CliRunner().invoke(cli.main, real).exit_code == 0
-    assert calls.pop()[3] == ("structure", "voice") and not calls
+    assert [call[3] for call in calls if isinstance(call, tuple)] == [("structure", "voice")]
+    calls.clear()
     assert "not run: transfer: no music (corpus.music.origin=FOLDER)" in caplog.messages
     assert CliRunner().invoke(cli.main, [*real, "--track", "structure,rooms"]).exit_code == 0
-    assert calls.pop()[3] == ("structure",)
+    assert [call[3] for call in calls if isinstance(call, tuple)] == [("structure",)]
+    calls.clear()
     for wrong in (["--track", "editor"], ["--track", "strucure"]):
         assert CliRunner().invoke(cli.main, [*real, *wrong]).exit_code == 1
     assert not calls
