@@ -44,6 +44,14 @@ def test_an_entry_written_again_gives_the_same_bytes_and_an_odd_one_what_dvc_giv
         assert repo.index.stages
 
 
+def test_entries_stand_in_the_order_of_the_pipeline_whichever_ended_first(tmp_path):
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  b@other:\n    cmd: x\n  a@other:\n    cmd: x\n")
+    lock = LockFile(tmp_path, ["a@p", "b@p", "c@p"])
+    for name in ("c@p", "a@p", "b@p"):
+        lock.record(name, {"cmd": "x"})
+    assert list(entries(tmp_path)) == ["b@other", "a@other", "a@p", "b@p", "c@p"]
+
+
 def test_a_lock_file_is_begun_where_there_is_none(tmp_path):
     LockFile(tmp_path).record("a-b@p", {"cmd": "true"})
     assert (tmp_path / "dvc.lock").read_text() == "schema: '2.0'\nstages:\n  a-b@p:\n    cmd: 'true'\n"

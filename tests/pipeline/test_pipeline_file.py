@@ -9,7 +9,8 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from soundgate.pipeline.code import CODE_FILE, LIBRARIES_FILE, code_hashes, plugin_kinds, refresh_libraries, write_code
+from soundgate.pipeline.code import LIBRARIES_FILE, code_hashes, plugin_kinds, refresh_libraries, write_code
+from soundgate.pipeline.code_hashes import CODE_FILE
 from soundgate.runtime.config import read_params
 from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries, stage_module
 

@@ -160,7 +160,11 @@ def sleeping(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("sleep.py").write_text(SLEEP)
     make_repository(tmp_path, {"voice-sleep": stage(f"{sys.executable} sleep.py", "sleep.py", outs=["slept.txt"])})
-    process = subprocess.Popen([sys.executable, "-c", RUN], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    # As a shell starts it for a person: what runs in the background, as tests may, ignores Ctrl-C.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN], start_new_session=True, stderr=subprocess.PIPE, text=True, **heed
+    )
     wait_until(lambda: process.poll() is not None or Path("here.txt").exists(), "the stage")
     yield process
     process.kill()

@@ -113,7 +113,7 @@ def reproduced(tmp_path_factory):
 def clone(reproduced):
     """The reproduced clone, put back as it was afterwards."""
     yield reproduced
-    run(reproduced, "git", "checkout", "-q", "--", ".")
+    run(reproduced, "git", "reset", "-q", "--hard")  # DVC stages what it writes.
     run(reproduced, "dvc", "checkout", "-q", *sorted(RUN))
 
 

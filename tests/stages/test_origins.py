@@ -62,6 +62,7 @@ def test_a_stage_finds_a_folder_of_any_name_by_its_parameters(at_work, name):
 def test_dvc_runs_no_part_of_a_name(at_work):
     at_work("a;touch pwned;$(touch pwned) `touch pwned` ${seed} 'é' #|>x")
     entry = {key: stage_entries()["corpus-speech"][key] for key in ("matrix", "cmd", "params", "outs")}
+    entry["params"] = [name for name in entry["params"] if isinstance(name, str)]  # Not code.yaml, which is not here.
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"corpus-speech": entry}}))
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -10,7 +10,7 @@ from soundgate.runtime.code_hash import code_hash, library_versions
 from soundgate.runtime.files import atomic_path, write_text
 from soundgate.runtime.imports import import_closure, imported_names, module_name, package_modules
 
-CODE_FILE, LIBRARIES_FILE = "code.yaml", "libraries.txt"
+LIBRARIES_FILE = "libraries.txt"
 STAGES_FOLDER = Path("stages")
 # Packages of which a stage loads one by name, so that its imports do not tell which: by the module that loads them,
 # what they are called and the folder where they lie.

@@ -6,9 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
+from soundgate.pipeline.tracks import TRACKS
 from soundgate.runtime.errors import FormatError, GateError
 
-TRACKS = ("structure", "rooms", "transfer", "editor", "voice")
 GATES, SEEDS = "gates.json", "seeds.json"
 
 Gates = dict[str, dict]

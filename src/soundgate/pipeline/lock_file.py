@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
@@ -27,16 +27,19 @@ class LockFile:
 
     Args:
         root: the repository.
+        order: addresses of the pipeline's stages: their entries stand in this order, whichever ended first, behind
+            those of other stages (of other profiles).
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, order: Iterable[str] = ()) -> None:
         self._root = root
+        self._place = {name: place for place, name in enumerate(order)}
         self._head, self._entries = _HEAD, {}
         if (root / LOCK_FILE).is_file():
             self._head, self._entries = _split((root / LOCK_FILE).read_text(encoding="utf-8"))
 
     def record(self, stage: str, entry: Mapping) -> None:
-        """Replace the entry of a stage, or add it at the end, and write the file where that changes it.
+        """Replace the entry of a stage, or add it, and write the file where that changes it.
 
         Args:
             stage: address, ``voice-train@embedded``.
@@ -46,7 +49,8 @@ class LockFile:
         if self._entries.get(stage) == text:
             return
         self._entries[stage] = text
-        write_text(self._root / LOCK_FILE, self._head + "".join(self._entries.values()))
+        ordered = sorted(self._entries, key=lambda name: self._place.get(name, -1))
+        write_text(self._root / LOCK_FILE, self._head + "".join(map(self._entries.get, ordered)))
 
 
 def mend(root: Path) -> bool:

@@ -18,7 +18,7 @@ import networkx as nx
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
-from dvc.rwlock import RWLOCK_FILE, RWLockFileCorruptedError, RWLockFileFormatError, rwlock
+from dvc.rwlock import RWLOCK_FILE, rwlock
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.serialize import to_lockfile
@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from soundgate.pipeline.guard import Guard
 from soundgate.pipeline.lock_file import LockFile
+from soundgate.pipeline.readers import clear_dead
 
 _RETRY_S = 1.0
 _END_S = 5.0
@@ -65,7 +66,7 @@ class Scheduler:
 
     def __init__(self, repo: Repo, graph: nx.DiGraph, jobs: int, environment: Mapping[str, str], guard: Guard) -> None:
         self._repo, self._graph, self._jobs, self._environment, self._guard = repo, graph, jobs, environment, guard
-        self._lock_file = LockFile(Path(repo.root_dir))
+        self._lock_file = LockFile(Path(repo.root_dir), map(_address, repo.index.stages))
         self._running: dict[PipelineStage, Job] = {}
         self._lines: queue.SimpleQueue[tuple[Job, str | None]] = queue.SimpleQueue()
         self._done: set[PipelineStage] = set()
@@ -237,12 +238,7 @@ class Scheduler:
     def _locked(self) -> Iterator[None]:
         """Hold DVC's lock; what dead processes left of its list of readers and writers is cleared."""
         with self._repo.lock:
-            path = Path(self._repo.tmp_dir, RWLOCK_FILE)
-            try:
-                with rwlock(self._repo.tmp_dir, self._repo.fs, "soundgate", [], [], False):
-                    pass
-            except (RWLockFileCorruptedError, RWLockFileFormatError):  # Of a process killed while it wrote.
-                path.unlink(missing_ok=True)
+            clear_dead(Path(self._repo.tmp_dir, RWLOCK_FILE))
             yield
 
     @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE
 
 from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
 from soundgate.runtime.config import PARAMS_FILE
@@ -159,6 +160,8 @@ class Workplace:
             unfinished.rename(self.folder)
         for lock in (self.folder / ".git/index.lock", self.folder / ".git/HEAD.lock"):
             lock.unlink(missing_ok=True)
+        # Nobody else works here: who stands in DVC's list of readers and writers is dead, or about to be collected.
+        (self.folder / ".dvc/tmp" / RWLOCK_FILE).unlink(missing_ok=True)
         git(self.folder, "fetch", "-q", str(self.root), self.commit)
         git(self.folder, "checkout", "-q", "-f", "--detach", self.commit)
         git(self.folder, "reset", "-q", "--hard")

@@ -17,7 +17,7 @@ from tests.tracks.editor.test_vocoder import SETTINGS as VOCODER
 
 def stage(name, section, settings, inputs, outputs):
     """Return the stage ``editor-<name>`` with the settings of its section."""
-    params = {"seed": 0, "editor": {"cache": {"features": {}}, section: settings}}
+    params = {"seed": 0, "training_seed": 0, "editor": {"cache": {"features": {}}, section: settings}}
     return Training(f"stages.editor.{name}", params, inputs, outputs)
 
 

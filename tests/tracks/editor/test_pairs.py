@@ -6,7 +6,6 @@ import pytest
 
 from soundgate.audio.exact import read_exact
 from soundgate.audio.io import write_audio
-from soundgate.runtime.console import logger
 from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.pairs.assembling import assemble
@@ -201,7 +200,7 @@ def test_pairs_whose_names_differ_in_anything_stay_apart(tmp_path):
     for seconds, name in enumerate(names, 2):
         for kind in ("raw", "edit"):
             write_audio(tmp_path / f"mine/{name}_{kind}.wav", song(seconds), RATE)
-    found = pairs_in(tmp_path / "mine")
+    found, _ = pairs_in(tmp_path / "mine")
     build_pairs(SETTINGS, found, 0, tmp_path / "work", tmp_path / "out")
     table = read_pairs(tmp_path / "out")
     assert table["pair_id"].str.casefold().nunique() == len(names) == table["group"].nunique()
@@ -215,19 +214,19 @@ def test_a_pair_with_a_clip_of_next_to_nothing_is_left_out_with_its_reason(tmp_p
     for name, raw, edit in (("good", song(), song(8)), ("a", song()[:n], song(8)), ("b", song(), song()[-n:])):
         write_audio(tmp_path / f"mine/{name}_raw.wav", raw, RATE)
         write_audio(tmp_path / f"mine/{name}_edit.wav", edit, 48_000)
-    counts = build_pairs(SETTINGS, pairs_in(tmp_path / "mine"), 0, tmp_path / "work", tmp_path / "out")
+    found, _ = pairs_in(tmp_path / "mine")
+    counts = build_pairs(SETTINGS, found, 0, tmp_path / "work", tmp_path / "out")
     assert counts["n_rejected"] == 2 and read_pairs(tmp_path / "out")["pair_id"].tolist() == ["good"]
     reasons = pd.read_csv(tmp_path / "out/rejected.csv")["reason"]
     assert reasons.str.contains("too short|empty").all()
 
 
-def test_two_files_of_one_half_are_named(tmp_path, caplog):
-    logger.addHandler(caplog.handler)
+def test_two_files_of_one_half_are_named(tmp_path):
     for name in ("one_raw.wav", "one_raw.flac", "one_edit.wav"):
         write_audio(tmp_path / name, song(2), RATE)
-    [pair] = pairs_in(tmp_path)
-    logger.removeHandler(caplog.handler)
-    assert pair.raw_path.endswith("one_raw.flac") and "one_raw.wav: left out" in caplog.text
+    [pair], [refused] = pairs_in(tmp_path)
+    assert pair.raw_path.endswith("one_raw.flac") and refused.path.name == "one_raw.wav"
+    assert "one_raw.flac" in refused.reason
 
 
 def test_a_table_that_is_none_is_refused(tmp_path):

@@ -50,7 +50,7 @@ def test_killed_at_random_moments_the_training_ends_with_the_same_bytes(inputs, 
     }  # fmt: skip
     training = Training(
         "stages.dynamics.train",
-        {"seed": 0, "dynamics": {"train": settings}},
+        {"seed": 0, "training_seed": 0, "dynamics": {"train": settings}},
         ("latents", "frames"),
         ("out", "metrics", "gates", "plots"),
         ("horizon_1", "horizon_2"),
@@ -67,7 +67,7 @@ def test_killed_at_random_moments_the_comparison_ends_with_the_same_bytes(inputs
     }  # fmt: skip
     training = Training(
         "stages.dynamics.compare",
-        {"seed": 0, "dynamics": {"compare": settings}},
+        {"seed": 0, "training_seed": 0, "dynamics": {"compare": settings}},
         ("first", "first-frames", "second", "second-frames"),
         ("metrics", "plots"),
         ("one-few-vmf", "one-few-gaussian", "two-few-vmf", "two-few-gaussian"),

@@ -53,7 +53,7 @@ def test_reports_name_the_decisions_the_first_failures_and_every_rejection(measu
     metrics, _ = measured
     text = render(metrics, decide(metrics, thresholds), provenance)
     assert "Sound decision: FAIL" in text and "Seed's decision: FAIL" in text
-    assert len(re.findall("first fails", text)) == 6
+    assert len(re.findall("first misses", text)) == 6
     assert "bad/one.wav: truncated: 5 of 9 samples" in text.replace("`", "")
     assert "3 utterances of 2 speakers, 1.50 h; 1 files rejected, 1 utterances skipped" in text
 

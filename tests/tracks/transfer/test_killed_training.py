@@ -18,7 +18,11 @@ CACHE = {
 
 def stage(name, settings, *options):
     """Return the stage ``transfer-<name>`` with the settings of its section."""
-    return Training(f"stages.transfer.{name}", {"seed": 0, "transfer": {"cache": CACHE, name: settings}}, *options)
+    return Training(
+        f"stages.transfer.{name}",
+        {"seed": 0, "training_seed": 0, "transfer": {"cache": CACHE, name: settings}},
+        *options,
+    )
 
 
 TRAININGS = {

@@ -351,7 +351,9 @@ def test_the_stage_command_publishes_the_run(folders, tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(folders, "labs")
     with open("params.yaml", "w") as file:
-        YAML().dump({"seed": 0, "transfer": {"mel": SETTINGS}, "health": health().model_dump()}, file)
+        YAML().dump(
+            {"seed": 0, "training_seed": 0, "transfer": {"mel": SETTINGS}, "health": health().model_dump()}, file
+        )
     options = {name: f"labs/{name}" for name in ("cache", "content", "style")} | {"out": "mel", "history": "curves.csv"}
     command = importlib.import_module("stages.transfer.mel").main
     done = CliRunner().invoke(command, [f"--{k}={v}" for k, v in options.items()], catch_exceptions=False)

@@ -23,7 +23,7 @@ def test_the_notebook_shows_a_finished_run(tmp_path, monkeypatch):
     html = "".join(entry.get("text/html", "") for entry in data)
     assert kinds.count("image/png") == 3, "two paths' curves and one picture"
     assert html.count("<audio") == 3, "there is no true target"
-    assert "mel_mps" in html and "0.930" in html and "FAIL" in html and "nan" not in html.lower()
+    assert "mel_mps" in html and "0.930" in html and "fail" in html and "nan" not in html.lower()
     assert any(entry.get("text/markdown") == "**1 of 2 gates pass**" for entry in data)
 
 

@@ -42,7 +42,7 @@ def test_a_run_is_named_after_its_parameters_and_code(toy):
     before = names(toy, n_seeds=2)
     assert len(set(before.values())) == 4 and before["better", 1].startswith("tiny-better-1-")
     assert names(toy, n_seeds=2) == before
-    (toy / "stages/audit.py").write_text((toy / "stages/audit.py").read_text() + "\n# Touched.\n")
+    (toy / "stages/audit.py").write_text((toy / "stages/audit.py").read_text() + "\nTOUCHED = True\n")
     assert not set(names(toy, 2).values()) & set(before.values())
     (toy / "conf/ablation/better.yaml").write_text("# @package _global_\nvoice: {train: {effect: 6.0}}\n")
     changed = names(toy, 2)

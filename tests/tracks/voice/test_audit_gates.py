@@ -175,7 +175,8 @@ def test_reconstructions_no_better_than_random_weights_fail(bench):
     assert by_method["identity"]["mel_db"]["value"] == 0 < by_method["griffin_lim"]["mel_db"]["value"]
     assert by_method["griffin_lim"]["mel_db"]["value"] < by_method["other_utterance"]["mel_db"]["value"]
     failed = reconstruction_gates(found, THRESHOLDS)
-    assert failed["reconstruction_mel_db"]["verdict"] == failed["reconstruction_over_random"]["verdict"] == "fail"
+    assert failed["reconstruction_mel_db"]["verdict"] == "fail"
+    assert failed["reconstruction_over_random"]["verdict"] in ("fail", "undecided")
 
 
 def test_reconstructions_nearer_than_random_weights_pass(bench):

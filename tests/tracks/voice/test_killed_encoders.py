@@ -16,12 +16,12 @@ CACHE_STAGE = Training(
 )  # fmt: skip
 TRAININGS = {
     "speaker": Training(
-        "stages.voice.speaker", {"seed": 0, "voice": {"speaker": SPEAKER | {"loop": LOOP}}},
+        "stages.voice.speaker", {"seed": 0, "training_seed": 0, "voice": {"speaker": SPEAKER | {"loop": LOOP}}},
         ("cache",), ("out", "metrics", "history"),
     ),
     "judge": Training(
         "stages.voice.judge",
-        {"seed": 0, "voice": {"judge": JUDGE | {"encoder_train": TRAIN, "units_train": TRAIN}}},
+        {"seed": 0, "training_seed": 0, "voice": {"judge": JUDGE | {"encoder_train": TRAIN, "units_train": TRAIN}}},
         ("cache",), ("out", "metrics", "history"), ("encoder", "units"),
     ),
 }  # fmt: skip

@@ -20,6 +20,6 @@ def inputs(tmp_path_factory):
 
 @pytest.mark.slow
 def test_killed_at_random_moments_a_training_ends_with_the_same_bytes(inputs, tmp_path):
-    params = {"seed": 0, "voice": {"train": TRAIN | {"loop": LOOP}}}
+    params = {"seed": 0, "training_seed": 0, "voice": {"train": TRAIN | {"loop": LOOP}}}
     training = Training("stages.voice.train", params, ("cache", "speaker"), ("out", "metrics", "history"))
     check_killed_training(training, inputs, tmp_path)

@@ -14,7 +14,7 @@ from tests.tracks.voice.planted_gan import settings, speaker_encoder, write_voic
 TRAIN = settings(segment_s=0.5, gan_start=0.3).model_dump(mode="json")
 TRAINING = Training(
     "stages.voice.train",
-    {"seed": 0, "voice": {"train": TRAIN | {"loop": LOOP}}},
+    {"seed": 0, "training_seed": 0, "voice": {"train": TRAIN | {"loop": LOOP}}},
     ("cache", "speaker"),
     ("out", "metrics", "history"),
 )
