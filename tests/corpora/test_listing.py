@@ -80,10 +80,10 @@ def params(tmp_path, name="mine"):
     folder, other = {"source": "folder", "origin": "audio"}, {"source": "generated", "origin": "sources/x.yaml"}
     values = {
         "corpus": {
-            "speech": folder, "music": other, "rooms": {"pools": [other | {"name": "bad"}]},
+            "speech": folder, "music": dict(other), "rooms": {"pools": [other | {"name": "bad"}]},
             "voices": {"sources": [folder | {"name": name}]},
         },
-        "editor": {"songs": {"source": "folder", "origin": None}, "pairs": other},
+        "editor": {"songs": {"source": "folder", "origin": None}, "pairs": dict(other)},
     }  # fmt: skip
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(values, file)
