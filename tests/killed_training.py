@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from ruamel.yaml import YAML
 
+from soundgate.runtime.files import write_json
 from tests.killing import Killer, finish, present
 from tests.pipeline_file import ROOT
 from tests.training.duel import health
@@ -77,8 +77,8 @@ def repository(folder, inputs, training):
     for part in ("src", "stages"):
         (folder / part).symlink_to(ROOT / part)
     (folder / "inputs").symlink_to(inputs)
-    with (folder / "params.yaml").open("w") as file:
-        YAML().dump(training.params | {"health": health(interval=2).model_dump()}, file)
+    # JSON is YAML, without aliases for what stands in it twice.
+    write_json(folder / "params.yaml", training.params | {"health": health(interval=2).model_dump()})
     return folder
 
 
