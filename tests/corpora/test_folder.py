@@ -6,14 +6,7 @@ import pytest
 
 from soundgate.corpora.folder import folder_entries
 from soundgate.runtime.errors import CorpusError
-
-
-def make(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
+from tests.corpora.made import make
 
 
 def listed(root):

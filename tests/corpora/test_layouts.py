@@ -8,14 +8,7 @@ import soundfile
 from soundgate.audio.io import read_audio
 from soundgate.corpora.folder import folder_entries
 from soundgate.runtime.errors import AudioError
-
-
-def make(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
+from tests.corpora.made import make
 
 
 def speakers(root):

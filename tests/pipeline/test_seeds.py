@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from soundgate.runtime.errors import ConfigError, TrainingError
 from soundgate.runtime.files import read_json
 from tests.pipeline.toy_tracks import commit, measure, write_toy
 from tests.pipeline_file import ROOT
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -91,10 +90,8 @@ def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, whole_grou
     command = [sys.executable, str(ROOT / "tests/pipeline/toy_tracks.py"), "1", "1"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     process = subprocess.Popen(command, env=environment, start_new_session=True)
-    until = time.monotonic() + PATIENCE_S
-    while "train-voice 1" not in log(toy)[before:]:
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.05)
+    wait_until(lambda: process.poll() is not None or "train-voice 1" in log(toy)[before:], "the training")
+    assert process.poll() is None
     if whole_group:
         os.killpg(process.pid, signal.SIGKILL)
     else:
