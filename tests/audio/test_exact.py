@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,15 @@ def test_every_bit_comes_back(tmp_path, extension, subtype, channels):
     np.testing.assert_array_equal(again.samples, audio.samples)
     write_exact(tmp_path / f"b.{extension}", again)
     assert read_exact(tmp_path / f"b.{extension}").samples.tobytes() == audio.samples.tobytes()
+
+
+@pytest.mark.parametrize(("extension", "subtype"), [("wav", "PCM_24"), ("flac", "PCM_16"), ("aiff", "PCM_24")])
+def test_names_that_are_not_utf8_hold_what_soundfile_writes_by_path(tmp_path, extension, subtype):
+    path, plain = tmp_path / os.fsdecode(b"caf\xe9." + extension.encode()), tmp_path / f"plain.{extension}"
+    write_exact(path, ExactAudio(drawn(subtype, 2), 48_000, subtype))
+    soundfile.write(plain, drawn(subtype, 2).T, 48_000, subtype)
+    assert path.read_bytes() == plain.read_bytes()
+    assert set(tmp_path.iterdir()) == {path, plain}
 
 
 def test_lossy_files_are_floats(tmp_path):

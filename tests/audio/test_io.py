@@ -1,6 +1,7 @@
 """Files are read right or refused with a reason; each fault is made here."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -277,6 +278,15 @@ def test_what_is_written_is_read_back(tmp_path, suffix, subtype, step):
     assert again.read_bytes() == path.read_bytes()
     write_audio(path, np.array([0.25, 1.0]), RATE, subtype)
     np.testing.assert_allclose(read_audio(path).wav, [[0.25, 1.0]], atol=step)
+
+
+@pytest.mark.parametrize("suffix", [b".wav", b".flac"])
+def test_names_that_are_not_utf8_hold_what_soundfile_writes_by_path(tmp_path, suffix):
+    path, plain = (tmp_path / os.fsdecode(name + suffix) for name in (b"caf\xe9", b"plain"))
+    write_audio(path, sine(100), RATE)
+    soundfile.write(plain, np.rint(sine(100) * 2**15).astype(np.int16).T, RATE)
+    assert set(tmp_path.iterdir()) == {path, plain}
+    assert path.read_bytes() == plain.read_bytes()
 
 
 @pytest.mark.parametrize(

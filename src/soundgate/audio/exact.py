@@ -105,9 +105,11 @@ def write_exact(path: str | Path, audio: ExactAudio) -> None:
     channels, total = audio.samples.shape
     kind = check_container(path, audio.subtype, channels)
     assert audio.samples.dtype == _TYPES[audio.subtype], audio.samples.dtype
+    options = {"format": kind, "closefd": False}
     with (
         atomic_path(path) as temporary,
-        soundfile.SoundFile(temporary, "w", audio.sample_rate, channels, audio.subtype, format=kind) as file,
+        open(temporary, "wb") as opened,  # By its descriptor: soundfile takes no path that is not UTF-8.
+        soundfile.SoundFile(opened.fileno(), "w", audio.sample_rate, channels, audio.subtype, **options) as file,
     ):
         for first in range(0, total, BLOCK_FRAMES):
             block = audio.samples[:, first : first + BLOCK_FRAMES].T

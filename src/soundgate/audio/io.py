@@ -107,8 +107,10 @@ def write_audio(path: str | Path, wav: np.ndarray, sample_rate: int, subtype: st
     peak = float(np.abs(wav).max())
     if peak > 1:
         raise AudioError(path, expected="samples in [-1, 1]", found=f"a peak of {peak:g}", remedy="Scale it.")
-    with atomic_path(path) as temporary:
-        soundfile.write(temporary, _quantised(wav, subtype).T, sample_rate, format=kind, subtype=subtype)
+    samples = _quantised(wav, subtype).T
+    # By its descriptor: soundfile takes no path that is not UTF-8.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        soundfile.write(file.fileno(), samples, sample_rate, format=kind, subtype=subtype, closefd=False)
 
 
 def _quantised(wav: np.ndarray, subtype: str) -> np.ndarray:
