@@ -22,10 +22,6 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NoSettings(Section):
-    """The section of a stage that has no settings of its own."""
-
-
 def load_section(section: str, model: type[Model], params_path: str | Path = PARAMS_FILE) -> Model:
     """Read one section of the parameters into its model.
 
