@@ -32,7 +32,8 @@ def main(pairs: Path, out: Path, metrics: Path, gates: Path, confusion: Path) ->
     )
     table, measured = label_pairs(settings, read_pairs(pairs), seed, scratch.folder)
     if not measured:
-        raise GateError("editor-labels", expected="test pairs whose edit is known", found="none")
+        remedy = "Of a folder's pairs none is. Give songs, and have pairs made of them: editor.pairs.source=generated."
+        raise GateError("editor-labels", expected="test pairs whose edit is known", found="none", remedy=remedy)
     with atomic_path(scratch.result / LABELS_NAME) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
     rows = confusion_rows(measured[MAIN]["recovered"]["confusion"])

@@ -63,6 +63,9 @@ def test_with_nothing_to_run_it_says_what_there_is_not(composed):
         tracks_to_run(composed("profile=real"), ())
     with pytest.raises(ConfigError, match="nothing to run: .*not run: editor: no songs"):
         tracks_to_run(composed("profile=real", SPEECH), ("editor",))
+    own_pairs = ("editor.pairs.source=folder", "editor.pairs.origin=own")
+    with pytest.raises(ConfigError, match=r"not run: editor: no songs \(editor.songs.origin=FOLDER\)"):
+        tracks_to_run(composed("profile=real", *own_pairs), ("editor",))
 
 
 def test_tracks_are_chosen_by_name():

@@ -20,7 +20,7 @@ CORPORA: Mapping[str, tuple[str, str]] = {
     "speech": ("corpus.speech", "corpus.speech.origin=FOLDER"),
     "music": ("corpus.music", "corpus.music.origin=FOLDER"),
     "songs": ("editor.songs", "editor.songs.origin=FOLDER"),
-    "pairs": ("editor.pairs", "editor.pairs.origin=FOLDER"),
+    "pairs": ("editor.pairs", "editor.pairs.source=folder editor.pairs.origin=FOLDER"),
     "rooms": (
         "corpus.rooms.pools",
         "'corpus.rooms.pools=[{name: bad, source: folder, origin: FOLDER, seed: 0}, "

@@ -6,7 +6,8 @@ import pytest
 
 from soundgate.audio.exact import read_exact
 from soundgate.audio.io import write_audio
-from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.config import parse_section
+from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.pairs.assembling import assemble
 from soundgate.tracks.editor.pairs.building import PairsSettings, Song, build_pairs, pairs_in, split_groups
@@ -193,6 +194,13 @@ def test_a_folder_of_pairs_is_taken_over(tmp_path):
         pairs_in(tmp_path / "work")
     with pytest.raises(CorpusError, match="nothing"):
         pairs_in(tmp_path / "nowhere")
+
+
+def test_a_folder_that_generated_pairs_would_not_read_is_refused():
+    values = SETTINGS.model_dump() | {"origin": "my/pairs"}
+    with pytest.raises(ConfigError, match=r"editor\.pairs\.origin: expected .*source=folder; found 'my/pairs'"):
+        parse_section("editor.pairs", values, PairsSettings)
+    assert parse_section("editor.pairs", values | {"source": "folder"}, PairsSettings).origin == "my/pairs"
 
 
 def test_pairs_whose_names_differ_in_anything_stay_apart(tmp_path):

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from soundgate.audio.filters import HIGH_SHELF_HZ
 from soundgate.audio.io import read_audio, resample, write_audio
@@ -34,6 +34,7 @@ from soundgate.tracks.editor.rendering import render
 
 STAGE = "editor-pairs"
 SPLITS = ("train", "validation", "test")
+_NO_ORIGIN = "sources/none.yaml"
 _FULL = 2.0**15
 # Of a pair that someone brings: a bar at 240 beats a minute.
 _SHORTEST_S = 1.0
@@ -73,6 +74,13 @@ class PairsSettings(Section):
     draw: DrawSettings
     split: SplitShares
     tempo_bpm: float = Field(gt=20, lt=400)
+
+    @field_validator("origin")
+    @classmethod
+    def _read_by_its_source(cls, origin: str, info: ValidationInfo) -> str:
+        if info.data.get("source") == "generated" and origin != _NO_ORIGIN:
+            raise ValueError(f"{_NO_ORIGIN} for generated pairs, or a folder of pairs and editor.pairs.source=folder")
+        return origin
 
 
 class Song(NamedTuple):
