@@ -16,6 +16,7 @@ from soundgate.runtime.files import write_json
 from soundgate.training.health import generate_diagnostics_report, load_health
 from soundgate.training.health.command import PICTURE_FILE, alarms_of
 from soundgate.training.health.findings import Finding
+from soundgate.training.health.picture import draw_diagnostics
 from soundgate.training.health.records import RECORDS_FILE, Record, RecordFile, read_records
 from tests.training.duel import Discriminator, health
 
@@ -190,6 +191,12 @@ def test_a_healthy_run_is_drawn_without_shades(tmp_path):
     assert "4 checks, last at step 4: healthy, 0 alarms" in done.output
     picture = imread(tmp_path / PICTURE_FILE)[..., :3]
     assert (picture[..., 0] - picture[..., 2]).max() < 0.15
+
+
+@pytest.mark.parametrize("name", ["a$b_{$", "100 $"])
+def test_a_run_in_a_folder_of_any_name_is_drawn(tmp_path, name):
+    draw_diagnostics([Record(1, {"loss/mel": 1.0}, [])], tmp_path / PICTURE_FILE, name)
+    assert (tmp_path / PICTURE_FILE).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_folder_without_records_and_a_line_that_is_none_are_named(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from soundgate.audio.io import read_audio
+from soundgate.runtime.figures import save_figure
 from soundgate.runtime.files import read_json
 from soundgate.tracks.rooms.batches import open_batch
 from soundgate.tracks.rooms.commands import main
@@ -132,3 +133,14 @@ def test_a_batch_without_metadata_is_one_clear_line(batch):
 def test_a_file_that_is_not_there_is_a_wrong_option(tmp_path):
     done = inspect(tmp_path / "batch_0000.npz")
     assert done.exit_code == 2 and "does not exist" in done.output
+
+
+@pytest.mark.parametrize("name", ["a$b_{$", "100 $"])
+def test_segments_and_responses_of_any_name_are_drawn(batch, tmp_path, name):
+    triple = read_json(batch.with_name("batch_0001_meta.json"))["triples"][0]
+    catalogue = load_catalogue(batch.parents[1] / "irs")
+    catalogue.entries[name] = catalogue.entries[triple["bad_ir"]]
+    wav = np.random.default_rng(0).uniform(-1, 1, CLIP).astype(np.float32)
+    named = triple | {"segment_id": name, "bad_ir": name}
+    save_figure(draw({"source_audio": wav, "target_audio": wav}, named, catalogue, RATE), tmp_path / "p.png")
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")

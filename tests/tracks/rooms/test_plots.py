@@ -39,3 +39,9 @@ def test_plots_are_written_without_noise_and_rejects(tables, tmp_path, kept):
     assert pd.read_csv(tmp_path / "rejects.csv", keep_default_na=False).values.tolist() == [["none", 0]]
     assert pd.read_csv(tmp_path / "effects.csv")["count"].sum() == len(effects)
     assert (tmp_path / "overview.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["a$b_{$", "100 $"])
+def test_plots_show_pools_and_reasons_of_any_name(tables, tmp_path, name):
+    write_plots(tables["triples"], tables["effects"], tables["rooms"].assign(pool=name), {name: 1}, RATE, tmp_path)
+    assert (tmp_path / "overview.png").read_bytes().startswith(b"\x89PNG")

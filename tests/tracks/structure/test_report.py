@@ -91,6 +91,13 @@ def test_plots_are_written_as_pictures_and_tables_and_twice_the_same(measured, t
     assert set(speakers["speaker"]) == {"s5", "s6", "s7"} and len(speakers) == 9
 
 
+@pytest.mark.parametrize("name", ["a$b_{$", "100 $"])
+def test_plots_show_speakers_of_any_name(measured, thresholds, tmp_path, name):
+    metrics, curves = measured
+    write_plots(metrics, curves | {"speaker_names": [f"{name}{i}" for i in range(8)]}, thresholds, tmp_path)
+    assert (tmp_path / "speakers.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_an_interrupted_analysis_goes_on_and_gives_the_same(
     measured, small_conditioning, small_metrics, tmp_path, monkeypatch
 ):

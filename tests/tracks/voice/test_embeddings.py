@@ -11,6 +11,7 @@ from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.cache import Utterances
 from soundgate.tracks.voice.embeddings.analysis import analysis, analyze_embeddings, embed_batches
 from soundgate.tracks.voice.embeddings.gating import embedding_gates
+from soundgate.tracks.voice.embeddings.pictures import draw_map
 from soundgate.tracks.voice.embeddings.settings import Thresholds
 from soundgate.tracks.voice.embeddings.similarity import equal_error_rate, pairs_of, speaker_figures
 
@@ -127,6 +128,13 @@ def test_the_seeds_call_gives_its_keys_and_writes_what_it_found(tmp_path):
     assert set(first) == {"embeddings.json", "similarities.csv", "similarities.png", "embeddings.png"}
     analyze_embeddings(model, loader(speakers), "cpu", tmp_path, max_samples=28)
     assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["a$b_{$", "100 $"])
+def test_the_map_shows_speakers_of_any_name(tmp_path, name):
+    embeddings, speakers = cloud(3, 4, 0.4)
+    draw_map(tmp_path / "map.png", embeddings, np.where(speakers == speakers[0], name, "other"), 0)
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_pictures_none_are_drawn(tmp_path):

@@ -142,6 +142,13 @@ def test_steadiness_is_told_by_kind_of_file(pack, tmp_path):
     assert summarise(Samples(samples.conversions, samples.windows[:0]))["coherence"] == {}
 
 
+@pytest.mark.parametrize("name", ["a$b_{$", "100 $"])
+def test_samples_and_voices_may_have_any_name(tmp_path, name):
+    windows = pd.DataFrame({"sample": name, "voice": name, "start_s": [0.0, 1.0], "similarity": [0.5, 0.6]})
+    coherence_picture(tmp_path / "p.png", windows)
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_silent_windows_say_nothing():
     wav = np.full(4 * RATE, 0.5)
     wav[RATE : 2 * RATE] = 0

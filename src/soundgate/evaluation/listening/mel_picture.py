@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from soundgate.audio.mel import FLOOR_DB, MelSettings
 from soundgate.runtime.errors import FormatError
-from soundgate.runtime.files import atomic_path
-from soundgate.runtime.paths import printable
+from soundgate.runtime.figures import label_text, save_figure
 
 _TICKS_HZ = (100, 500, 1000, 2000, 4000, 8000, 16_000)
 
@@ -42,13 +41,12 @@ def mel_picture(path: str | Path, mels: Mapping[str, np.ndarray], settings: MelS
             np.asarray(mel, dtype=np.float32), origin="lower", aspect="auto", extent=extent, cmap="magma",
             vmin=FLOOR_DB, vmax=0, interpolation="nearest",
         )  # fmt: skip
-        axis.set_title(printable(name), fontsize=10, parse_math=False)
+        axis.set_title(label_text(name), fontsize=10)
         axis.set(xlim=(0, longest), xlabel="seconds")
     places, labels = _ticks(settings)
     axes[0].set_yticks(places, labels)
     figure.colorbar(image, ax=axes, label="dB", pad=0.01)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100, metadata={"Software": None})
+    save_figure(figure, path)
 
 
 def _ticks(settings: MelSettings) -> tuple[list[float], list[str]]:

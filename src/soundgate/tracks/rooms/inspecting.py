@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from soundgate.audio.decay import decay_curve_db
 from soundgate.audio.io import write_audio
 from soundgate.runtime.errors import FormatError
-from soundgate.runtime.files import atomic_path, read_json, sha256_of
+from soundgate.runtime.figures import label_text, save_figure
+from soundgate.runtime.files import read_json, sha256_of
 from soundgate.tracks.rooms.batches import FULL_SCALE, SOURCE, TARGET, open_batch
 from soundgate.tracks.rooms.chain import MANIFEST
 from soundgate.tracks.rooms.irs import Catalogue, load_catalogue
@@ -48,8 +49,8 @@ def inspect_batch(batch: Path, row: int | None, picture: Path | None, listen: Pa
             write_audio(listen / f"{name.removesuffix('_audio')}.wav", arrays[name][row] / np.float32(2**15), rate)
     if picture:
         wavs = {name: arrays[name][row] / np.float32(FULL_SCALE) for name in (SOURCE, TARGET)}
-        with atomic_path(picture) as temporary:
-            draw(wavs, triple, load_catalogue(batch.parent.parent / "irs"), rate).savefig(temporary, dpi=110)
+        figure = draw(wavs, triple, load_catalogue(batch.parent.parent / "irs"), rate)
+        save_figure(figure, picture, dpi=110)
 
 
 def verified(batch: Path) -> dict:
@@ -81,7 +82,8 @@ def chosen(batch: Path, meta: dict, row: int) -> dict:
 def draw(wavs: dict[str, np.ndarray], triple: dict, catalogue: Catalogue, sample_rate: int) -> Figure:
     """Draw a triple: waveform and spectrogram of source and target, and the decay of their rooms."""
     figure = Figure((13, 8), layout="constrained")
-    figure.suptitle(f"item {triple['item']} ({triple['split']}): {triple['segment_id']}, {triple['wet']:.0%} wet")
+    segment = label_text(triple["segment_id"])
+    figure.suptitle(f"item {triple['item']} ({triple['split']}): {segment}, {triple['wet']:.0%} wet")
     axes = figure.subplots(3, 2)
     rooms = {SOURCE: triple["bad_ir"], TARGET: triple["target_ir"]}
     for column, (name, wav) in enumerate(wavs.items()):
@@ -106,8 +108,8 @@ def _draw_decay(axis: Axes, catalogue: Catalogue, name: str) -> None:
     decay = decay_curve_db(catalogue.ir(name), catalogue.sample_rate)
     axis.plot(np.arange(len(decay)) / catalogue.sample_rate, decay)
     axis.set(
-        title=f"{name}: T60 {entry['rt60_s']:.2f} s, C50 {entry['c50_db']:.1f} dB", ylim=(-90, 2), xlabel="seconds",
-        ylabel="energy decay (dB)",
+        title=f"{label_text(name)}: T60 {entry['rt60_s']:.2f} s, C50 {entry['c50_db']:.1f} dB", ylim=(-90, 2),
+        xlabel="seconds", ylabel="energy decay (dB)",
     )  # fmt: skip
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from soundgate.runtime.figures import label_text, save_figure
 from soundgate.runtime.files import atomic_path
-
-matplotlib.use("Agg")
 
 
 def write_plots(
@@ -37,8 +35,7 @@ def write_plots(
     for name, table in tables.items():
         with atomic_path(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
-    with atomic_path(folder / "overview.png") as temporary:
-        _overview(tables, effects, rooms).savefig(temporary, dpi=110, metadata={"Software": None})
+    save_figure(_overview(tables, effects, rooms), folder / "overview.png", dpi=110)
 
 
 def _histogram(values: pd.Series, edges: np.ndarray, name: str) -> pd.DataFrame:
@@ -65,7 +62,7 @@ def _overview(tables: dict[str, pd.DataFrame], effects: pd.DataFrame, rooms: pd.
     axes[1].bar(tables["snr"]["snr_db"], tables["snr"]["count"], width=2.5, align="edge")
     axes[1].set(title="Levels of the noise", xlabel="achieved SNR (dB)", ylabel="triples")
     for pool, rows in rooms.groupby("pool"):
-        axes[2].plot(rows["rt60_s"], rows["rendered_rt60_s"], "o", ms=4, label=f"{pool} pool")
+        axes[2].plot(rows["rt60_s"], rows["rendered_rt60_s"], "o", ms=4, label=f"{label_text(pool)} pool")
     limit = float(np.nanmax(rooms["rt60_s"])) * 1.05
     axes[2].plot([0, limit], [0, limit], color="grey", lw=0.8)
     axes[2].set(title="Rooms", xlabel="T60 in the catalogue (s)", ylabel="T60 of a rendered impulse (s)")
@@ -74,6 +71,6 @@ def _overview(tables: dict[str, pd.DataFrame], effects: pd.DataFrame, rooms: pd.
     axes[3].set(title="Degradations used", xlabel="triples")
     axes[4].bar(tables["durations"]["duration_s"], tables["durations"]["count"], width=0.25, align="edge")
     axes[4].set(title="Voice in a clip", xlabel="seconds before padding", ylabel="triples")
-    axes[5].barh(tables["rejects"]["reason"], tables["rejects"]["count"])
+    axes[5].barh([label_text(reason) for reason in tables["rejects"]["reason"]], tables["rejects"]["count"])
     axes[5].set(title="Rejected", xlabel="count")
     return figure

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from soundgate.runtime.figures import label_text, save_figure
 from soundgate.runtime.files import atomic_path
 from soundgate.tracks.structure.settings import DecisionSettings
 from soundgate.tracks.structure.tables import metrics_table
 
-matplotlib.use("Agg")
+_DPI = 110
 
 
 def write_plots(metrics: dict, curves: dict, settings: DecisionSettings, folder: Path) -> None:
@@ -30,13 +30,13 @@ def write_plots(metrics: dict, curves: dict, settings: DecisionSettings, folder:
     with_cells = [name for name in names if curves[name]["cell_count"]]
     table = metrics_table(metrics)
     labelled = table.assign(label=[f"{c}, lag {lag}" for c, lag in zip(table["condition"], table["lag"], strict=True)])
-    _save(_gains(table, curves["nulls"], settings), folder / "gain.png")
-    _save(_ratios(table, metrics, settings), folder / "variance_ratio.png")
-    _save(_grid(with_cells, curves, _cell_sizes), folder / "cluster_sizes.png")
-    _save(_grid(with_cells, curves, _variance_against_size), folder / "variance_against_size.png")
-    _save(_grid(with_cells, curves, _mean_pca), folder / "cluster_means_pca.png")
-    _save(_confidence(names, curves), folder / "confidence.png")
-    _save(_speakers(names, curves), folder / "speakers.png")
+    save_figure(_gains(table, curves["nulls"], settings), folder / "gain.png", _DPI)
+    save_figure(_ratios(table, metrics, settings), folder / "variance_ratio.png", _DPI)
+    save_figure(_grid(with_cells, curves, _cell_sizes), folder / "cluster_sizes.png", _DPI)
+    save_figure(_grid(with_cells, curves, _variance_against_size), folder / "variance_against_size.png", _DPI)
+    save_figure(_grid(with_cells, curves, _mean_pca), folder / "cluster_means_pca.png", _DPI)
+    save_figure(_confidence(names, curves), folder / "confidence.png", _DPI)
+    save_figure(_speakers(names, curves), folder / "speakers.png", _DPI)
     _save_table(labelled[["label", "condition", "lag", "gain", "gain_ci_low", "gain_ci_high"]], folder / "gain.csv")
     _save_table(
         labelled[["label", "condition", "lag", "seed_variance_ratio_train", "seed_variance_ratio_eval"]],
@@ -51,7 +51,7 @@ def _gains(table: pd.DataFrame, nulls: dict, settings: DecisionSettings) -> Figu
     for i, (name, rows) in enumerate(table.groupby("condition", sort=False)):
         x = np.arange(len(rows)) + 0.15 * (i - 1)
         value, low, high = (rows[c].to_numpy(float) for c in ("gain", "gain_ci_low", "gain_ci_high"))
-        axes[0].errorbar(x, value, [value - low, high - value], fmt="o", capsize=3, label=name)
+        axes[0].errorbar(x, value, [value - low, high - value], fmt="o", capsize=3, label=label_text(name))
     lags = table["lag"].unique()
     axes[0].set(xticks=range(len(lags)), xticklabels=lags, xlabel="lag (frames)", ylabel="gain on the innovation")
     axes[0].axhline(settings.sound.min_gain, color="k", ls="--", lw=0.8, label="smallest useful gain")
@@ -69,7 +69,7 @@ def _gains(table: pd.DataFrame, nulls: dict, settings: DecisionSettings) -> Figu
 def _ratios(table: pd.DataFrame, metrics: dict, settings: DecisionSettings) -> Figure:
     figure, axes = _figure(1, 1, (7, 4))
     axis = axes[0]
-    labels = [f"{c}\nlag {lag}" for c, lag in zip(table["condition"], table["lag"], strict=True)]
+    labels = [f"{label_text(c)}\nlag {lag}" for c, lag in zip(table["condition"], table["lag"], strict=True)]
     x = np.arange(len(table))
     axis.plot(x, table["seed_variance_ratio_train"].astype(float), "o", label="train, in-sample")
     axis.plot(x, table["seed_variance_ratio_eval"].astype(float), "s", mfc="none", label="eval, own means")
@@ -105,7 +105,7 @@ def _confidence(names: list[str], curves: dict) -> Figure:
     for name in names:
         curve = curves[name]["confidence"]
         if curve["top_share"]:
-            axes[0].plot(curve["top_share"], curve["variance_ratio"], "o-", ms=3, label=name)
+            axes[0].plot(curve["top_share"], curve["variance_ratio"], "o-", ms=3, label=label_text(name))
     axes[0].axhline(1, color="grey", lw=0.6)
     axes[0].set(xlabel="most confident share of eval frames", ylabel="held-out variance ratio of the innovation")
     if axes[0].get_legend_handles_labels()[0]:
@@ -114,11 +114,12 @@ def _confidence(names: list[str], curves: dict) -> Figure:
 
 
 def _speakers(names: list[str], curves: dict) -> Figure:
-    speakers = [curves["speaker_names"][i] for i in curves[names[0]]["speakers"]]
+    speakers = [label_text(curves["speaker_names"][i]) for i in curves[names[0]]["speakers"]]
     figure, axes = _figure(1, 1, (max(5, 0.35 * len(speakers) * len(names) ** 0.5 + 2), 4))
     width = 0.8 / len(names)
     for i, name in enumerate(names):
-        axes[0].bar(np.arange(len(speakers)) + i * width - 0.4, curves[name]["speaker_gain"], width, label=name)
+        x = np.arange(len(speakers)) + i * width - 0.4
+        axes[0].bar(x, curves[name]["speaker_gain"], width, label=label_text(name))
     axes[0].axhline(0, color="grey", lw=0.6)
     axes[0].set(xticks=range(len(speakers)), ylabel="gain on the innovation", title="Eval speakers, first lag")
     axes[0].set_xticklabels(speakers, rotation=60, ha="right", fontsize=7)
@@ -130,7 +131,7 @@ def _grid(names: list[str], curves: dict, draw) -> Figure:
     figure, axes = _figure(1, max(len(names), 1), (4 * max(len(names), 1), 3.5))
     for axis, name in zip(axes, names, strict=False):
         draw(axis, curves[name])
-        axis.set_title(name, fontsize=9)
+        axis.set_title(label_text(name), fontsize=9)
     if not names:
         axes[0].text(0.5, 0.5, "no condition has a cluster with enough train frames", ha="center", fontsize=8)
     return figure
@@ -154,11 +155,6 @@ def _speaker_table(names: list[str], curves: dict) -> pd.DataFrame:
             for i, gain in zip(curves[name]["speakers"], curves[name]["speaker_gain"], strict=True)
         ]
     )
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 
 def _save_table(table: pd.DataFrame, path: Path) -> None:

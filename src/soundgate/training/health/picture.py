@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from soundgate.runtime.files import atomic_path
+from soundgate.runtime.figures import label_text, save_figure
 from soundgate.training.health.records import Record
 
 _SHADES = {"warning": "#f2c14e", "critical": "#d1495b"}
@@ -33,9 +33,8 @@ def draw_diagnostics(records: Sequence[Record], path: str | Path, title: str) ->
         figure = Figure(figsize=(3.2 * _COLUMNS, 1.7 * rows + 0.6), layout="constrained")
         for number, name in enumerate(names):
             _draw(figure.add_subplot(rows, _COLUMNS, number + 1), name, records, checks)
-        figure.suptitle(f"{title}   (shaded: yellow warning, red critical)")
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=110, metadata={"Software": None})
+        figure.suptitle(f"{label_text(title)}   (shaded: yellow warning, red critical)")
+        save_figure(figure, path, dpi=110)
 
 
 def _drawn(checks: Sequence[Record]) -> list[str]:

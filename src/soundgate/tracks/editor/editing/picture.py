@@ -11,8 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from soundgate.runtime.files import atomic_path
-from soundgate.runtime.paths import printable
+from soundgate.runtime.figures import label_text, save_figure
 from soundgate.tracks.editor.beats import TRACKING_RATE
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS
@@ -92,11 +91,10 @@ def timeline_picture(
 
 def _finish(figure: Figure, path: str | Path, title: str) -> None:
     figure.axes[-2].set_xlabel("seconds")
-    figure.suptitle(printable(title), fontsize=12, parse_math=False)
+    figure.suptitle(label_text(title), fontsize=12)
     handles = [Patch(color=COLOURS[label], label=label.name) for label in BEAT_LABELS]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+    save_figure(figure, path)
 
 
 def _label_strip(axis: Axes, times_s: np.ndarray, labels: np.ndarray, low: float, high: float) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from soundgate.runtime.figures import save_figure
 from soundgate.runtime.files import atomic_path
 
-matplotlib.use("Agg")
+_DPI = 110
 
 
 def write_train_plots(metrics: dict, curves: list[dict], folder: Path) -> None:
@@ -30,10 +30,10 @@ def write_train_plots(metrics: dict, curves: list[dict], folder: Path) -> None:
     ]
     table = pd.DataFrame(rows)
     save_table(table, folder / "gain.csv")
-    save_figure(_gains(table), folder / "gain.png")
+    save_figure(_gains(table), folder / "gain.png", _DPI)
     runs = {k: entry["rollouts"] for k, entry in metrics["horizons"].items() if "rollouts" in entry}
     if runs:
-        save_figure(_rollouts(runs), folder / "rollouts.png")
+        save_figure(_rollouts(runs), folder / "rollouts.png", _DPI)
 
 
 def _gains(table: pd.DataFrame) -> Figure:
@@ -86,7 +86,7 @@ def write_inject_plots(metrics: dict, folder: Path) -> None:
         axis.set(xlabel="step", ylabel=label)
     figure.axes[0].legend(fontsize=8)
     figure.suptitle(f"Injection of the true state: {metrics['verdict']}")
-    save_figure(figure, folder / "injection.png")
+    save_figure(figure, folder / "injection.png", _DPI)
 
 
 def comparison_table(metrics: dict) -> pd.DataFrame:
@@ -137,18 +137,12 @@ def write_compare_plots(metrics: dict, curves: list[dict], folder: Path) -> None
         labels = [f"{c.replace('_', ' ')}\n{f}" for c, f in zip(rows["context"], rows["family"], strict=True)]
         axis.set_xticklabels(labels, fontsize=7, rotation=45, ha="right")
     figure.axes[0].legend(fontsize=8)
-    save_figure(figure, folder / "comparison.png")
+    save_figure(figure, folder / "comparison.png", _DPI)
 
 
 def _error_bars(axis, x: np.ndarray, rows: pd.DataFrame, label: str) -> None:
     value, low, high = (rows[name].to_numpy(float) for name in ("value", "ci_low", "ci_high"))
     axis.errorbar(x, value, [np.maximum(value - low, 0), np.maximum(high - value, 0)], fmt="o", capsize=3, label=label)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a picture."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 
 def save_table(table: pd.DataFrame, path: Path) -> None:

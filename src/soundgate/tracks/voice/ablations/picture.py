@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from soundgate.runtime.files import atomic_path
+from soundgate.runtime.figures import label_text, save_figure
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 # Okabe and Ito 2008.
@@ -37,9 +37,9 @@ def comparison_picture(path: str | Path, settings: ComparisonSettings, table: pd
     for axis in axes[len(measures) :]:
         axis.set_visible(False)
     nothing = "" if table["n_seeds"].sum() else ": no arm was run yet"
-    figure.suptitle(f"Difference to `{settings.baseline}`, 95 % intervals over seeds{nothing}", fontsize=12)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100, metadata={"Software": None})
+    baseline = label_text(settings.baseline)
+    figure.suptitle(f"Difference to `{baseline}`, 95 % intervals over seeds{nothing}", fontsize=12)
+    save_figure(figure, path)
 
 
 def _panel(axis: Axes, own: pd.DataFrame, better: str) -> None:
@@ -55,7 +55,7 @@ def _panel(axis: Axes, own: pd.DataFrame, better: str) -> None:
             axis.hlines(height, row.ci_low, row.ci_high, color=colour, linewidth=1.5)
         face = "white" if row.verdict.startswith(("suggestive", "one seed")) else colour
         axis.plot(row.difference, height, "o", color=colour, markerfacecolor=face, markersize=6)
-    axis.set_yticks(range(len(own)), own["arm"])
+    axis.set_yticks(range(len(own)), [label_text(arm) for arm in own["arm"]])
     axis.set_ylim(len(own) - 0.5, -0.5)
     axis.locator_params(axis="x", nbins=5)  # More of them would touch.
-    axis.set_title(f"{own['measure'].iloc[0]} ({better} is better)", fontsize=10)
+    axis.set_title(f"{label_text(own['measure'].iloc[0])} ({better} is better)", fontsize=10)

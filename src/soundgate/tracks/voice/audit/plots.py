@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from soundgate.runtime.files import atomic_path, write_text
+from soundgate.runtime.figures import save_figure
+from soundgate.runtime.files import write_text
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.run import Audit
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, PITCH_SHIFT, RANDOM, TARGET
@@ -66,7 +67,7 @@ def similarity_picture(path: Path, pairs: pd.DataFrame) -> None:
         title="Unseen speakers; above the line: closer to the target",
     )
     axis.legend(loc="best", fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def f0_picture(path: Path, pairs: pd.DataFrame) -> None:
@@ -82,15 +83,10 @@ def f0_picture(path: Path, pairs: pd.DataFrame) -> None:
     _diagonal(axis, np.concatenate(shown))
     axis.set(xlabel="mean F0 of the target (Hz)", ylabel="mean F0 (Hz)", title="Height of the voice, unseen speakers")
     axis.legend(loc="best", fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _diagonal(axis, values: np.ndarray) -> None:
     ends = [np.nanmin(values), np.nanmax(values)]
     if np.all(np.isfinite(ends)):
         axis.plot(ends, ends, color="#17212e", linewidth=0.8, zorder=0)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100, metadata={"Software": None})

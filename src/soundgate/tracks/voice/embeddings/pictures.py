@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,11 +12,10 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from soundgate.runtime.figures import label_text, save_figure
 from soundgate.runtime.files import atomic_path
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.embeddings.similarity import Pairs
-
-matplotlib.use("Agg")
 
 _EDGES = np.linspace(-1, 1, 41)
 _PERPLEXITY = 20.0
@@ -39,7 +37,7 @@ def draw_similarities(path: str | Path, pairs: Pairs) -> None:
         axis.stairs(shares, _EDGES, fill=True, alpha=0.5, label=f"{name} speaker")
     axis.set(xlabel="cosine", ylabel="share of pairs", title="Similarity of utterances")
     axis.legend()
-    _save(path, figure)
+    save_figure(figure, path, _DPI)
 
 
 def draw_map(path: str | Path, embeddings: np.ndarray, speakers: np.ndarray, seed: int) -> None:
@@ -60,13 +58,13 @@ def draw_map(path: str | Path, embeddings: np.ndarray, speakers: np.ndarray, see
     _scatter(left, flat, speakers, f"PCA, {components.explained_variance_ratio_.sum():.0%} of the variance")
     _scatter(right, near, speakers, "t-SNE (distances between groups mean nothing)")
     right.legend(title="speaker", loc="center left", bbox_to_anchor=(1, 0.5))
-    _save(path, figure)
+    save_figure(figure, path, _DPI)
 
 
 def _scatter(axis: Axes, points: np.ndarray, speakers: np.ndarray, title: str) -> None:
     for speaker in np.unique(speakers):
         own = points[speakers == speaker]
-        axis.scatter(own[:, 0], own[:, 1], s=18, label=str(speaker))
+        axis.scatter(own[:, 0], own[:, 1], s=18, label=label_text(str(speaker)))
     axis.set(title=title, xticks=[], yticks=[])
 
 
@@ -76,8 +74,3 @@ def _shares(pairs: Pairs) -> dict[str, np.ndarray]:
         for name, own in (("same", pairs.same), ("different", ~pairs.same))
     }
     return {name: own / max(1, own.sum()) for name, own in counts.items()}
-
-
-def _save(path: str | Path, figure: Figure) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, metadata={"Software": None})

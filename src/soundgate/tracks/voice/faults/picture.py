@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from soundgate.runtime.files import atomic_path
+from soundgate.runtime.figures import save_figure
 from soundgate.tracks.voice.faults.running import Run
 from soundgate.tracks.voice.faults.settings import FaultSettings
 
@@ -30,5 +30,4 @@ def draw_trials(runs: Mapping[Run, list[dict]], settings: FaultSettings, path: s
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set(xlabel="step", xlim=(0, settings.n_steps), title="Health monitor: yellow warning, red critical")
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=120, metadata={"Software": None})
+        save_figure(figure, path, dpi=120)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from soundgate.runtime.files import atomic_path
+from soundgate.runtime.figures import label_text, save_figure
 from soundgate.tracks.voice.samples.coherence import Coherence
 from soundgate.tracks.voice.samples.generate import ORIGINAL, RECONSTRUCTION, Samples
 
@@ -50,12 +50,12 @@ def coherence_picture(path: Path, windows: pd.DataFrame) -> None:
     axes = figure.subplots(max(1, len(names)), 1, sharey=True, squeeze=False)[:, 0]
     for axis, name in zip(axes, names, strict=False):
         for voice, rows in windows[windows["sample"] == name].groupby("voice", sort=False):
-            axis.plot(rows["start_s"], rows["similarity"], color=_COLOURS[_kind(voice)], label=voice.replace("_", " "))
-        axis.set_title(f"{name}: similarity to the speaker meant, windows of a long passage", fontsize=10)
+            label = label_text(voice.replace("_", " "))
+            axis.plot(rows["start_s"], rows["similarity"], color=_COLOURS[_kind(voice)], label=label)
+        axis.set_title(f"{label_text(name)}: similarity to the speaker meant, windows of a long passage", fontsize=10)
         axis.legend(loc="lower left", fontsize=8)
     axes[-1].set_xlabel("seconds")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100, metadata={"Software": None})
+    save_figure(figure, path)
 
 
 def _kind(voice: str) -> str:
