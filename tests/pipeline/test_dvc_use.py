@@ -195,8 +195,8 @@ def test_in_a_subfolder_a_command_writes_nothing_and_ends_in_one_line(repository
     folder.mkdir()
     code, output = soundgate(folder, *command.split())
     assert code == 1 and len(output.splitlines()) == 1 and not list(folder.iterdir())
-    # Where the parameters are read first, the line names the command that says so.
-    assert "Run this in the root of the repository." in output or "params.yaml" in output and "compose" in output
+    assert f"expected {repository}; found a folder below it. Run this in the root of the repository." in output
+    assert soundgate(folder, command.split()[0], "--help")[0] == 0
     assert git(repository, "status", "--porcelain") == ""
 
 
