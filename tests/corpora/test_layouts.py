@@ -65,6 +65,10 @@ def test_subset_folders_of_any_corpus_are_no_speakers(tmp_path):
     assert speakers(tmp_path) == ["anna", "bert", "carl"]
     make(tmp_path / "own", "train/a.wav", "test/c.wav")
     assert speakers(tmp_path / "own") == ["test", "train"]
+    make(tmp_path / "one", "train/anna/a.wav", "train/bert/b.wav")
+    assert speakers(tmp_path / "one") == ["anna", "bert"]
+    make(tmp_path / "loose", "train/anna/a.wav", "train/bert/b.wav", "train/jingle.wav")
+    assert speakers(tmp_path / "loose") == ["anna", "bert", "loose"]
 
 
 def test_sphere_files_are_read_whatever_they_are_called(tmp_path):

@@ -191,8 +191,8 @@ def _plain(root: Path, files: list[Path]) -> list[Entry]:
 def _speaker_level(files: list[Path]) -> int:
     """Return which folder level names speakers: the second where the first has the names of subsets alone."""
     first = Counter(file.parts[0] for file in files if len(file.parts) > 1)
-    subsets = all(_SUBSET.fullmatch(name) for name in first) and len(first) > 1
-    return 1 if subsets and all(len(file.parts) > 2 for file in files) else 0
+    subsets = first and all(_SUBSET.fullmatch(name) for name in first)
+    return 1 if subsets and sum(len(file.parts) > 2 for file in files) >= _FITTING * len(files) else 0
 
 
 _LAYOUTS: dict[str, tuple[Fit, str]] = {
