@@ -183,6 +183,22 @@ def test_padding_and_tags_behind_the_last_frame_are_passed_over(tmp_path, kind, 
     assert note == ""
 
 
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("tag", [b"", b"ID3\3\0\0\0\0\0\x0a" + b"a" * 10])
+def test_less_than_a_frame_in_front_of_an_mp3_is_passed_over_and_zeros_too(tmp_path, counted, tag):
+    content, path = encoded(LONG, "MP3", "MPEG_LAYER_III"), tmp_path / "a.mp3"
+    content = content if counted else content[_mp3_frame(content, 0)[0] :]
+    path.write_bytes(content)
+    wanted, _ = read_everywhere(path)
+    garbage = np.random.default_rng(3).integers(1, 256, 900, dtype=np.uint8).tobytes()
+    for front, note in ((bytes(7), ""), (bytes(3_000), ""), (garbage, "900 bytes"), (bytes(50) + b"x", "1 bytes")):
+        path.write_bytes(tag + front + content)
+        wav, found = read_everywhere(path)
+        np.testing.assert_array_equal(wav, wanted)
+        assert found.startswith(note) and bool(found) == bool(note)
+    assert refused(path, tag + 5 * garbage + content).startswith("unreadable")
+
+
 def test_mp3_without_a_length_and_with_a_tail_is_read_whole(tmp_path):
     content, path = encoded(LONG, "MP3", "MPEG_LAYER_III"), tmp_path / "a.mp3"
     bare = content[_mp3_frame(content, 0)[0] :]

@@ -156,12 +156,7 @@ class _Forward(soundfile.SoundFile):
 def _inspect(content: bytes) -> tuple[Declared, bytes]:
     found = read_container(content)
     if found is None:
-        audio = without_id3(content)
-        found = read_stream(audio)
-        if found is not None and found[0].container == "MP3":
-            # The MP3 decoder skips ID3 tags by itself, and guesses the length from the whole file.
-            behind = len(audio) - len(found[1])
-            return found[0], content[: len(content) - behind] if behind else content
+        found = read_stream(without_id3(content))
     if found is None:
         raise ContainerError("unreadable: no audio format recognised in the content")
     return found
@@ -181,7 +176,7 @@ def _opened(content: bytes, declared: Declared) -> _Forward:
         file.close()
         raise
     file.close()
-    return _opened(declared.counting_frame + without_id3(content), replace(declared, counting_frame=b""))
+    return _opened(declared.counting_frame + content, replace(declared, counting_frame=b""))
 
 
 def _check_count(total: int, declared: Declared) -> None:

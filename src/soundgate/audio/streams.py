@@ -122,6 +122,21 @@ def _mp3_frame(content: bytes, position: int) -> tuple[int, int, tuple[int, int]
     return size, samples, (version, rate)
 
 
+def _first_mp3_frame(content: bytes) -> int | None:
+    """Return where an MP3 begins: behind zeros, or where three like frames follow less than a frame of other bytes."""
+    start = len(content) - len(content.lstrip(b"\0"))
+    position = content.find(b"\xff", start, start + _MP3_LONGEST_FRAME)
+    while position >= 0:
+        second, frame = position, _mp3_frame(content, position)
+        if frame and position > start:
+            second += frame[0]
+        if frame and _next_mp3_frame(content, position, frame[2]) == position:
+            if _next_mp3_frame(content, second, frame[2]) == second:
+                return position
+        position = content.find(b"\xff", position + 1, start + _MP3_LONGEST_FRAME)
+    return None
+
+
 def _next_mp3_frame(content: bytes, position: int, kind: tuple[int, int]) -> int:
     """Return where the next pair of like frames starts, or the content's length."""
     while (position := content.find(b"\xff", position)) >= 0:
@@ -148,15 +163,11 @@ def _read_mp3(content: bytes) -> tuple[Declared, bytes] | None:
 
     Source: ISO/IEC 11172-3, section 2.4.1.3 (frame header).
     """
-    first = _mp3_frame(content, 0)
-    if first is None:
-        position = content.find(b"\xff") if not content[:1].strip(b"\0") else -1
-        first = _mp3_frame(content, position) if position >= 0 else None
-        if first is None:
-            return None
-        content = content[position:]
-    if _next_mp3_frame(content, 0, first[2]) != 0:
+    start = _first_mp3_frame(content)
+    if start is None:
         return None
+    strange, content = len(content[:start].strip(b"\0")), content[start:]
+    first = _mp3_frame(content, 0)
     kind, promised = first[2], _xing_frames(content[: first[0]])
     position, frames, gaps, cut = *((0, 0) if promised is None else (first[0], 0)), 0, False
     while position < len(content):
@@ -178,7 +189,8 @@ def _read_mp3(content: bytes) -> tuple[Declared, bytes] | None:
         raise ContainerError(f"truncated: MP3 header declares {promised} frames, {frames} are there")
     if frames == 0:
         raise ContainerError("truncated: the only MP3 frame is cut")
-    notes = [f"the last MP3 frame is cut: left out, {frames} frames remain"] * cut
+    notes = [f"{strange} bytes that are no MP3 in front, passed over"] * (strange > 0)
+    notes += [f"the last MP3 frame is cut: left out, {frames} frames remain"] * cut
     notes += [f"damaged MP3 frames, passed over: {gaps} of {frames + gaps}"] * (gaps > 0)
     return _mp3_declared(content[:position], frames, promised is not None, "; ".join(notes))
 
