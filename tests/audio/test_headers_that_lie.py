@@ -135,6 +135,23 @@ def test_what_stands_behind_the_samples_is_no_audio(tmp_path, behind):
     assert note == ""
 
 
+def test_a_sphere_header_that_lies_is_put_right_by_what_is_there(tmp_path):
+    path, content = tmp_path / "a.sph", encoded(NOISE, "NIST", "PCM_16")
+    wanted = decoded(path, content)
+    counted = f"sample_count -i {FRAMES}".encode()
+    assert counted in content
+    for lie, frames, note in (
+        (content + bytes(600), FRAMES, ""),
+        (content[:-5], FRAMES - 2, "read to the end"),
+        (content.replace(counted, b"sample_count -i 0000"), FRAMES, "no length"),
+        (content.replace(counted, b"sample_count -i 4000"), FRAMES, "read to the end"),
+    ):
+        path.write_bytes(lie)
+        wav, found = read_everywhere(path)
+        np.testing.assert_array_equal(wav, wanted[:, :frames])
+        assert note in found and bool(found) == bool(note)
+
+
 def test_no_samples_before_another_chunk_are_none(tmp_path):
     content = wav_header(0) + struct.pack("<4sI", b"LIST", 400) + b"INFO" * 100
     assert refused(tmp_path / "a.wav", content) == "empty: 0 sample frames"
