@@ -184,8 +184,9 @@ def _check_count(total: int, declared: Declared) -> None:
     if declared.frames is None:
         return
     if not declared.frames - declared.shortfall <= total <= declared.frames + declared.spare_frames:
+        kind = "truncated" if total < declared.frames else "damaged"
         promise = f"{declared.container} declares {declared.frames} sample frames"
-        raise ContainerError(f"truncated: {promise}, {total} were decoded")
+        raise ContainerError(f"{kind}: {promise}, {total} were decoded")
 
 
 def _as_encoded(block: np.ndarray, bits: int) -> bytes:
