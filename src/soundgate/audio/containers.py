@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from soundgate.audio import sphere
+from soundgate.audio.foreign import foreign_wav
 from soundgate.audio.tails import is_chunk, is_padding
 
 UNKNOWN_32 = 0xFFFFFFFF
@@ -200,6 +201,8 @@ def _wav_declared(
 ) -> tuple[Declared, _Extent]:
     """Return the declaration and where the samples lie; the data chunk is given by its body and size."""
     (body, size), (tag, channels, block, bits) = data, fmt
+    if reason := foreign_wav(tag):
+        raise ContainerError(f"unreadable: {reason}")
     if tag in _WAV_SAMPLE_TAGS:
         if block != channels * -(-bits // 8):
             raise ContainerError(f"absurd header: {block} bytes a frame, {channels} channels of {bits} bits")

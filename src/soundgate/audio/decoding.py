@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from soundgate.audio.containers import ContainerError, Declared, read_container
+from soundgate.audio.foreign import foreign_kind
 from soundgate.audio.streams import read_stream, without_id3
 from soundgate.runtime.errors import AudioError
 
@@ -158,7 +159,7 @@ def _inspect(content: bytes) -> tuple[Declared, bytes]:
     if found is None:
         found = read_stream(without_id3(content))
     if found is None:
-        raise ContainerError("unreadable: no audio format recognised in the content")
+        raise ContainerError(f"unreadable: {foreign_kind(without_id3(content))}")
     return found
 
 
