@@ -225,6 +225,15 @@ def test_mp3_without_a_length_and_with_a_tail_is_read_whole(tmp_path):
     np.testing.assert_array_equal(read_everywhere(path)[0], wanted)
 
 
+def test_bw64_is_rf64_by_another_name(tmp_path):
+    path, content = tmp_path / "a.wav", encoded(NOISE, "RF64", "PCM_16")
+    wanted = decoded(path, content)
+    path.write_bytes(b"BW64" + content[4:])
+    wav, note = read_everywhere(path)
+    np.testing.assert_array_equal(wav, wanted)
+    assert note == ""
+
+
 def test_a_cut_mp3_is_read_but_for_its_last_frame(tmp_path):
     content, path = encoded(LONG, "MP3", "MPEG_LAYER_III"), tmp_path / "a.mp3"
     path.write_bytes(content)

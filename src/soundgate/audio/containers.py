@@ -165,6 +165,8 @@ def _chunks(content: bytes, start: int, header: str, pad: int = 2) -> Iterator[t
 def _read_wav(content: bytes) -> tuple[Declared, bytes]:
     order = ">" if content[:4] == b"RIFX" else "<"
     name = "RF64" if content[:4] in (b"RF64", b"BW64") else "WAV"
+    if content[:4] == b"BW64":  # The same under a name that libsndfile does not know.
+        content = b"RF64" + content[4:]
     fmt, size_64, fact, head, others = None, None, None, b"", False
     for chunk, size, body in _chunks(content, 12, order + "4sI"):
         if chunk == b"ds64":
