@@ -225,6 +225,33 @@ def test_mp3_without_a_length_and_with_a_tail_is_read_whole(tmp_path):
     np.testing.assert_array_equal(read_everywhere(path)[0], wanted)
 
 
+def test_mp3s_joined_to_one_file_are_read_to_the_end_or_refused(tmp_path):
+    content, path = encoded(LONG, "MP3", "MPEG_LAYER_III"), tmp_path / "a.mp3"
+    path.write_bytes(content)
+    one, _ = read_everywhere(path)
+    path.write_bytes(content + b"ID3\3\0\0\0\0\0\x0a" + b"a" * 10 + content)
+    wav, note = read_everywhere(path)
+    # The encoder's delay and padding lie between them, and the second header is a frame of silence.
+    assert 2 * one.shape[1] <= wav.shape[1] < 2 * one.shape[1] + 5 * 1152
+    assert note.startswith("MP3 header declares") and note.endswith("read to the end")
+    place = wav.shape[1] - one.shape[1]
+    joined = [np.corrcoef(wav[0, at : at + 50_000], one[0, :50_000])[0, 1] for at in range(place - 3_000, place + 1)]
+    assert max(joined) > 0.99
+    path.write_bytes(content + encoded(LONG, "MP3", "MPEG_LAYER_III", rate=2 * RATE))
+    assert "sample rate changes" in refused(path, path.read_bytes())
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")])
+def test_bytes_behind_the_last_frame_are_left_out_with_a_note(tmp_path, kind, subtype):
+    path, content = tmp_path / "a", encoded(LONG, kind, subtype)
+    path.write_bytes(content)
+    wanted, _ = read_everywhere(path)
+    path.write_bytes(content + b"junk" * 500)
+    wav, note = read_everywhere(path)
+    np.testing.assert_array_equal(wav, wanted)
+    assert note.endswith("are 2000 bytes that are none: left out")
+
+
 def test_bw64_is_rf64_by_another_name(tmp_path):
     path, content = tmp_path / "a.wav", encoded(NOISE, "RF64", "PCM_16")
     wanted = decoded(path, content)

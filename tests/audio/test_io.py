@@ -320,3 +320,10 @@ def test_ogg_checksum_matches_a_bitwise_computation():
         for _ in range(8):
             register = (register << 1 ^ (0x04C11DB7 if register & 0x80000000 else 0)) & 0xFFFFFFFF
     assert _ogg_crc(page) == register != zlib.crc32(page)
+
+
+@pytest.mark.parametrize(("head", "name"), [(b"Speex   1.2", "Speex"), (b"\x80theora\3\2", "Theora")])
+def test_other_codings_in_an_ogg_are_named(tmp_path, head, name):
+    page = struct.pack("<4sBBqIIIBB", b"OggS", 0, 2, 0, 7, 0, 0, 1, len(head)) + head
+    page = page[:22] + struct.pack("<I", _ogg_crc(page)) + page[26:]
+    assert refused(tmp_path / "a.ogg", page).startswith(f"unreadable: Ogg with {name} is not read; convert it: ffmpeg")

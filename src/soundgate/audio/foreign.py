@@ -30,6 +30,7 @@ _KINDS = (
     (0, b"../.git/annex/", "a git-annex pointer", _ANNEX),
 )
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
+_OGG_CODINGS = {b"Speex   ": "Speex", b"\x80theora": "Theora", b"fishead\0": "a video", b"BBCD": "Dirac"}
 # Codings that WAV files have and libsndfile does not read.
 _WAV_CODINGS = {
     0x50: "MPEG Layer II",
@@ -60,3 +61,9 @@ def foreign_wav(tag: int) -> str:
     """Return why a WAV of a coding is not read, by the tag of its format; empty where it may be."""
     coding = _WAV_CODINGS.get(tag)
     return f"WAV in coding {coding} ({tag:#06x}) is not read; {_CONVERT}" if coding else ""
+
+
+def foreign_ogg(head: bytes) -> str:
+    """Return why an Ogg is not read, by what its first page holds; empty where it may be."""
+    found = [coding for mark, coding in _OGG_CODINGS.items() if head.startswith(mark)]
+    return f"Ogg with {found[0]} is not read; {_CONVERT}" if found else ""

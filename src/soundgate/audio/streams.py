@@ -7,7 +7,8 @@ import zlib
 
 from soundgate.audio.containers import ContainerError, Declared
 from soundgate.audio.flac import read_flac
-from soundgate.audio.tails import tag_bytes
+from soundgate.audio.foreign import foreign_ogg
+from soundgate.audio.tails import is_padding, tag_bytes
 
 _BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _KBPS = {
@@ -82,6 +83,8 @@ def _read_ogg(content: bytes) -> tuple[Declared, bytes]:
         flags, at, own_serial, number = struct.unpack_from("<BqII", page, 5)
         if serial is None:
             serial, sequence, head = own_serial, number, page[27 + page[26] :]
+            if reason := foreign_ogg(head):
+                raise ContainerError(f"unreadable: {reason}")
         if own_serial != serial or closed:
             raise ContainerError("unreadable: several Ogg streams in one file")
         if number != sequence:
@@ -89,7 +92,8 @@ def _read_ogg(content: bytes) -> tuple[Declared, bytes]:
         granule = at if at >= 0 else granule
         closed = bool(flags & 4)
         position, sequence = position + len(page), sequence + 1
-    note = "" if closed else f"the Ogg stream is cut: read to its last whole page, {sequence} in all"
+    note = _behind("the last Ogg page", content[position:])
+    note = note if closed else f"the Ogg stream is cut: read to its last whole page, {sequence} in all"
     # Opus counts at 48 kHz whatever rate the decoder gives: what the pages hold is known to be whole.
     frames = None if head[:8] == b"OpusHead" else granule
     return Declared("Ogg Opus" if frames is None else "Ogg", frames, note=note), content[:position]
@@ -192,7 +196,21 @@ def _read_mp3(content: bytes) -> tuple[Declared, bytes] | None:
     notes = [f"{strange} bytes that are no MP3 in front, passed over"] * (strange > 0)
     notes += [f"the last MP3 frame is cut: left out, {frames} frames remain"] * cut
     notes += [f"damaged MP3 frames, passed over: {gaps} of {frames + gaps}"] * (gaps > 0)
-    return _mp3_declared(content[:position], frames, promised is not None, "; ".join(notes))
+    if not cut and (behind := _behind("the last MP3 frame", content[position:])):
+        if _first_mp3_frame(content[_behind_tags(content, position) :]) is not None:
+            raise ContainerError(f"unreadable: behind MP3 frame {frames} the sample rate changes")
+        notes.append(behind)
+    content = content[:position]
+    if promised and frames > promised + _MP3_LOST_FRAMES:
+        # The decoder would stop where the header says: it goes by one with the true count instead.
+        notes.append(f"MP3 header declares {promised} frames, {frames} are there: read to the end")
+        content, promised = content[first[0] :], None
+    return _mp3_declared(content, frames, promised is not None, "; ".join(notes))
+
+
+def _behind(place: str, tail: bytes) -> str:
+    """Return a note on bytes that are left out at the end, empty where they are padding and tags."""
+    return "" if is_padding(tail) else f"behind {place} are {len(tail)} bytes that are none: left out"
 
 
 def _mp3_declared(content: bytes, frames: int, counted: bool, note: str) -> tuple[Declared, bytes]:
