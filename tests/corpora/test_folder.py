@@ -73,6 +73,7 @@ def test_any_other_folder(tmp_path, log):
         ("z", "my voices", names[2]),
     ]
     assert "speaker folders layout, 3 files of 3 speakers" in log.text
+    assert "2 hidden files and folders are skipped, the first is .hidden.wav" in log.text
 
 
 def test_one_stray_file_makes_it_a_plain_folder(tmp_path):
