@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -198,6 +199,17 @@ def test_a_killed_stage_is_a_failure_with_its_signal(sleeping):
     os.kill(stage_pid, signal.SIGKILL)
     _, errors = sleeping.communicate(timeout=LIMIT_S)
     assert sleeping.returncode == 1 and "voice-sleep" in errors and "failed: voice-sleep" in errors
+
+
+def test_a_killed_guard_is_replaced(sleeping, capfd):
+    guards = [child for child in psutil.Process(sleeping.pid).children() if "guard.py" in " ".join(child.cmdline())]
+    for guard in guards:
+        guard.kill()
+    Path("here.txt").rename("was.txt")
+    os.kill(int(Path("was.txt").read_text().split()[0]), signal.SIGKILL)
+    _, errors = sleeping.communicate(timeout=LIMIT_S)
+    assert guards and sleeping.returncode == 1 and "Traceback" not in errors
+    assert "failed: voice-sleep" in errors and all(map(is_gone, Path("was.txt").read_text().split()))
 
 
 def test_a_second_run_waits_for_the_first(sleeping, tmp_path):
