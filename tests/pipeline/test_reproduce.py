@@ -234,6 +234,19 @@ def test_what_dead_processes_left_of_dvcs_locks_is_cleared(repository, capfd):
     assert run(capfd)[0] == 0
 
 
+def test_a_number_in_dvcs_locks_that_has_come_again_is_cleared(repository, capfd):
+    path, place = Path(".dvc/tmp/rwlock"), str(Path("corpus.txt").resolve())
+    path.write_text(json.dumps({"write": {place: {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
+    assert run(capfd)[0] == 0
+    later = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    entry = {"pid": later.pid, "cmd": "dvc repro"}
+    path.write_text(json.dumps({"write": {place: entry}, "read": {place: [entry]}}))
+    os.utime(path, (0, psutil.Process(later.pid).create_time() - 10))
+    Path("source.txt").write_text("other ")
+    assert run(capfd)[0] == 0
+    later.communicate(timeout=LIMIT_S)
+
+
 def test_it_waits_for_what_another_dvc_process_is_at_work_on(repository, capfd):
     other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     entry = {"pid": other.pid, "cmd": "dvc repro"}
