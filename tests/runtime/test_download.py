@@ -188,6 +188,38 @@ def test_a_body_without_a_length_is_taken_whole(tmp_path):
         fetch(tmp_path, served, None)
 
 
+def answer(head, body=b""):
+    return Served(b"", head=[b"HTTP/1.1 " + head.encode().replace(b"\n", b"\r\n") + b"\r\n\r\n" + body])
+
+
+def test_a_part_is_not_taken_for_the_whole(tmp_path):
+    partly = answer("206 Partial Content\nContent-Range: bytes 0-9/1000\nContent-Length: 10", bytes(10))
+    with pytest.raises(DownloadError, match="ended after 10 of 1000 bytes"):
+        fetch(tmp_path, partly, None)
+    unsaid = answer("416 Range Not Satisfiable\nContent-Length: 0")
+    for checksum in (None, MD5):
+        (tmp_path / "file.bin.partial").write_bytes(CONTENT)
+        (tmp_path / "file.bin.partial.version").write_text('"v"')
+        if checksum is None:
+            with pytest.raises(DownloadError, match="HTTP 416"):
+                fetch(tmp_path, unsaid, None)
+    assert fetch(tmp_path, unsaid).read_bytes() == CONTENT
+
+
+MANY = "9" * 5000
+
+
+def test_numbers_of_thousands_of_digits_are_none(tmp_path):
+    served = Served(CONTENT, length=False, headers={"Content-Length": MANY})
+    assert fetch(tmp_path, served).read_bytes() == CONTENT
+    (tmp_path / "file.bin").rename(tmp_path / "file.bin.partial")
+    past = answer(f"416 Range Not Satisfiable\nContent-Range: bytes */{MANY}\nContent-Length: 0")
+    assert fetch(tmp_path, past).read_bytes() == CONTENT
+    os.remove(tmp_path / "file.bin")
+    with pytest.raises(DownloadError, match="byte 0 asked for"):
+        fetch(tmp_path, answer(f"206 Partial Content\nContent-Range: bytes {MANY}-{MANY}/{MANY}\nContent-Length: 0"))
+
+
 def test_content_called_compressed_is_stored_as_it_comes(tmp_path):
     bomb = gzip.compress(bytes(50_000_000))
     served = Served(bomb, headers={"Content-Encoding": "gzip"})
