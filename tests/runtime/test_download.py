@@ -264,6 +264,20 @@ def test_redirects_keep_the_host_unless_a_hash_is_known(tmp_path):
         redirecting(tmp_path / "c", "OTHER/to", None)
     with pytest.raises(DownloadError, match="5 redirects at most"):
         redirecting(tmp_path / "d", "/from", MD5)
+    # Some find the host before the @, some behind it.
+    with pytest.raises(DownloadError, match="redirect within http://127.0.0.1.*no hash.*redirect to http://"):
+        redirecting(tmp_path / "e", "OTHER\\@127.0.0.1/to", None)
+    for odd in ("http://[", "//[::1", "http://\u2100/"):
+        with pytest.raises(DownloadError, match="http or https|redirect within"):
+            redirecting(tmp_path / "f", odd.encode().decode("latin-1"), None)
+    with pytest.raises(DownloadError, match="an address of http or https"):
+        download("http://[", tmp_path / "f", None)
+
+
+def test_the_body_of_a_redirect_is_not_read(tmp_path):
+    files = {"/from": answer("302 Found\nLocation: /to\nContent-Length: 100000000000"), "/to": Served(CONTENT)}
+    with serving(files) as address:
+        assert download(f"{address}/from", tmp_path / "f", MD5, attempts=1).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("checksum", [None, MD5])
@@ -282,7 +296,7 @@ def test_https_is_not_left_without_a_hash(monkeypatch):
     class Answer:
         status_code, headers, close = 301, {"Location": "http://example.org/x"}, staticmethod(lambda: None)
 
-    monkeypatch.setattr(connection.requests, "get", lambda *_arguments, **_options: Answer)
+    monkeypatch.setattr(connection.requests.Session, "get", lambda *_arguments, **_options: Answer)
     with (
         pytest.raises(DownloadError, match="within https://example.org"),
         connection.connected("https://example.org/x", {}, False),
