@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from soundgate.runtime.console import set_up_logging, set_up_streams
+from soundgate.runtime.errors import PipelineError
 from soundgate.runtime.stage import errors_in_one_line
 
 # Where each command is, and the first line of its help. Its module is imported when it is asked for: pandas and Hydra
@@ -47,6 +49,9 @@ COMMANDS = {
     ),
 }
 
+# Read the repository's parameters or results in the folder they are called in.
+IN_ROOT = ("compose", "gates", "repro", "seeds", "verify")
+
 
 class Commands(click.Group):
     """The group of all commands, those of ``COMMANDS`` imported one by one."""
@@ -62,11 +67,34 @@ class Commands(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         return getattr(import_module(module), name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return a command and its arguments; one that works in the root alone is refused below it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in IN_ROOT and not {"-h", "--help"} & set(rest):
+            with errors_in_one_line():
+                require_root(Path())
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line a command, without importing those of ``COMMANDS``."""
         own = {name: command.get_short_help_str(200) for name, command in self.commands.items()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted((own | {name: said for name, (_, said) in COMMANDS.items()}).items()))
+
+
+def require_root(folder: Path) -> None:
+    """Refuse a folder that lies in a repository below its root.
+
+    Raises:
+        PipelineError: it does.
+    """
+    above = [] if (folder / ".dvc").is_dir() else folder.resolve().parents
+    for root in above:
+        if (root / ".dvc").is_dir() and (root / "params.yaml").is_file():
+            remedy = "Run this in the root of the repository."
+            raise PipelineError(folder.resolve(), expected=str(root), found="a folder below it", remedy=remedy)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from soundgate.runtime.config import load_section, load_training_seed
 from soundgate.runtime.device import keep_freed_memory, torch_device
-from soundgate.runtime.files import write_json
+from soundgate.runtime.files import atomic_path, write_json
 from soundgate.runtime.ledger import jsonable
 from soundgate.runtime.npz import write_npz
 from soundgate.runtime.scratch import open_scratch
@@ -42,7 +42,8 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
     embeddings = embed(model, chunks, device)
     measured = measure_content(model, chunks, embeddings, device, seed, settings.n_bootstrap)
     save_content(scratch.result, model)
-    write_npz(scratch.result / "embeddings.npz", embeddings)
+    with atomic_path(scratch.result / "embeddings.npz") as temporary:
+        write_npz(temporary, embeddings)
     write_json(metrics, jsonable(measured))
     write_history(history, rows)
     scratch.publish()

@@ -135,6 +135,23 @@ def test_what_stands_behind_the_samples_is_no_audio(tmp_path, behind):
     assert note == ""
 
 
+def test_a_sphere_header_that_lies_is_put_right_by_what_is_there(tmp_path):
+    path, content = tmp_path / "a.sph", encoded(NOISE, "NIST", "PCM_16")
+    wanted = decoded(path, content)
+    counted = f"sample_count -i {FRAMES}".encode()
+    assert counted in content
+    for lie, frames, note in (
+        (content + bytes(600), FRAMES, ""),
+        (content[:-5], FRAMES - 2, "read to the end"),
+        (content.replace(counted, b"sample_count -i 0000"), FRAMES, "no length"),
+        (content.replace(counted, b"sample_count -i 4000"), FRAMES, "read to the end"),
+    ):
+        path.write_bytes(lie)
+        wav, found = read_everywhere(path)
+        np.testing.assert_array_equal(wav, wanted[:, :frames])
+        assert note in found and bool(found) == bool(note)
+
+
 def test_no_samples_before_another_chunk_are_none(tmp_path):
     content = wav_header(0) + struct.pack("<4sI", b"LIST", 400) + b"INFO" * 100
     assert refused(tmp_path / "a.wav", content) == "empty: 0 sample frames"
@@ -183,6 +200,22 @@ def test_padding_and_tags_behind_the_last_frame_are_passed_over(tmp_path, kind, 
     assert note == ""
 
 
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("tag", [b"", b"ID3\3\0\0\0\0\0\x0a" + b"a" * 10])
+def test_less_than_a_frame_in_front_of_an_mp3_is_passed_over_and_zeros_too(tmp_path, counted, tag):
+    content, path = encoded(LONG, "MP3", "MPEG_LAYER_III"), tmp_path / "a.mp3"
+    content = content if counted else content[_mp3_frame(content, 0)[0] :]
+    path.write_bytes(content)
+    wanted, _ = read_everywhere(path)
+    garbage = np.random.default_rng(3).integers(1, 256, 900, dtype=np.uint8).tobytes()
+    for front, note in ((bytes(7), ""), (bytes(3_000), ""), (garbage, "900 bytes"), (bytes(50) + b"x", "1 bytes")):
+        path.write_bytes(tag + front + content)
+        wav, found = read_everywhere(path)
+        np.testing.assert_array_equal(wav, wanted)
+        assert found.startswith(note) and bool(found) == bool(note)
+    assert refused(path, tag + 5 * garbage + content).startswith("unreadable")
+
+
 def test_mp3_without_a_length_and_with_a_tail_is_read_whole(tmp_path):
     content, path = encoded(LONG, "MP3", "MPEG_LAYER_III"), tmp_path / "a.mp3"
     bare = content[_mp3_frame(content, 0)[0] :]
@@ -190,6 +223,42 @@ def test_mp3_without_a_length_and_with_a_tail_is_read_whole(tmp_path):
     wanted, _ = read_everywhere(path)
     path.write_bytes(bare + TAILS["ID3v1"])
     np.testing.assert_array_equal(read_everywhere(path)[0], wanted)
+
+
+def test_mp3s_joined_to_one_file_are_read_to_the_end_or_refused(tmp_path):
+    content, path = encoded(LONG, "MP3", "MPEG_LAYER_III"), tmp_path / "a.mp3"
+    path.write_bytes(content)
+    one, _ = read_everywhere(path)
+    path.write_bytes(content + b"ID3\3\0\0\0\0\0\x0a" + b"a" * 10 + content)
+    wav, note = read_everywhere(path)
+    # The encoder's delay and padding lie between them, and the second header is a frame of silence.
+    assert 2 * one.shape[1] <= wav.shape[1] < 2 * one.shape[1] + 5 * 1152
+    assert note.startswith("MP3 header declares") and note.endswith("read to the end")
+    place = wav.shape[1] - one.shape[1]
+    joined = [np.corrcoef(wav[0, at : at + 50_000], one[0, :50_000])[0, 1] for at in range(place - 3_000, place + 1)]
+    assert max(joined) > 0.99
+    path.write_bytes(content + encoded(LONG, "MP3", "MPEG_LAYER_III", rate=2 * RATE))
+    assert "sample rate changes" in refused(path, path.read_bytes())
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")])
+def test_bytes_behind_the_last_frame_are_left_out_with_a_note(tmp_path, kind, subtype):
+    path, content = tmp_path / "a", encoded(LONG, kind, subtype)
+    path.write_bytes(content)
+    wanted, _ = read_everywhere(path)
+    path.write_bytes(content + b"junk" * 500)
+    wav, note = read_everywhere(path)
+    np.testing.assert_array_equal(wav, wanted)
+    assert note.endswith("are 2000 bytes that are none: left out")
+
+
+def test_bw64_is_rf64_by_another_name(tmp_path):
+    path, content = tmp_path / "a.wav", encoded(NOISE, "RF64", "PCM_16")
+    wanted = decoded(path, content)
+    path.write_bytes(b"BW64" + content[4:])
+    wav, note = read_everywhere(path)
+    np.testing.assert_array_equal(wav, wanted)
+    assert note == ""
 
 
 def test_a_cut_mp3_is_read_but_for_its_last_frame(tmp_path):

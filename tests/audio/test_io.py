@@ -105,6 +105,7 @@ def with_sample(value):
     return encoded(wav, subtype="FLOAT")
 
 
+FOREIGN = "unreadable: no audio format that is read, but"
 FAULTS = {
     "0 bytes": (b"", "empty: 0 bytes"),
     "0 frames": (wav_header(0), "empty: 0 sample frames"),
@@ -123,6 +124,12 @@ FAULTS = {
     "block of no frame": (wav_header(8, bits=0) + bytes(8), "absurd header"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "Git-LFS pointer"),
     "text": (b"<html>404</html>" * 99, "unreadable: no audio format"),
+    "page": (b"\xef\xbb\xbf\r\n<!DOCTYPE html>", "unreadable: no audio format that is read, but a web page; download"),
+    "M4A": (b"\0\0\0\x20ftypM4A " + bytes(99), f"{FOREIGN} MP4 or M4A; convert it: ffmpeg -i IN OUT.wav"),
+    "WebM": (b"\x1a\x45\xdf\xa3" + bytes(99), f"{FOREIGN} WebM or Matroska; convert it: ffmpeg"),
+    "AAC behind a tag": (b"ID3\3\0\0\0\0\0\x02ab\xff\xf1\x50\x80" + bytes(99), f"{FOREIGN} AAC; convert it: ffmpeg"),
+    "annex": (b"/annex/objects/SHA256E-s1--x.wav\n", f"{FOREIGN} a git-annex pointer; git annex get"),
+    "WMA in a WAV": (wav_header(200, tag=0x161) + bytes(200), "unreadable: WAV in coding WMA (0x0161) is not read"),
     "random": (np.random.default_rng(0).bytes(4096), "unreadable"),
     "sync word and noise": (b"\xff\xfb" + np.random.default_rng(1).bytes(4096), "unreadable"),
 }
@@ -313,3 +320,10 @@ def test_ogg_checksum_matches_a_bitwise_computation():
         for _ in range(8):
             register = (register << 1 ^ (0x04C11DB7 if register & 0x80000000 else 0)) & 0xFFFFFFFF
     assert _ogg_crc(page) == register != zlib.crc32(page)
+
+
+@pytest.mark.parametrize(("head", "name"), [(b"Speex   1.2", "Speex"), (b"\x80theora\3\2", "Theora")])
+def test_other_codings_in_an_ogg_are_named(tmp_path, head, name):
+    page = struct.pack("<4sBBqIIIBB", b"OggS", 0, 2, 0, 7, 0, 0, 1, len(head)) + head
+    page = page[:22] + struct.pack("<I", _ogg_crc(page)) + page[26:]
+    assert refused(tmp_path / "a.ogg", page).startswith(f"unreadable: Ogg with {name} is not read; convert it: ffmpeg")

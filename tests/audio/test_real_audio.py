@@ -18,7 +18,7 @@ REFUSED = {
     FLAC_FAULTY + "03_-_wrong_bit_depth.flac": "unreadable: samples do not match the FLAC's MD5 at 24 bits",
     # STREAMINFO says 5 channels, the frames hold 1.
     FLAC_FAULTY + "04_-_wrong_number_of_channels.flac": "unreadable",
-    FLAC_FAULTY + "05_-_wrong_total_number_of_samples.flac": "truncated: FLAC declares 39842 sample frames",
+    FLAC_FAULTY + "05_-_wrong_total_number_of_samples.flac": "damaged: FLAC declares 39842 sample frames, 109487 were",
     FLAC_FAULTY + "06_-_missing_streaminfo_metadata_block.flac": "unreadable: FLAC without a STREAMINFO",
     # Frames of 65,536 samples, one more than STREAMINFO can state; libsndfile cannot decode them.
     FLAC_FAULTY + "08_-_blocksize_65536.flac": "unreadable",

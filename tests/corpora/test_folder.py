@@ -55,7 +55,7 @@ def test_vctk_keeps_one_microphone_and_says_so(tmp_path, log):
         ("s5_002_mic1", "s5"),
     ]
     assert "VCTK layout, 4 files of 2 speakers" in log.text
-    assert "4 files of VCTK's second microphone left out" in log.text
+    assert "4 files left out, recordings of the same utterances (second microphone" in log.text
 
 
 def test_ljspeech(tmp_path, log):
@@ -73,6 +73,7 @@ def test_any_other_folder(tmp_path, log):
         ("z", "my voices", names[2]),
     ]
     assert "speaker folders layout, 3 files of 3 speakers" in log.text
+    assert "2 hidden files and folders are skipped, the first is .hidden.wav" in log.text
 
 
 def test_one_stray_file_makes_it_a_plain_folder(tmp_path):

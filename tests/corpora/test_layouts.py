@@ -1,5 +1,8 @@
 """Corpora as they are distributed are recognised by their files, with strays beside."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import soundfile
 
 from soundgate.audio.io import read_audio
 from soundgate.corpora.folder import folder_entries
+from soundgate.corpora.layouts import read_layout
 from soundgate.runtime.errors import AudioError
 from tests.corpora.made import make
 
@@ -60,11 +64,55 @@ def test_common_voice_is_read_by_its_tables(tmp_path):
     assert [(one.path.name, one.reason.split()[0]) for one in listed.refused] == [("c3.mp3", "not"), ("c4.mp3", "in")]
 
 
+@pytest.mark.parametrize("name", ["c{}.wav", "c{}.mp3.flac"])
+def test_common_voice_that_was_converted_is_read_by_its_tables(tmp_path, name):
+    make(tmp_path, *[f"{language}/clips/{language}{name.format(n)}" for language in ("de", "en") for n in range(2)])
+    for language, folder in (("de", ""), ("en", "clips/")):
+        table = pd.DataFrame({"client_id": ["anna", "bert"], "path": [f"{folder}{language}c{n}.mp3" for n in range(2)]})
+        table.to_csv(tmp_path / language / "validated.tsv", sep="\t", index=False)
+    listed = folder_entries(tmp_path)
+    assert listed.layout == "Common Voice" and listed.refused == []
+    assert [(e.utt_id, e.speaker_id) for e in listed.entries] == [
+        ("dec0", "anna"), ("dec1", "bert"), ("enc0", "anna"), ("enc1", "bert"),
+    ]  # fmt: skip
+
+
+def test_corpora_side_by_side_keep_their_speakers(tmp_path):
+    names = ["LibriSpeech/dev/84/12/84-12-0001.flac", "LibriTTS/dev/85/12/85_12_0001_0001.wav"]
+    make(tmp_path, *names, "VCTK/wav48/p225/p225_001.wav", "odd.wav", "cv/clips/c0.mp3", "cv/clips/c1.mp3")
+    pd.DataFrame({"client_id": ["anna"], "path": ["c0.mp3"]}).to_csv(tmp_path / "cv/train.tsv", sep="\t", index=False)
+    listed = folder_entries(tmp_path)
+    assert listed.layout == "Common Voice and LibriSpeech and LibriTTS and VCTK"
+    assert speakers(tmp_path) == ["84", "85", "anna", "p225"]
+    assert [one.path.name for one in listed.refused] == ["c1.mp3", "odd.wav"]
+    assert "wav48*/speaker" in listed.refused[1].reason
+
+
+def test_copies_of_an_utterance_in_other_formats_and_rates_are_no_further_ones(tmp_path):
+    timit = make(tmp_path / "timit", *[f"TRAIN/DR1/FCJF0/{name}" for name in ("SA1.WAV", "SA1.WAV.wav", "SA2.WAV.wav")])
+    assert [entry.utt_id for entry in folder_entries(timit).entries] == ["FCJF0-SA1", "FCJF0-SA2"]
+    libri = make(tmp_path / "libri", "84/12/84-12-0001.flac", "84/12/84-12-0001.wav", "84/12/84-12-0002.flac.wav")
+    assert [entry.utt_id for entry in folder_entries(libri).entries] == ["84-12-0001", "84-12-0002"]
+    vctk = make(tmp_path / "vctk", "wav16/p225/p225_001.wav", "wav48/p225/p225_001.wav", "wav48/p226/p226_001.wav")
+    assert [entry.speaker_id for entry in folder_entries(vctk).entries] == ["p225", "p226"]
+
+
+def test_a_large_vctk_is_listed_at_once(tmp_path):
+    stems = (f"wav48/p{s}/p{s}_{n:03d}_mic{m}.flac" for s in range(225, 250) for n in range(400) for m in (1, 2))
+    start = time.monotonic()
+    assert len(read_layout(tmp_path, sorted(map(Path, stems))).entries) == 10_000
+    assert time.monotonic() - start < 15
+
+
 def test_subset_folders_of_any_corpus_are_no_speakers(tmp_path):
     make(tmp_path, "train/anna/a.wav", "train/bert/b.wav", "test/carl/c.wav")
     assert speakers(tmp_path) == ["anna", "bert", "carl"]
     make(tmp_path / "own", "train/a.wav", "test/c.wav")
     assert speakers(tmp_path / "own") == ["test", "train"]
+    make(tmp_path / "one", "train/anna/a.wav", "train/bert/b.wav")
+    assert speakers(tmp_path / "one") == ["anna", "bert"]
+    make(tmp_path / "loose", "train/anna/a.wav", "train/bert/b.wav", "train/jingle.wav")
+    assert speakers(tmp_path / "loose") == ["anna", "bert", "loose"]
 
 
 def test_sphere_files_are_read_whatever_they_are_called(tmp_path):

@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 
 def test_unused_audio_is_named_and_texts_are_counted(folder):
-    used = ["a.wav", "b.FLAC"]
+    used = ["a.wav", "b.FLAC", "c.wave", "d.BWF", "e.bw64", "f.nist"]
     refused = [f"m.{end}" for end in "m4a aac wma webm amr mp2 3gp sofa mat h5 mp4 zip part xyz".split()] + ["noend"]
     texts = "t.txt t.csv t.tsv t.json t.lab t.TextGrid LICENSE README t.jpg t.pdf t.md t.xml t.yaml t.cue t.log t.m3u"
     for name in [*used, *refused, *texts.split(), ".DS_Store", ".hidden.wav"]:
@@ -30,13 +30,17 @@ def test_unused_audio_is_named_and_texts_are_counted(folder):
     assert "ffmpeg -i m.m4a m.wav" in reasons[".m4a"] and "sofar" in reasons[".sofa"] and "unpack" in reasons[".zip"]
 
 
-@pytest.mark.parametrize("name", [b"my memo.m4a", b"-x.m4a", b"it's $HOME.m4a", b"caf\xe9.m4a", b"a\nb.m4a"])
+@pytest.mark.parametrize(
+    "name", [b"my memo.m4a", b"-x.m4a", b"it's $HOME.m4a", b"caf\xe9.m4a", b"a\nb.m4a", b"10:30.m4a"]
+)
 def test_the_command_names_the_file_as_a_shell_reads_it(folder, name):
     (folder / os.fsdecode(name)).touch()
     (one,) = find_files(folder).refused
     words = one.reason.partition("ffmpeg -i ")[2]
     shown = subprocess.run([shutil.which("bash"), "-c", f"printf '%s\\0' {words}"], capture_output=True, check=True)
     assert shown.stdout.split(b"\0")[0].removeprefix(b"./") == name
+    # ffmpeg takes what begins with - for an option, and what stands before a colon for a protocol.
+    assert shown.stdout.startswith(b"./") == (name.startswith(b"-") or b":" in name)
 
 
 def test_what_is_no_file_is_named_and_never_opened(folder):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -135,6 +136,45 @@ def test_a_damaged_file_is_named(profile):
         (profile / "metrics/tiny/rooms/gates.json").write_text(content)
         shown = show()
         assert shown.exit_code == 1 and "rooms/gates.json: expected a track's gates" in shown.output
+
+
+ODD = {
+    "value": ["x", [], float("nan"), float("inf"), 10**400],
+    "threshold": [None, "x"],
+    "side": [None, "between"],
+    "verdict": ["maybe", [], None],
+    "ci_high": ["x"],
+    "n": [[1]],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in ODD.items() for value in values])
+def test_a_gate_that_no_table_can_show_is_damage(profile, key, value):
+    (profile / "metrics/tiny/rooms/gates.json").write_text(json.dumps({"gain": GOOD | {key: value}}))
+    shown = show()
+    assert shown.exit_code == 1 and "rooms/gates.json: expected a track's gates" in shown.output
+
+
+def test_an_interval_of_one_end_is_shown_as_none_and_names_are_shown_as_they_are(profile):
+    half = verdict(0.4, "above", 0.3, (0.35, None))
+    (profile / "metrics/tiny/rooms/gates.json").write_text(json.dumps({"[/bold] [red]x: half": half}))
+    output = show().output
+    assert "rooms [/bold] [red]x" in output and "…" not in output
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", '{"trained": ["a"], "seeds": 3, "code": {}}', "[" * 10**5])
+def test_a_damaged_spread_is_named(profile, text):
+    gather("voice")
+    (profile / "metrics/tiny/voice/seeds.json").write_text(text)
+    shown = show()
+    assert shown.exit_code == 1 and "voice/seeds.json: expected a spread over seeds" in shown.output
+
+
+@pytest.mark.parametrize("name", ["1", "null", "{a: 1}", "2024-01-01"])
+def test_a_profile_that_is_no_name_is_refused(profile, name):
+    Path("params.yaml").write_text(f"profile: [{name}]\n")
+    shown = show()
+    assert shown.exit_code == 1 and "profile: expected a list of one name" in shown.output
 
 
 @pytest.mark.parametrize(

@@ -93,5 +93,50 @@ def test_without_any_whole_file_what_is_left_is_kept(repository):
         assert repo.index.stages
 
 
+OLD = b"voice-s0:\n  cmd: echo 0 > 0.txt\n  outs:\n  - path: 0.txt\n    md5: 8973\nvoice-s1:\n  cmd: x\n"
+
+
+def in_conflict(whole):
+    lines = whole.splitlines(keepends=True)
+    theirs = [line.replace(b"md5: ", b"md5: f") for line in lines[5:14]]
+    return b"".join([*lines[:5], b"<<<<<<< HEAD\n", *lines[5:14], b"=======\n", *theirs, b">>>>>>> b\n", *lines[14:]])
+
+
+@pytest.mark.parametrize("copy", [True, False], ids=["from the copy", "from Git"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        in_conflict,
+        lambda whole: whole[:300] + bytes(100) + whole[400:],
+        lambda whole: whole.replace(b"path: 4.txt", b"path: \xff.txt"),
+        lambda whole: whole.replace(b"    cmd: echo 4 >", b"    foo: echo 4 >"),
+        lambda whole: whole.replace(b"schema: '2.0'", b"schema: '3.0'"),
+        lambda whole: whole.removeprefix(b"schema: '2.0'\n"),
+        lambda whole: OLD,
+    ],
+    ids=["conflict", "zeros inside", "not UTF-8", "unknown key", "another schema", "no schema", "older format"],
+)
+def test_only_entries_that_dvc_can_read_are_kept(repository, damage, copy):
+    whole = Path("dvc.lock").read_bytes()
+    mend(repository)
+    if not copy:
+        (repository / COPY).unlink()
+    Path("dvc.lock").write_bytes(damage(whole))
+    assert mend(repository)
+    assert Path("dvc.lock").read_bytes() == whole
+
+
+def test_a_damaged_copy_and_a_machine_without_git_leave_what_is_whole(repository, monkeypatch):
+    whole = Path("dvc.lock").read_bytes()
+    mend(repository)
+    (repository / COPY).write_bytes(b"\xff\xfe" + whole)
+    Path("dvc.lock").write_bytes(whole[: len(whole) // 2])
+    assert mend(repository) and Path("dvc.lock").read_bytes() == whole
+    (repository / COPY).write_bytes(b"\xff\xfe" + whole)
+    Path("dvc.lock").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setenv("PATH", "")
+    assert mend(repository) and 5 < len(entries(repository)) < 15
+
+
 def test_no_lock_file_is_nothing_to_mend(tmp_path):
     assert not mend(tmp_path)

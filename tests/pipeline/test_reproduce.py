@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -200,6 +201,17 @@ def test_a_killed_stage_is_a_failure_with_its_signal(sleeping):
     assert sleeping.returncode == 1 and "voice-sleep" in errors and "failed: voice-sleep" in errors
 
 
+def test_a_killed_guard_is_replaced(sleeping, capfd):
+    guards = [child for child in psutil.Process(sleeping.pid).children() if "guard.py" in " ".join(child.cmdline())]
+    for guard in guards:
+        guard.kill()
+    Path("here.txt").rename("was.txt")
+    os.kill(int(Path("was.txt").read_text().split()[0]), signal.SIGKILL)
+    _, errors = sleeping.communicate(timeout=LIMIT_S)
+    assert guards and sleeping.returncode == 1 and "Traceback" not in errors
+    assert "failed: voice-sleep" in errors and all(map(is_gone, Path("was.txt").read_text().split()))
+
+
 def test_a_second_run_waits_for_the_first(sleeping, tmp_path):
     second = subprocess.Popen([sys.executable, "-c", RUN], stderr=subprocess.PIPE, text=True)
     line = second.stderr.readline()
@@ -220,6 +232,19 @@ def test_what_dead_processes_left_of_dvcs_locks_is_cleared(repository, capfd):
     path.write_text('{"write": {"/x": {"pid"')
     Path("source.txt").write_text("other ")
     assert run(capfd)[0] == 0
+
+
+def test_a_number_in_dvcs_locks_that_has_come_again_is_cleared(repository, capfd):
+    path, place = Path(".dvc/tmp/rwlock"), str(Path("corpus.txt").resolve())
+    path.write_text(json.dumps({"write": {place: {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}))
+    assert run(capfd)[0] == 0
+    later = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    entry = {"pid": later.pid, "cmd": "dvc repro"}
+    path.write_text(json.dumps({"write": {place: entry}, "read": {place: [entry]}}))
+    os.utime(path, (0, psutil.Process(later.pid).create_time() - 10))
+    Path("source.txt").write_text("other ")
+    assert run(capfd)[0] == 0
+    later.communicate(timeout=LIMIT_S)
 
 
 def test_it_waits_for_what_another_dvc_process_is_at_work_on(repository, capfd):

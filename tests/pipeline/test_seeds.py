@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from soundgate.pipeline.seeds.records import read_record
+from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.errors import ConfigError, TrainingError
 from soundgate.runtime.files import read_json
+from tests.pipeline.repository import make_repository
 from tests.pipeline.toy_tracks import commit, measure, write_toy
 from tests.pipeline_file import ROOT
 from tests.waiting import wait_until
@@ -102,6 +105,22 @@ def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, whole_grou
     assert [str(path) for path in measure(1)] == ["seeds/tiny/voice/1.json"]
     assert read_record(Path("seeds/tiny/voice/1.json")).values["gain"] == 0.1
     assert "train-editor 1" not in log(toy)[before:]
+
+
+@pytest.mark.parametrize("name", ["C#", "a,b", "%(x)s", "two\nlines"])
+def test_a_clone_has_the_cache_of_its_repository_whatever_its_name(tmp_path, monkeypatch, name):
+    monkeypatch.delenv("SOUNDGATE_SCRATCH", raising=False)
+    root = tmp_path / name
+    root.mkdir()
+    make_repository(root, {})
+    for command in (["add", "-A"], ["commit", "-qm", "first"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    monkeypatch.chdir(root)
+    with Workplace(root, "seeds/1") as place, Repo(str(place.folder)) as repo:
+        assert Path(repo.cache.local_cache_dir) == root / ".dvc/cache"
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(TrainingError, match="git: expected Git"):
+        Workplace(root, "seeds/1")
 
 
 def test_what_cannot_be_measured_is_refused(toy):

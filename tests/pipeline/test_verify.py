@@ -181,6 +181,9 @@ def test_without_git_or_a_commit_or_a_run_it_says_so(tmp_path, monkeypatch, repo
     code, lines = run("--profile", "full")
     assert code == 1 and "soundgate repro profile=full" in "".join(lines)
     assert verifying.verify_line(repository, "full").startswith("verify: nothing compared. ")
+    with monkeypatch.context() as others:
+        others.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        assert "git config --global --add safe.directory" in "".join(run()[1])
     (repository / ".git").rename(repository / "no-git")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     code, lines = run()

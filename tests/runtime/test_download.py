@@ -188,6 +188,38 @@ def test_a_body_without_a_length_is_taken_whole(tmp_path):
         fetch(tmp_path, served, None)
 
 
+def answer(head, body=b""):
+    return Served(b"", head=[b"HTTP/1.1 " + head.encode().replace(b"\n", b"\r\n") + b"\r\n\r\n" + body])
+
+
+def test_a_part_is_not_taken_for_the_whole(tmp_path):
+    partly = answer("206 Partial Content\nContent-Range: bytes 0-9/1000\nContent-Length: 10", bytes(10))
+    with pytest.raises(DownloadError, match="ended after 10 of 1000 bytes"):
+        fetch(tmp_path, partly, None)
+    unsaid = answer("416 Range Not Satisfiable\nContent-Length: 0")
+    for checksum in (None, MD5):
+        (tmp_path / "file.bin.partial").write_bytes(CONTENT)
+        (tmp_path / "file.bin.partial.version").write_text('"v"')
+        if checksum is None:
+            with pytest.raises(DownloadError, match="HTTP 416"):
+                fetch(tmp_path, unsaid, None)
+    assert fetch(tmp_path, unsaid).read_bytes() == CONTENT
+
+
+MANY = "9" * 5000
+
+
+def test_numbers_of_thousands_of_digits_are_none(tmp_path):
+    served = Served(CONTENT, length=False, headers={"Content-Length": MANY})
+    assert fetch(tmp_path, served).read_bytes() == CONTENT
+    (tmp_path / "file.bin").rename(tmp_path / "file.bin.partial")
+    past = answer(f"416 Range Not Satisfiable\nContent-Range: bytes */{MANY}\nContent-Length: 0")
+    assert fetch(tmp_path, past).read_bytes() == CONTENT
+    os.remove(tmp_path / "file.bin")
+    with pytest.raises(DownloadError, match="byte 0 asked for"):
+        fetch(tmp_path, answer(f"206 Partial Content\nContent-Range: bytes {MANY}-{MANY}/{MANY}\nContent-Length: 0"))
+
+
 def test_content_called_compressed_is_stored_as_it_comes(tmp_path):
     bomb = gzip.compress(bytes(50_000_000))
     served = Served(bomb, headers={"Content-Encoding": "gzip"})
@@ -232,6 +264,20 @@ def test_redirects_keep_the_host_unless_a_hash_is_known(tmp_path):
         redirecting(tmp_path / "c", "OTHER/to", None)
     with pytest.raises(DownloadError, match="5 redirects at most"):
         redirecting(tmp_path / "d", "/from", MD5)
+    # Some find the host before the @, some behind it.
+    with pytest.raises(DownloadError, match="redirect within http://127.0.0.1.*no hash.*redirect to http://"):
+        redirecting(tmp_path / "e", "OTHER\\@127.0.0.1/to", None)
+    for odd in ("http://[", "//[::1", "http://\u2100/"):
+        with pytest.raises(DownloadError, match="http or https|redirect within"):
+            redirecting(tmp_path / "f", odd.encode().decode("latin-1"), None)
+    with pytest.raises(DownloadError, match="an address of http or https"):
+        download("http://[", tmp_path / "f", None)
+
+
+def test_the_body_of_a_redirect_is_not_read(tmp_path):
+    files = {"/from": answer("302 Found\nLocation: /to\nContent-Length: 100000000000"), "/to": Served(CONTENT)}
+    with serving(files) as address:
+        assert download(f"{address}/from", tmp_path / "f", MD5, attempts=1).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("checksum", [None, MD5])
@@ -250,7 +296,7 @@ def test_https_is_not_left_without_a_hash(monkeypatch):
     class Answer:
         status_code, headers, close = 301, {"Location": "http://example.org/x"}, staticmethod(lambda: None)
 
-    monkeypatch.setattr(connection.requests, "get", lambda *_arguments, **_options: Answer)
+    monkeypatch.setattr(connection.requests.Session, "get", lambda *_arguments, **_options: Answer)
     with (
         pytest.raises(DownloadError, match="within https://example.org"),
         connection.connected("https://example.org/x", {}, False),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from soundgate.audio import sphere
+from soundgate.audio.foreign import foreign_wav
 from soundgate.audio.tails import is_chunk, is_padding
 
 UNKNOWN_32 = 0xFFFFFFFF
@@ -164,6 +165,8 @@ def _chunks(content: bytes, start: int, header: str, pad: int = 2) -> Iterator[t
 def _read_wav(content: bytes) -> tuple[Declared, bytes]:
     order = ">" if content[:4] == b"RIFX" else "<"
     name = "RF64" if content[:4] in (b"RF64", b"BW64") else "WAV"
+    if content[:4] == b"BW64":  # The same under a name that libsndfile does not know.
+        content = b"RF64" + content[4:]
     fmt, size_64, fact, head, others = None, None, None, b"", False
     for chunk, size, body in _chunks(content, 12, order + "4sI"):
         if chunk == b"ds64":
@@ -200,6 +203,8 @@ def _wav_declared(
 ) -> tuple[Declared, _Extent]:
     """Return the declaration and where the samples lie; the data chunk is given by its body and size."""
     (body, size), (tag, channels, block, bits) = data, fmt
+    if reason := foreign_wav(tag):
+        raise ContainerError(f"unreadable: {reason}")
     if tag in _WAV_SAMPLE_TAGS:
         if block != channels * -(-bits // 8):
             raise ContainerError(f"absurd header: {block} bytes a frame, {channels} channels of {bits} bits")
@@ -320,7 +325,7 @@ def _read_sphere(content: bytes) -> tuple[Declared, bytes]:
         body = sphere.header_bytes(content)
     except ValueError as error:
         raise ContainerError(str(error)) from error
-    available = len(content) - body
-    if size > available:
-        raise ContainerError(f"truncated: NIST SPHERE declares {size} bytes of samples, {available} are there")
-    return Declared("NIST SPHERE", size // frame_bytes), content
+    extent = _extent("NIST SPHERE", size, content, body, frame_bytes)
+    frames = extent.frames(frame_bytes)
+    # libsndfile reads to the end of the file, whatever the header counts.
+    return Declared("NIST SPHERE", frames, note=extent.note), content[: body + frames * frame_bytes]

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from soundgate.audio.containers import ContainerError, Declared, read_container
+from soundgate.audio.foreign import foreign_kind
 from soundgate.audio.streams import read_stream, without_id3
 from soundgate.runtime.errors import AudioError
 
@@ -156,14 +157,9 @@ class _Forward(soundfile.SoundFile):
 def _inspect(content: bytes) -> tuple[Declared, bytes]:
     found = read_container(content)
     if found is None:
-        audio = without_id3(content)
-        found = read_stream(audio)
-        if found is not None and found[0].container == "MP3":
-            # The MP3 decoder skips ID3 tags by itself, and guesses the length from the whole file.
-            behind = len(audio) - len(found[1])
-            return found[0], content[: len(content) - behind] if behind else content
+        found = read_stream(without_id3(content))
     if found is None:
-        raise ContainerError("unreadable: no audio format recognised in the content")
+        raise ContainerError(f"unreadable: {foreign_kind(without_id3(content))}")
     return found
 
 
@@ -181,7 +177,7 @@ def _opened(content: bytes, declared: Declared) -> _Forward:
         file.close()
         raise
     file.close()
-    return _opened(declared.counting_frame + without_id3(content), replace(declared, counting_frame=b""))
+    return _opened(declared.counting_frame + content, replace(declared, counting_frame=b""))
 
 
 def _check_count(total: int, declared: Declared) -> None:
@@ -189,8 +185,9 @@ def _check_count(total: int, declared: Declared) -> None:
     if declared.frames is None:
         return
     if not declared.frames - declared.shortfall <= total <= declared.frames + declared.spare_frames:
+        kind = "truncated" if total < declared.frames else "damaged"
         promise = f"{declared.container} declares {declared.frames} sample frames"
-        raise ContainerError(f"truncated: {promise}, {total} were decoded")
+        raise ContainerError(f"{kind}: {promise}, {total} were decoded")
 
 
 def _as_encoded(block: np.ndarray, bits: int) -> bytes:

@@ -7,7 +7,8 @@ import zlib
 
 from soundgate.audio.containers import ContainerError, Declared
 from soundgate.audio.flac import read_flac
-from soundgate.audio.tails import tag_bytes
+from soundgate.audio.foreign import foreign_ogg
+from soundgate.audio.tails import is_padding, tag_bytes
 
 _BIT_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _KBPS = {
@@ -82,6 +83,8 @@ def _read_ogg(content: bytes) -> tuple[Declared, bytes]:
         flags, at, own_serial, number = struct.unpack_from("<BqII", page, 5)
         if serial is None:
             serial, sequence, head = own_serial, number, page[27 + page[26] :]
+            if reason := foreign_ogg(head):
+                raise ContainerError(f"unreadable: {reason}")
         if own_serial != serial or closed:
             raise ContainerError("unreadable: several Ogg streams in one file")
         if number != sequence:
@@ -89,7 +92,8 @@ def _read_ogg(content: bytes) -> tuple[Declared, bytes]:
         granule = at if at >= 0 else granule
         closed = bool(flags & 4)
         position, sequence = position + len(page), sequence + 1
-    note = "" if closed else f"the Ogg stream is cut: read to its last whole page, {sequence} in all"
+    note = _behind("the last Ogg page", content[position:])
+    note = note if closed else f"the Ogg stream is cut: read to its last whole page, {sequence} in all"
     # Opus counts at 48 kHz whatever rate the decoder gives: what the pages hold is known to be whole.
     frames = None if head[:8] == b"OpusHead" else granule
     return Declared("Ogg Opus" if frames is None else "Ogg", frames, note=note), content[:position]
@@ -122,6 +126,21 @@ def _mp3_frame(content: bytes, position: int) -> tuple[int, int, tuple[int, int]
     return size, samples, (version, rate)
 
 
+def _first_mp3_frame(content: bytes) -> int | None:
+    """Return where an MP3 begins: behind zeros, or where three like frames follow less than a frame of other bytes."""
+    start = len(content) - len(content.lstrip(b"\0"))
+    position = content.find(b"\xff", start, start + _MP3_LONGEST_FRAME)
+    while position >= 0:
+        second, frame = position, _mp3_frame(content, position)
+        if frame and position > start:
+            second += frame[0]
+        if frame and _next_mp3_frame(content, position, frame[2]) == position:
+            if _next_mp3_frame(content, second, frame[2]) == second:
+                return position
+        position = content.find(b"\xff", position + 1, start + _MP3_LONGEST_FRAME)
+    return None
+
+
 def _next_mp3_frame(content: bytes, position: int, kind: tuple[int, int]) -> int:
     """Return where the next pair of like frames starts, or the content's length."""
     while (position := content.find(b"\xff", position)) >= 0:
@@ -148,15 +167,11 @@ def _read_mp3(content: bytes) -> tuple[Declared, bytes] | None:
 
     Source: ISO/IEC 11172-3, section 2.4.1.3 (frame header).
     """
-    first = _mp3_frame(content, 0)
-    if first is None:
-        position = content.find(b"\xff") if not content[:1].strip(b"\0") else -1
-        first = _mp3_frame(content, position) if position >= 0 else None
-        if first is None:
-            return None
-        content = content[position:]
-    if _next_mp3_frame(content, 0, first[2]) != 0:
+    start = _first_mp3_frame(content)
+    if start is None:
         return None
+    strange, content = len(content[:start].strip(b"\0")), content[start:]
+    first = _mp3_frame(content, 0)
     kind, promised = first[2], _xing_frames(content[: first[0]])
     position, frames, gaps, cut = *((0, 0) if promised is None else (first[0], 0)), 0, False
     while position < len(content):
@@ -178,9 +193,24 @@ def _read_mp3(content: bytes) -> tuple[Declared, bytes] | None:
         raise ContainerError(f"truncated: MP3 header declares {promised} frames, {frames} are there")
     if frames == 0:
         raise ContainerError("truncated: the only MP3 frame is cut")
-    notes = [f"the last MP3 frame is cut: left out, {frames} frames remain"] * cut
+    notes = [f"{strange} bytes that are no MP3 in front, passed over"] * (strange > 0)
+    notes += [f"the last MP3 frame is cut: left out, {frames} frames remain"] * cut
     notes += [f"damaged MP3 frames, passed over: {gaps} of {frames + gaps}"] * (gaps > 0)
-    return _mp3_declared(content[:position], frames, promised is not None, "; ".join(notes))
+    if not cut and (behind := _behind("the last MP3 frame", content[position:])):
+        if _first_mp3_frame(content[_behind_tags(content, position) :]) is not None:
+            raise ContainerError(f"unreadable: behind MP3 frame {frames} the sample rate changes")
+        notes.append(behind)
+    content = content[:position]
+    if promised and frames > promised + _MP3_LOST_FRAMES:
+        # The decoder would stop where the header says: it goes by one with the true count instead.
+        notes.append(f"MP3 header declares {promised} frames, {frames} are there: read to the end")
+        content, promised = content[first[0] :], None
+    return _mp3_declared(content, frames, promised is not None, "; ".join(notes))
+
+
+def _behind(place: str, tail: bytes) -> str:
+    """Return a note on bytes that are left out at the end, empty where they are padding and tags."""
+    return "" if is_padding(tail) else f"behind {place} are {len(tail)} bytes that are none: left out"
 
 
 def _mp3_declared(content: bytes, frames: int, counted: bool, note: str) -> tuple[Declared, bytes]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from soundgate.runtime.paths import path_to_text, printable
 
-EXTENSIONS = frozenset(".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .w64 .rf64 .caf .au .snd .sph".split())
+EXTENSIONS = frozenset(
+    ".wav .wave .bwf .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .w64 .rf64 .bw64 .caf .au .snd .sph .nist".split()
+)
 _BY_FFMPEG = frozenset(
     """.m4a .m4b .m4p .m4r .mp4 .aac .wma .webm .weba .amr .awb .mp2 .mp1 .mpga .3gp .3gpp .3g2 .mka .mkv .mov .avi
     .mpg .mpeg .m4v .wmv .flv .ts .asf .ra .rm .ape .wv .tta .tak .alac .ac3 .eac3 .dts .spx .mpc .shn .dsf .dff .gsm
@@ -75,8 +77,11 @@ def why_not_read(path: Path) -> str:
 
 
 def shell_name(name: str) -> str:
-    """Return a file's name as a shell reads it, also one that is not UTF-8 or begins with ``-``."""
-    name = f"./{name}" if name.startswith("-") else name
+    """Return a file's name as a shell and ffmpeg read it, also one that is not UTF-8 or begins with ``-``.
+
+    What stands before a colon is a protocol to ffmpeg (``10:30.m4a``), unless a folder is named.
+    """
+    name = f"./{name}" if name.startswith("-") or ":" in name else name
     if printable(name) == name:
         return shlex.quote(name)
     return "$'" + path_to_text(name).replace("'", "\\'") + "'"

@@ -77,10 +77,13 @@ def no_audio_error(files: Files, content: str, extensions: frozenset[str]) -> Co
 
 
 def say_no_audio(files: Files) -> None:
-    """Log how many files of a folder are plainly no audio."""
+    """Log how many files of a folder are plainly no audio, and how many are hidden."""
     if files.no_audio:
         kinds = ", ".join(f"{count} {kind}" for kind, count in files.no_audio.most_common(8))
         logger.info("%s: %d files are no audio (%s)", path_to_text(files.root), files.no_audio.total(), kinds)
+    if files.hidden:
+        text = "%s: %d hidden files and folders are skipped, the first is %s"
+        logger.info(text, path_to_text(files.root), len(files.hidden), path_to_text(files.hidden[0]))
 
 
 def refused_in(files: Files) -> list[Refused]:

@@ -21,6 +21,8 @@ _KINDS = {
     stat.S_IFBLK: "a device, not a file",
 }
 
+_MACOS = (".DS_Store", "._", ".Spotlight-", ".Trashes", ".fseventsd")
+
 
 class Refused(NamedTuple):
     """A file that is not used.
@@ -57,12 +59,14 @@ class Files:
         audio: to be read, relative to ``root``, sorted.
         refused: what is not used and why, relative to ``root``, sorted.
         no_audio: how many files are plainly no audio, by extension.
+        hidden: files and folders that are skipped because they are hidden, but for what macOS leaves everywhere.
     """
 
     root: Path
     audio: list[Path] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     no_audio: Counter[str] = field(default_factory=Counter)
+    hidden: list[Path] = field(default_factory=list)
 
 
 def find_files(
@@ -76,7 +80,7 @@ def find_files(
         wanted: which paths, relative to the root, are looked at.
     """
     files = Files(Path(root))
-    for path, status, problem in walk(files.root):
+    for path, status, problem in walk(files.root, files.hidden):
         if not wanted(path):
             continue
         if is_no_audio(path, status is not None):
@@ -92,8 +96,13 @@ def find_files(
     return files
 
 
-def walk(root: Path) -> Iterator[Found]:
-    """Yield everything below a folder that is no folder, in a fixed order; see `find_files`."""
+def walk(root: Path, hidden: list[Path] | None = None) -> Iterator[Found]:
+    """Yield everything below a folder that is no folder, in a fixed order; see `find_files`.
+
+    Args:
+        root: the folder.
+        hidden: gets what is skipped as hidden.
+    """
     waiting, seen = [Path()], set()
     while waiting:
         below = waiting.pop()
@@ -102,12 +111,14 @@ def walk(root: Path) -> Iterator[Found]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            names = sorted(name for name in os.listdir(root / below) if not name.startswith("."))
+            found = sorted(os.listdir(root / below))
         except OSError as error:
             yield Found(below, None, f"a folder that cannot be read: {error.strerror}")
             continue
         folders = []
-        for name in names:
+        if hidden is not None:
+            hidden += [below / name for name in found if name.startswith(".") and not name.startswith(_MACOS)]
+        for name in (name for name in found if not name.startswith(".")):
             status, problem = _status(root / below / name)
             if status is not None and stat.S_ISDIR(status.st_mode):
                 folders.append(below / name)

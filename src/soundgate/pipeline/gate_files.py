@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from pathlib import Path
 
+from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED
 from soundgate.pipeline.tracks import TRACKS
 from soundgate.runtime.errors import FormatError, GateError
 
@@ -37,8 +39,8 @@ def parse_gates(subject: object, content: bytes) -> Gates:
     """
     try:
         gates = json.loads(content)
-        sound = isinstance(gates, dict) and all({"value", "verdict", "margin"} <= set(gate) for gate in gates.values())
-    except (ValueError, TypeError, AttributeError):
+        sound = isinstance(gates, dict) and all(map(_is_gate, gates.values()))
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         sound = False
     if not sound:
         remedy = "Run: soundgate repro"
@@ -46,6 +48,18 @@ def parse_gates(subject: object, content: bytes) -> Gates:
             subject, expected="a track's gates with their verdicts", found="something else", remedy=remedy
         )
     return gates
+
+
+def _is_gate(gate: dict) -> bool:
+    """Return whether a gate has what `soundgate.evaluation.gates.verdict` writes, and no number that JSON has not."""
+    numbers = [gate.get(key) for key in ("value", "margin", "ci_low", "ci_high", "n", "seeds")]
+    return (
+        {"value", "margin"} <= set(gate)
+        and gate.get("verdict") in (PASS, FAIL, UNDECIDED)
+        and gate.get("side") in ("above", "below")
+        and math.isfinite(gate.get("threshold"))
+        and all(number is None or math.isfinite(number) for number in numbers)
+    )
 
 
 class Revision:
@@ -65,8 +79,10 @@ class Revision:
 
     def __init__(self, root: Path, name: str) -> None:
         self.root, self.name = root, name
-        if self._git("rev-parse", "--git-dir") is None:
-            raise GateError(root.resolve(), expected="a Git repository to compare with", found="none")
+        asked = self._run("rev-parse", "--git-dir")
+        if asked.returncode:
+            said = " ".join(asked.stderr.decode("utf-8", "replace").split())
+            raise GateError(root.resolve(), expected="a Git repository to compare with", found=f"none ({said})")
         self.commit = self._resolve()
 
     def read(self, path: Path) -> bytes | None:
@@ -117,10 +133,13 @@ class Revision:
 
     def _git(self, *arguments: str) -> bytes | None:
         """Return what Git prints, or None where it fails."""
+        done = self._run(*arguments)
+        return done.stdout if done.returncode == 0 else None
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess:
         try:
-            done = subprocess.run(["git", *arguments], cwd=self.root, capture_output=True, check=False)
+            return subprocess.run(["git", *arguments], cwd=self.root, capture_output=True, check=False)
         except FileNotFoundError as error:
             raise GateError(
                 "git", expected="Git, to compare with what is committed", found="no such program"
             ) from error
-        return done.stdout if done.returncode == 0 else None

@@ -15,10 +15,9 @@ from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED, Verdict, overal
 from soundgate.pipeline.code_hashes import read_hashes
 from soundgate.pipeline.comparison import KINDS, Compared, compare
 from soundgate.pipeline.gate_files import SEEDS, TRACKS, Gates, Revision, gates_path, read_gates
-from soundgate.pipeline.seeds.age import age_of
+from soundgate.pipeline.seeds.age import age_of, read_spread
 from soundgate.runtime.config import read_params
 from soundgate.runtime.errors import ConfigError, GateError
-from soundgate.runtime.files import read_json
 from soundgate.runtime.stage import errors_in_one_line
 
 WIDTH = 100
@@ -44,9 +43,9 @@ def show(profile: str, root: Path = Path(), console: Console | None = None, trac
     hashes = read_hashes(root)
     for track, gates in found.items():
         path = root / gates_path(profile, track, SEEDS)
-        age = age_of(read_json(path), hashes) if path.is_file() else ""
+        age = age_of(read_spread(path), hashes) if path.is_file() else ""
         for prefix, own in _by_part(gates).items():
-            table.add_row(f"[bold]{' '.join(filter(None, [track, prefix]))}[/bold]")
+            table.add_row(f"[bold]{escape(' '.join(filter(None, [track, prefix])))}[/bold]")
             for name, gate in own.items():
                 table.add_row(f"  {escape(name)}", *_cells(gate, age))
     out = console or plain_console()
@@ -114,7 +113,7 @@ def default_profile() -> str:
         ConfigError: it names none.
     """
     profile = read_params().get("profile")
-    if not isinstance(profile, list) or len(profile) != 1:
+    if not isinstance(profile, list) or len(profile) != 1 or not isinstance(profile[0], str):
         raise ConfigError("profile", expected="a list of one name", found=repr(profile))
     return profile[0]
 
@@ -137,7 +136,8 @@ def _by_part(gates: Gates) -> dict[str, Gates]:
 
 
 def _cells(gate: Mapping, age: str) -> list[str]:
-    interval = "" if gate.get("ci_low") is None else f"{gate['ci_low']:.3g} … {gate['ci_high']:.3g}"
+    ends = gate.get("ci_low"), gate.get("ci_high")
+    interval = "" if None in ends else f"{ends[0]:.3g} … {ends[1]:.3g}"
     n = "" if gate.get("n") is None else str(gate["n"])
     seeds = {"measured": "", "unknown": " ?", "old": " old"}
     trained = "" if age in ("", "nothing trained") else "one seed"

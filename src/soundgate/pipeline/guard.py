@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import IO
 
 _POLL_S = 0.02
@@ -25,30 +26,46 @@ class Guard:
     """
 
     def __init__(self, lock: IO) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__],
-            stdin=subprocess.PIPE,
-            pass_fds=[lock.fileno()],
-            start_new_session=True,
-            text=True,
-        )
+        self._lock = lock
+        self._groups: set[int] = set()
+        self._process = self._started()
 
     def watch(self, group: int) -> None:
         """Have a process group killed when this process ends, unless it is left alone before."""
+        self._groups.add(group)
         self._tell(f"+{group}")
 
     def leave(self, group: int) -> None:
         """Forget a group that has ended: its number may come again."""
+        self._groups.discard(group)
         self._tell(f"-{group}")
 
     def close(self) -> None:
         """Have all that is still watched killed, and wait until it is gone."""
+        self._tell("")
         self._process.stdin.close()
         self._process.wait()
 
+    def _started(self) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__],
+            stdin=subprocess.PIPE,
+            pass_fds=[self._lock.fileno()],
+            start_new_session=True,
+            text=True,
+            bufsize=1,
+        )
+
     def _tell(self, message: str) -> None:
-        self._process.stdin.write(message + "\n")
-        self._process.stdin.flush()
+        """Say something to the watching process; where somebody has killed it, another takes its place."""
+        try:
+            self._process.stdin.write(message + "\n")
+        except BrokenPipeError:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+            self._process.wait()
+            self._process = self._started()
+            self._process.stdin.write("".join(f"+{group}\n" for group in self._groups))
 
 
 def _alive(group: int) -> bool:
@@ -65,7 +82,7 @@ def _main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     groups: set[int] = set()
-    for line in sys.stdin:  # Until the scheduler closes it, or is gone.
+    for line in filter(str.strip, sys.stdin):  # Until the scheduler closes it, or is gone.
         group = int(line[1:])
         groups.add(group) if line[0] == "+" else groups.discard(group)
     until = time.monotonic() + _LONGEST_S

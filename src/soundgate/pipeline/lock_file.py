@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA, COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML, YAMLError
+from voluptuous import Invalid
 
 from soundgate.runtime.console import logger
 from soundgate.runtime.files import write_text
@@ -54,26 +56,30 @@ class LockFile:
 
 
 def mend(root: Path) -> bool:
-    """Make a lock file whole that a killed DVC has left in the middle; return whether that was needed.
+    """Make a lock file whole that a killed DVC has left in the middle, or a merge in conflict.
 
-    Entries that are whole are kept; those lost come from the last whole file, or from Git. An entry that is older than
-    its stage's outputs does no harm: DVC compares it with what is there.
+    Entries that DVC can read are kept; the others come from the last whole file, or from Git. An entry that is older
+    than its stage's outputs does no harm: DVC compares it with what is there.
+
+    Returns:
+        Whether that was needed.
     """
     path = root / LOCK_FILE
     if not path.exists():
         return False
-    text = path.read_bytes().decode("utf-8", errors="replace")
-    if _is_whole(text):
-        write_text(root / COPY, text)
+    content = path.read_bytes()
+    if _is_whole(content):
+        write_text(root / COPY, content.decode("utf-8"))
         return False
-    _, kept = _split(text)
-    if kept:
-        kept.popitem()  # The one it was cut in.
+    _, found = _split(content.decode("utf-8", errors="replace"))
+    if found:
+        found.popitem()  # The one it was cut in.
+    kept = {name: entry for name, entry in found.items() if _is_entry(name, entry)}
     source, before = _last_whole(root)
     entries = _split(before)[1] | kept if before else kept
     write_text(path, _HEAD + "".join(entries.values()) if entries else "schema: '2.0'\nstages: {}\n")
     logger.warning(
-        "%s: cut short by a run that was killed; mended: %d entries kept, %d from %s",
+        "%s: cut short by a run that was killed, or in conflict; mended: %d entries kept, %d from %s",
         path,
         len(kept),
         len(entries) - len(kept),
@@ -85,23 +91,35 @@ def mend(root: Path) -> bool:
 def _last_whole(root: Path) -> tuple[str, str]:
     """Return where the last whole lock file is from, and its text; empty where there is none."""
     copy = root / COPY
-    if copy.is_file() and _is_whole(text := copy.read_text(encoding="utf-8")):
-        return "the last whole file", text
-    shown = subprocess.run(
-        ["git", "show", f"HEAD:./{LOCK_FILE}"], cwd=root, capture_output=True, text=True, check=False
-    )
-    return ("the last commit", shown.stdout) if shown.returncode == 0 and _is_whole(shown.stdout) else ("nowhere", "")
-
-
-def _is_whole(text: str) -> bool:
-    if not text.endswith("\n"):
-        return False
+    if copy.is_file() and _is_whole(content := copy.read_bytes()):
+        return "the last whole file", content.decode("utf-8")
     try:
-        content = YAML(typ="safe").load(text)
-    except YAMLError:
+        shown = subprocess.run(["git", "show", f"HEAD:./{LOCK_FILE}"], cwd=root, capture_output=True, check=False)
+    except FileNotFoundError:  # No Git.
+        return "nowhere", ""
+    if shown.returncode == 0 and _is_whole(shown.stdout):
+        return "the last commit", shown.stdout.decode("utf-8")
+    return "nowhere", ""
+
+
+def _is_whole(content: bytes) -> bool:
+    """Return whether DVC can read a lock file, which ends as all that it writes."""
+    try:
+        loaded = YAML(typ="safe").load(content.decode("utf-8"))
+        COMPILED_LOCKFILE_SCHEMA(loaded)
+    except (YAMLError, ValueError, Invalid):
         return False
-    stages = content.get("stages") if isinstance(content, dict) else None
-    return isinstance(stages, dict) and all(isinstance(entry, dict) and "cmd" in entry for entry in stages.values())
+    return content.endswith(b"\n") and "stages" in loaded
+
+
+def _is_entry(name: str, text: str) -> bool:
+    """Return whether DVC can read a stage's entry: no marks of a merge and no bytes of something else are in it."""
+    try:
+        loaded = YAML(typ="safe").load(text)
+        COMPILED_LOCK_FILE_STAGE_SCHEMA(loaded[name])
+    except (YAMLError, ValueError, KeyError, Invalid):
+        return False
+    return len(loaded) == 1 and "\ufffd" not in text
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:

@@ -84,6 +84,8 @@ class Scheduler:
 
     def run(self) -> list[str]:
         """Run what is out of date; return the addresses of the stages that failed."""
+        with self._repo.lock:
+            clear_dead(Path(self._repo.tmp_dir, RWLOCK_FILE), os.getpid())
         with self._board:
             task = self._board.add_task("stages", total=len(self._graph))
             try:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from dvc.config import Config
 from dvc.repo import Repo
 from dvc.rwlock import RWLOCK_FILE
 
@@ -167,18 +168,31 @@ class Workplace:
         git(self.folder, "reset", "-q", "--hard")
         for key, default in (("user.name", "soundgate"), ("user.email", "soundgate@localhost")):
             git(self.folder, "config", key, git(self.root, "config", "--default", default, "--get", key))
+        self._share_cache()
+
+    def _share_cache(self) -> None:
         with Repo(str(self.root)) as repo:
-            cache = repo.cache.local_cache_dir
-        write_text(self.folder / ".dvc/config.local", f"[cache]\n    dir = {cache}\n")
+            cache = os.path.realpath(repo.cache.local_cache_dir)
+        settings = self.folder / ".dvc"
+        (settings / Config.CONFIG_LOCAL).unlink(missing_ok=True)
+        # Written by DVC, which quotes "#" and ",", and relative, since it takes "%(x)s" for a reference.
+        with Config(str(settings), validate=False).edit("local") as config:
+            config["cache"]["dir"] = os.path.relpath(cache)
 
 
 def git(folder: Path, *arguments: str) -> str:
     """Run Git in a folder and return what it prints.
 
     Raises:
-        TrainingError: it fails.
+        TrainingError: it fails, or is not installed.
     """
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", errors="surrogateescape",
+            check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise TrainingError("git", expected="Git, which runs are made with", found="no such program") from error
     if done.returncode:
         found = " ".join(done.stderr.strip().splitlines()[-2:]) or f"exit code {done.returncode}"
         raise TrainingError(f"git {arguments[0]} in {folder}", expected="success", found=found)

@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
 
 from soundgate.runtime.errors import DownloadError
 
@@ -26,6 +28,13 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 def without_secrets(text: str) -> str:
     """Return a text whose addresses have lost their user names, passwords and queries."""
     return re.sub(r"\?[^\s'\")<>;,]+", "?...", re.sub(r"//[^/@\s]*@", "//", text))
+
+
+class _Session(requests.Session):
+    """One for a single request that looks at no redirect: `requests` reads its body into memory, unpacked."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is none."""
 
 
 @contextmanager
@@ -99,20 +108,37 @@ def _pump(url: str, headers: Mapping[str, str], any_host: bool, items: queue.Que
 
 def _open(url: str, headers: Mapping[str, str], any_host: bool) -> requests.Response:
     """Follow redirects by hand, since each is looked at first."""
-    first = urlsplit(url)
+    first = _split(url)
     for _ in range(MAX_REDIRECTS + 1):
-        if urlsplit(url).scheme not in ("http", "https"):
+        if _split(url).scheme not in ("http", "https"):
             raise DownloadError(without_secrets(url), expected="an address of http or https", found="another scheme")
-        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S, allow_redirects=False)
+        with _Session() as session:
+            response = session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S, allow_redirects=False)
         if response.status_code not in _REDIRECTS:
             return response
         response.close()
-        url = urljoin(url, response.headers.get("Location", ""))
-        target = urlsplit(url)
+        url = _joined(url, response.headers.get("Location", ""))
+        target = _split(url)
         downgraded = (first.scheme, target.scheme) == ("https", "http")
-        if not any_host and (target.hostname != first.hostname or downgraded):
+        if not any_host and (target.host != first.host or downgraded):
             remedy = "Write the address it leads to into the source list, or give a hash of the file."
             found = f"a redirect to {without_secrets(url)}"
-            expected = f"a redirect within {first.scheme}://{first.hostname}, as no hash is known"
-            raise DownloadError(without_secrets(first.geturl()), expected=expected, found=found, remedy=remedy)
-    raise DownloadError(without_secrets(first.geturl()), expected=f"{MAX_REDIRECTS} redirects at most", found="more")
+            expected = f"a redirect within {first.scheme}://{first.host}, as no hash is known"
+            raise DownloadError(without_secrets(first.url), expected=expected, found=found, remedy=remedy)
+    raise DownloadError(without_secrets(first.url), expected=f"{MAX_REDIRECTS} redirects at most", found="more")
+
+
+def _split(url: str) -> Url:
+    """Return the parts of an address as the one who connects takes it apart: others find another host in some."""
+    try:
+        return parse_url(url.lstrip())
+    except LocationParseError as error:
+        raise DownloadError(without_secrets(url), expected="an address of http or https", found=str(error)) from error
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        found = f"a redirect to {without_secrets(location)}: {error}"
+        raise DownloadError(without_secrets(url), expected="an address of http or https", found=found) from error

@@ -31,7 +31,9 @@ MAX_BYTES = 2**34  # of a file whose size nobody states
 _FRUIT_BYTES = 2**16  # of a connection that was worth making
 _LOOK_BYTES = 2**26  # between two looks at the room on the disk
 _LASTING = {400, 401, 403, 404, 405, 410, 451}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# Numbers of more digits than any file has bytes are none: Python refuses to read those of thousands.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 
 class _Promise(NamedTuple):
@@ -178,23 +180,31 @@ def _transfer(url: str, partial: Path, promise: _Promise) -> None:
             headers["If-Range"] = _version_path(partial).read_text(encoding="utf-8")
     with connected(url, headers, promise.hashed) as (response, pieces):
         if response.status_code == 416 and start:
-            return _settle_416(response, partial, start, promise.size)
+            return _settle_416(response, partial, start, promise)
         if response.status_code in _LASTING:
             raise DownloadError(url, expected="the file", found=f"HTTP {response.status_code}")
         if response.status_code not in (200, 206):
             raise _Dropped(f"HTTP {response.status_code}")
+        whole = None
         if response.status_code == 206:
-            _require_range(response, partial, start, headers.get("If-Range"))
+            whole = _require_range(response, partial, start, headers.get("If-Range"))
         else:
             start = 0
-        length = response.headers.get("Content-Length", "")
-        total = promise.size or (start + int(length) if length.isdecimal() else None)
+        length = _stated(response.headers.get("Content-Length", ""))
+        total = promise.size or whole or (None if length is None else start + length)
         if total is not None and total > promise.limit:
             raise DownloadError(url, expected=f"at most {promise.limit} bytes", found=f"{total} bytes announced")
         _require_room(partial, (total or start) - start)
         if start == 0:
             _keep_version(response, partial)
         _append(pieces, partial, start, total, promise)
+    if (needed := promise.size or whole) is not None and _length(partial) < needed:
+        raise _Dropped(f"the server ended after {_length(partial)} of {needed} bytes")
+
+
+def _stated(length: str) -> int | None:
+    """Return a length that a server states; None where it states none that makes sense."""
+    return int(length) if _LENGTH.fullmatch(length) else None
 
 
 def _resumable(partial: Path, promise: _Promise) -> int:
@@ -220,7 +230,8 @@ def _keep_version(response: requests.Response, partial: Path) -> None:
         write_text(_version_path(partial), version)
 
 
-def _require_range(response: requests.Response, partial: Path, start: int, version: str | None) -> None:
+def _require_range(response: requests.Response, partial: Path, start: int, version: str | None) -> int | None:
+    """Refuse another range than was asked for; return how long the whole file is, where the server says that."""
     given = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
     if not given or int(given[1]) != start:
         partial.unlink(missing_ok=True)
@@ -228,16 +239,20 @@ def _require_range(response: requests.Response, partial: Path, start: int, versi
     if version is not None and version not in (response.headers.get("ETag"), response.headers.get("Last-Modified")):
         partial.unlink(missing_ok=True)
         raise _Dropped("another version of the file than the part is of")
+    return _stated(given[3])
 
 
-def _settle_416(response: requests.Response, partial: Path, start: int, size: int | None) -> None:
-    """Take "range not satisfiable" as the end where the file is as long as the part, else start over."""
-    if size is not None:
-        raise DownloadError(response.url, expected=f"{size} bytes", found=f"no more than {start} bytes")
-    whole = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if whole.isdecimal() and int(whole) != start:
+def _settle_416(response: requests.Response, partial: Path, start: int, promise: _Promise) -> None:
+    """Take "range not satisfiable" as the end where the file is as long as the part, else start over.
+
+    Where the server does not say how long it is, only a hash can tell.
+    """
+    if promise.size is not None:
+        raise DownloadError(response.url, expected=f"{promise.size} bytes", found=f"no more than {start} bytes")
+    whole = _stated(response.headers.get("Content-Range", "").rpartition("/")[2])
+    if whole != start and not (whole is None and promise.hashed):
         partial.unlink()
-        raise _Dropped(f"the part has {start} bytes, the server's file {whole}")
+        raise _Dropped(f"the part has {start} bytes, the server's file {whole or 'an unknown number'}")
 
 
 def _require_room(partial: Path, size: int) -> None:
@@ -265,5 +280,3 @@ def _append(pieces: Iterable[bytes], partial: Path, start: int, total: int | Non
                 _require_room(partial, len(piece))
             file.write(piece)
             progress.advance(task, len(piece))
-    if promise.size is not None and _length(partial) < promise.size:
-        raise _Dropped(f"the server ended after {_length(partial)} of {promise.size} bytes")

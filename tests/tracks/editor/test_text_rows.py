@@ -65,6 +65,26 @@ def test_names_alone_are_read_in_any_encoding(tmp_path, encoding):
     assert labels(tmp_path / "l.txt").tolist() == WANTED
 
 
+@pytest.mark.parametrize("rate", ["1e999", "NaN", '"100"', "null"])
+def test_an_exported_track_without_a_rate_is_refused(tmp_path, rate):
+    (tmp_path / "l.txt").write_text(f'0\t8\tedit {{"sample_rate": {rate}, "n_samples": 800}}\n0\t2\t0 KEEP\n')
+    assert "expected regions of an edit list" in refusal(labels, tmp_path / "l.txt")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("1,2," + "A" * 200_000, "a line of text columns (field larger"),
+        ("1\t2\t0 LOOP x99999999999", "start, end, '<number> <label>"),
+        ("1\t2\t" + "9" * 5_000 + " KEEP", "start, end, '<number> <label>"),
+    ],
+    ids=["long", "repeats", "number"],
+)
+def test_a_line_beyond_all_bounds_is_refused(tmp_path, line, expected):
+    (tmp_path / "l.txt").write_text('0\t8\tedit {"sample_rate": 100, "n_samples": 800}\n' + line)
+    assert f"l.txt, line 2: expected {expected}" in refusal(labels, tmp_path / "l.txt")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "expected"),
     [

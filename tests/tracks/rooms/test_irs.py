@@ -177,6 +177,7 @@ REJECTED = {
     "silent": np.stack([np.zeros(RATE, np.float32), room(duration=1.0)]),
     "clipped: 3 consecutive samples at full scale": clipped(),
     "clipped: 4 consecutive samples at full scale": clipped_below(),
+    "clipped: 3 consecutive": 3 * clipped(),
     "too short: 63 samples": room(0.002, 63 / RATE),
     "onset at the file's end: 63 samples": np.concatenate([np.zeros(RATE), [1.0], np.full(62, 0.01)]),
     "insufficient decay": room(1.0, 0.3),
@@ -192,7 +193,7 @@ def test_what_is_just_good_enough_is_used():
     two_at_full_scale = room()
     two_at_full_scale[40:42] = 1
     shortest = room(0.001, 64 / RATE)
-    for ir in (two_at_full_scale, shortest, room(1.0, 0.6)):
+    for ir in (two_at_full_scale, shortest, room(1.0, 0.6), 20 * room()):
         assert not isinstance(prepare_ir(Audio(ir[None], RATE), SETTINGS), str)
 
 

@@ -11,7 +11,7 @@ from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.bank import StyleBank, build_bank, measure_bank
 from soundgate.tracks.transfer.codec.caching import CodecCacheSettings, build_latents
 from soundgate.tracks.transfer.codec.judge import JudgeTask, embed_latents
-from soundgate.tracks.transfer.codec.latents import LatentCache
+from soundgate.tracks.transfer.codec.latents import LatentCache, write_latents
 from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.training.loop import fit
 from tests.tracks.transfer.planted import planted_cache
@@ -91,6 +91,16 @@ def test_no_music_is_an_error(codec, tmp_path):
     index = cache.index.assign(is_music=False)
     with pytest.raises(CorpusError, match="none"):
         built(ChunkCache(index, cache.mels), codec, tmp_path)
+
+
+def test_a_file_that_the_cache_holds_by_a_hard_link_is_replaced_not_written_to(tmp_path):
+    parts, train = [np.ones((2, 3, 4), np.float16)], np.array([True, True])
+    for value in (1, 2):
+        write_latents(tmp_path / "out", np.arange(2), [value * part for part in parts], train, {})
+        for name in ("latents.npy", "scale.npz"):
+            (tmp_path / f"{value}-{name}").hardlink_to(tmp_path / "out" / name)
+    assert np.load(tmp_path / "1-latents.npy").max() == 1 and np.load(tmp_path / "2-latents.npy").max() == 2
+    assert np.load(tmp_path / "1-scale.npz")["mean"].max() == 1 and np.load(tmp_path / "2-scale.npz")["mean"].max() == 2
 
 
 def test_a_cache_that_does_not_fit_is_named(sounding, codec, tmp_path):

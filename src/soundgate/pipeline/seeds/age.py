@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
 
 from soundgate.pipeline.code_hashes import Hashes
+from soundgate.runtime.errors import FormatError
+
+
+class _Spread(BaseModel):
+    trained: list[str]
+    seeds: list[int]
+    code: dict[str, str | None]
+
+
+def read_spread(path: Path) -> Mapping:
+    """Return what `age_of` needs of a ``seeds.json``.
+
+    Raises:
+        FormatError: it is damaged.
+    """
+    try:
+        return _Spread.model_validate_json(path.read_bytes()).model_dump()
+    except ValidationError as error:
+        found = str(error.errors(include_url=False)[0]["msg"])
+        raise FormatError(path, expected="a spread over seeds", found=found, remedy="Run: soundgate repro") from error
 
 
 def age_of(spread: Mapping, hashes: Hashes) -> str:

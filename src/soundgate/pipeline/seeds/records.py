@@ -64,6 +64,8 @@ def read_record(path: Path) -> Record:
     """
     try:
         found = Record(**read_json(path))
+        if not isinstance(found.code, dict) or not isinstance(found.values, dict):
+            raise TypeError("code or values that are no mapping")
     except (ValueError, TypeError) as error:
         remedy = "Remove it and run: soundgate seeds run"
         raise FormatError(path, expected="a finished seed", found=str(error), remedy=remedy) from error

@@ -75,14 +75,14 @@ def read_rows(path: str | Path) -> list[Row]:
     column names (several, none of them with a digit) are left aside.
 
     Raises:
-        FormatError: the file is unreadable.
+        FormatError: the file is unreadable, or a line is too long for a table's.
     """
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise FormatError(path, expected="a text file", found=str(error.strerror)) from error
     lines = enumerate(re.split(r"\r\n|\r|\n", _decoded(content)), 1)
-    rows = [Row(path, number, line, _cells(line)) for number, line in lines if line.strip()]
+    rows = [_row(path, number, line) for number, line in lines if line.strip()]
     rows = [row for row in rows if not row.text.lstrip().startswith(("\\", "#"))]
     return rows[1:] if rows and len(rows[0].cells) > 1 and not re.search(r"\d", rows[0].text) else rows
 
@@ -116,6 +116,13 @@ def _decoded(content: bytes) -> str:
     elif len(content) > 1 and b"\0" in content:
         encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
     return content.decode(encoding, errors="replace").removeprefix("\ufeff")
+
+
+def _row(path: str | Path, number: int, line: str) -> Row:
+    try:
+        return Row(path, number, line, _cells(line))
+    except csv.Error as error:
+        raise Row(path, number, line, []).error(f"a line of text columns ({error})") from error
 
 
 def _cells(line: str) -> list[str]:

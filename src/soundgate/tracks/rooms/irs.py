@@ -236,7 +236,8 @@ def _channel_fault(channel: np.ndarray) -> str | None:
         return "silent: the channel used is all zero"
     if np.ptp(channel) < CONSTANT_SHARE * peak:
         return f"DC: constant at {channel[0]:g}"
-    longest = _longest_run(np.abs(channel) >= FULL_SCALE)
+    # Floats may lie beyond full scale: these are clipped where they stay at their own peak.
+    longest = _longest_run(np.abs(channel) >= FULL_SCALE * max(peak, 1.0))
     if longest >= CLIPPED_RUN:
         return f"clipped: {longest} consecutive samples at full scale"
     return None

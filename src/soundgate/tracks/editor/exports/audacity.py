@@ -13,7 +13,7 @@ from soundgate.tracks.editor.exports.clips import Clip, clips_of, edit_of, heade
 from soundgate.tracks.editor.text_rows import Region, read_rows, regions_of
 
 _REGION = re.compile(
-    r"(?P<number>\d+) (?P<label>[A-Z_]+)(?: x(?P<repeats>\d+))?(?P<partner> to)?(?: (?P<shape>\{.*\}))?"
+    r"(?P<number>\d{1,9}) (?P<label>[A-Z_]+)(?: x(?P<repeats>\d{1,5}))?(?P<partner> to)?(?: (?P<shape>\{.*\}))?"
 )
 _WHOLE = "edit"
 # Nine decimals tell the samples of any sample rate apart.
@@ -53,7 +53,7 @@ def read_audacity(path: str | Path) -> EditList:
         header = json.loads(headers[0].name.removeprefix(f"{_WHOLE} "))
         for region in (region for region in regions if region is not headers[0]):
             clips += _clips(region, header["sample_rate"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError) as error:
         raise FormatError(path, expected="regions of an edit list", found=f"{type(error).__name__}: {error}") from error
     return edit_of(clips, header, path)
 

@@ -10,7 +10,7 @@ import numpy as np
 from soundgate.evaluation.gates import gated
 from soundgate.evaluation.groups import group_mean
 from soundgate.runtime.errors import FormatError
-from soundgate.runtime.files import read_json, write_json
+from soundgate.runtime.files import atomic_path, read_json, write_json
 from soundgate.runtime.npz import write_npz
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.cache import ChunkCache
@@ -37,7 +37,8 @@ class StyleBank(StyleVectors):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         rows = {f"train_rows_{code}": rows for code, rows in enumerate(self.train_rows)}
-        write_npz(folder / VECTORS_FILE, {"targets": self.targets, "centroids": self.centroids} | rows)
+        with atomic_path(folder / VECTORS_FILE) as temporary:
+            write_npz(temporary, {"targets": self.targets, "centroids": self.centroids} | rows)
         write_json(folder / CONFIG_FILE, {"genres": self.genres, "exemplar_noise": self.exemplar_noise})
         save_model(folder, self.judge, self.judge.config)
 

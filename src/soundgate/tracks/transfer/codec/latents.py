@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from soundgate.runtime.errors import FormatError
-from soundgate.runtime.files import read_json, write_json
+from soundgate.runtime.files import atomic_path, read_json, write_json
 from soundgate.runtime.npz import write_npz
 
 LATENTS_FILE, SCALE_FILE, CONFIG_FILE = "latents.npy", "scale.npz", "config.json"
@@ -107,6 +107,9 @@ def write_latents(
     assert len(latents) == len(rows) == len(train)
     frames = latents[train].astype(np.float64)
     mean, std = frames.mean(axis=(0, 2)), frames.std(axis=(0, 2)) + 1e-6
-    np.save(folder / LATENTS_FILE, latents)
-    write_npz(folder / SCALE_FILE, {"rows": rows, "mean": mean.astype("f4"), "std": std.astype("f4")})
+    # Of an earlier run the cache may hold the same file, by a hard link: it is replaced, not written to.
+    with atomic_path(folder / LATENTS_FILE) as temporary:
+        np.save(temporary, latents)
+    with atomic_path(folder / SCALE_FILE) as temporary:
+        write_npz(temporary, {"rows": rows, "mean": mean.astype("f4"), "std": std.astype("f4")})
     write_json(folder / CONFIG_FILE, config)

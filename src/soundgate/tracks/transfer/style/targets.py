@@ -14,7 +14,7 @@ from torch.nn import functional
 from soundgate.audio.mel import from_model
 from soundgate.runtime.config import Section
 from soundgate.runtime.errors import FormatError
-from soundgate.runtime.files import read_json, write_json
+from soundgate.runtime.files import atomic_path, read_json, write_json
 from soundgate.runtime.npz import write_npz
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.style.descriptor import descriptor32
@@ -95,7 +95,8 @@ class StyleTargets(StyleVectors):
         folder.mkdir(parents=True, exist_ok=True)
         space = {name: getattr(self.space, name).numpy() for name in ("mean", "std", "offset", "projection")}
         rows = {f"train_rows_{code}": rows for code, rows in enumerate(self.train_rows)}
-        write_npz(folder / TARGETS_FILE, {"targets": self.targets, "centroids": self.centroids} | space | rows)
+        with atomic_path(folder / TARGETS_FILE) as temporary:
+            write_npz(temporary, {"targets": self.targets, "centroids": self.centroids} | space | rows)
         config = {"genres": self.genres, "weight": self.space.weight, "exemplar_noise": self.exemplar_noise}
         write_json(folder / CONFIG_FILE, config)
 
