@@ -51,6 +51,21 @@ def test_the_help_says_of_every_command_what_it_says_itself(command):
     assert f" {command} {said}" in words
 
 
+@pytest.mark.parametrize("out", ["folder", "params.yaml/x", "x" * 300])
+def test_a_place_that_cannot_be_written_is_named(pipeline, out):
+    Path("folder").mkdir()
+    done = CliRunner().invoke(cli.main, ["compose", "--out", out])
+    assert done.exit_code == 1 and out.partition("/")[0] in done.output
+    assert done.output.count("\n") == 1 and "Name another place" in done.output
+
+
+def test_a_limit_of_the_size_of_files_is_told(pipeline):
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)); "
+    code += "from soundgate.cli import main; main(['compose', 'seed=1'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "File too large" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_the_help_imports_no_command():
     code = "import sys; from soundgate.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -53,6 +53,8 @@ def test_known_values(tmp_path):
         (b"urls: &a [a]\nsha256: null\nx: {<<: *a}\n", "an alias"),
         (b"urls: [a]\nurls: [b]\nsha256: null\n", "duplicate key"),
         (b"urls: !!python/object/apply:os.getcwd []\nsha256: null\n", "tag"),
+        (b"urls: [!!bool x]\nsha256: null\n", "'x'"),
+        (b"urls: [!!timestamp x]\nsha256: null\n", ""),
         (b"urls: !mine [a]\nsha256: null\n", "tag"),
         (b"urls: " + b"[" * 100_000, "maximum depth"),
         (b"".join(b" " * n + b"a:\n" for n in range(200)), "maximum depth"),

@@ -88,6 +88,16 @@ def test_inside_a_list_the_error_says_how_to_quote(conf):
     assert read(conf, 'speech.subsets=["jörg", "x y"]')["speech"]["subsets"] == ["jörg", "x y"]
 
 
+def test_a_name_that_yaml_does_not_keep_is_refused_in_words():
+    with pytest.raises(ConfigError, match=r"a\\xc2\\x85b: expected a value without .*U\+0085.*ln -s"):
+        quoted(["corpus.speech.origin=a\x85b"])
+
+
+def test_a_number_of_thousands_of_digits_is_text():
+    digits = "9" * 5000
+    assert quoted([f"seed={digits}"]).overrides == [f'seed="{digits}"']
+
+
 def test_a_name_that_is_not_utf8_is_refused_in_words(conf):
     with pytest.raises(ConfigError, match=r"caf\\xe9: expected a value in UTF-8.*ln -s") as caught:
         composing.compose_text(["speech.origin=/caf\udce9"], conf)

@@ -147,6 +147,19 @@ def test_where_dvc_reads_no_pipeline_the_error_says_so(tmp_path, monkeypatch):
         reproduce.reproduce(tmp_path, 2, os.environ)
 
 
+def test_a_cache_whose_path_dvc_takes_for_a_template_is_refused_before_anything_runs(tmp_path, monkeypatch, capfd):
+    folder = tmp_path / "{}"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    make_repository(folder, {"voice-a": stage("echo 1 > a.txt", outs=["a.txt"])})
+    with pytest.raises(PipelineError, match="without { and }.*dvc cache dir --local FOLDER"):
+        run(capfd)
+    assert not Path("a.txt").exists()
+    command = [sys.executable, "-m", "dvc", "cache", "dir", "--local", str(tmp_path / "cache")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert run(capfd)[0] == 0 and Path("a.txt").exists()
+
+
 def is_gone(pid):
     """Say whether a process has ended; a zombie that nobody collects has."""
     try:

@@ -20,6 +20,7 @@ HOW_TO_QUOTE = (
     "'corpus.voices.sources=[{name: mine, source: folder, origin: \"/home/jörg/My voices\", seed: 0}]'."
 )
 _ASSIGNMENT = re.compile(r"(?P<key>\+{0,2}[A-Za-z_][\w$./@:-]*)=(?P<value>.*)", re.DOTALL | re.ASCII)
+_MAKE_A_LINK = "DVC cannot read such a name: make a link to the folder, ln -s FOLDER NAME, and give the link."
 _PRIVATE_USE = range(0xE000, 0xF900)
 
 
@@ -48,7 +49,7 @@ def quoted(overrides: Sequence[str]) -> Quoted:
     so are ``null``, lists and mappings, but for a path. ``~`` at the beginning of a path is the home folder.
 
     Raises:
-        ConfigError: a value is not UTF-8, which DVC cannot read in ``params.yaml``.
+        ConfigError: a value is not UTF-8, or has a character that ``params.yaml`` would not keep.
     """
     for override in overrides:
         _refuse_undecodable(override)
@@ -63,8 +64,10 @@ def _refuse_undecodable(override: str) -> None:
         override.encode()
     except UnicodeEncodeError as error:
         shown = override.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        remedy = "DVC cannot read such a name: make a link to the folder, ln -s FOLDER NAME, and give the link."
-        raise ConfigError(shown, expected="a value in UTF-8", found="other bytes", remedy=remedy) from error
+        raise ConfigError(shown, expected="a value in UTF-8", found="other bytes", remedy=_MAKE_A_LINK) from error
+    if "\x85" in override:  # YAML reads this end of a line of other machines as a space.
+        expected = "a value without the control character U+0085"
+        raise ConfigError(override, expected=expected, found="one with it", remedy=_MAKE_A_LINK)
 
 
 def _quoted(override: str, parser: OverridesParser, dollar: str) -> str:
@@ -74,7 +77,7 @@ def _quoted(override: str, parser: OverridesParser, dollar: str) -> str:
     value, is_path = found["value"], is_path_key(found["key"])
     try:
         parsed = parser.parse_override(override).value()
-    except HydraException:
+    except (HydraException, ValueError):  # The second of a number of thousands of digits.
         if value.startswith(("[", "{")) and not is_path:
             return override
     else:

@@ -83,11 +83,19 @@ def reproduce(root: Path, jobs: int, environment: Mapping[str, str], tracks: Col
 
 
 def _run(repo: Repo, guard: Guard, jobs: int, environment: Mapping[str, str], tracks: Collection[str]) -> int:
+    _refuse_braces(repo.cache.local_cache_dir)
     mend(Path(repo.root_dir))
     with repo.scm_context(quiet=True):
         graph = needed_by(repo.index.graph, tracks) if tracks else repo.index.graph
         failed = Scheduler(repo, graph, jobs, environment, guard).run()
     return 1 if failed else 0
+
+
+def _refuse_braces(cache: str) -> None:
+    """Refuse a cache whose path DVC takes for a template as soon as it has stored something there."""
+    if "{" in cache or "}" in cache:
+        remedy = "Rename the folder, or move the cache: dvc cache dir --local FOLDER."
+        raise PipelineError(cache, expected="a path of DVC's cache without { and }", found="one with", remedy=remedy)
 
 
 def needed_by(graph: nx.DiGraph, tracks: Collection[str]) -> nx.DiGraph:
