@@ -3,10 +3,12 @@
 import importlib
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from soundgate.pipeline.code import LIBRARIES_FILE, code_hashes, plugin_kinds, refresh_libraries, write_code
@@ -188,3 +190,11 @@ def test_a_stage_is_listed_after_those_that_it_needs():
     with Repo(ROOT) as repo:
         edges = [(stage.addressing, needed.addressing) for stage, needed in repo.index.graph.edges]
     assert edges and all(place[after.partition("@")[0]] < place[stage.partition("@")[0]] for stage, after in edges)
+
+
+def test_every_library_that_is_imported_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    written = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    declared = {canonicalize_name(re.match(r"[\w.-]+", one)[0]) for one in written}
+    imported = {canonicalize_name(line.partition("==")[0]) for line in (ROOT / LIBRARIES_FILE).read_text().splitlines()}
+    assert imported - declared == {"ruamel-yaml-clib"}  # Comes with ruamel.yaml[oldlibyaml].
