@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_the_help_says_of_every_command_what_it_says_itself(command):
     assert f" {command} {said}" in words
 
 
-@pytest.mark.parametrize("out", ["folder", "params.yaml/x", "x" * 300])
+@pytest.mark.parametrize("out", ["folder", "params.yaml/x", "x" * 300, ""])
 def test_a_place_that_cannot_be_written_is_named(pipeline, out):
     Path("folder").mkdir()
     done = CliRunner().invoke(cli.main, ["compose", "--out", out])
@@ -64,6 +65,13 @@ def test_a_limit_of_the_size_of_files_is_told(pipeline):
     code += "from soundgate.cli import main; main(['compose', 'seed=1'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "File too large" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_word_that_is_no_level_of_the_log_is_told(pipeline):
+    code = "from soundgate.cli import main; main(['compose'])"
+    environment = os.environ | {"SOUNDGATE_LOG": "verbose"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "SOUNDGATE_LOG: expected one of" in done.stderr and "'VERBOSE'" in done.stderr
 
 
 def test_the_help_imports_no_command():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +10,6 @@ import click
 
 from soundgate.runtime.console import set_up_logging, set_up_streams
 from soundgate.runtime.errors import PipelineError
-from soundgate.runtime.paths import printable
 from soundgate.runtime.stage import errors_in_one_line
 
 # Where each command is, and the first line of its help. Its module is imported when it is asked for: pandas and Hydra
@@ -54,11 +51,6 @@ COMMANDS = {
 
 # Read the repository's parameters or results in the folder they are called in.
 IN_ROOT = ("compose", "gates", "repro", "seeds", "verify")
-# What is wrong with a place that a command was given, or with the disk: beside those of `errors_in_one_line`.
-PLACES = {
-    *(errno.EEXIST, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG),
-    *(errno.ENOTDIR, errno.ENOTEMPTY, errno.EPERM, errno.ESTALE),
-}
 
 
 class Commands(click.Group):
@@ -86,17 +78,9 @@ class Commands(click.Group):
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; of a place that cannot be read or written it says which, and why."""
-        try:
+        """Run a command; what it cannot do is said in a line."""
+        with errors_in_one_line():
             return super().invoke(ctx)
-        except OSError as error:
-            if error.errno not in PLACES:
-                raise
-            # Of two names the second is the one that was given: the first is of a part beside it.
-            names = [name for name in (error.filename2, error.filename) if name is not None]
-            where = f"{printable(os.fsdecode(names[0]))}: " if names and not isinstance(names[0], int) else ""
-            click.secho(f"{where}{error.strerror}. Name another place, or see what is wrong there.", fg="red", err=True)
-            sys.exit(1)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line a command, without importing those of ``COMMANDS``."""

@@ -55,6 +55,7 @@ def test_a_section_is_read_checked_and_frozen(params):
         ("a: [1\n", "params.yaml", ["YAML"]),
         ("a: &a [1, 1]\nb: [*a, *a]\n", "params.yaml", ["YAML", "an alias"]),
         ("a: 1\na: 2\n", "params.yaml", ["YAML", "duplicate key"]),
+        ("a: !!bool x\n", "params.yaml", ["YAML", "its tag does not fit", "x"]),
     ],
 )
 def test_an_error_names_the_key_the_value_and_what_is_allowed(params, text, subject, parts):

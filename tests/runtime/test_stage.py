@@ -37,7 +37,15 @@ def test_an_error_a_user_can_act_on_is_one_line_and_exit_code_1(tmp_path):
     assert lines == [f"CorpusError: {tmp_path / 'in.txt'}: expected a text; found nothing. Write one."]
 
 
-@pytest.mark.parametrize(("number", "advice"), [(errno.EROFS, "Work in"), (errno.EACCES, "Allow reading and writing")])
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EROFS, "Work in"),
+        (errno.EACCES, "Allow reading and writing"),
+        (errno.EFBIG, "ulimit -f"),
+        (errno.EIO, "see what is wrong there"),
+    ],
+)
 @pytest.mark.parametrize("scratch", ["elsewhere", "."])
 def test_a_disk_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, number, advice, scratch):
     monkeypatch.setenv("SOUNDGATE_SCRATCH", str(tmp_path / scratch))

@@ -30,6 +30,5 @@ def read_source_list(path: str | Path, model: type[Model], what: str) -> Model:
     """
     try:
         return model.model_validate(read_plain_yaml(path))
-    # The second is pydantic's too; the last three are what YAML's own tags raise of a value that is not theirs.
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:  # pydantic's error is a ValueError
         raise ConfigError(path, expected=f"a source list of {what}", found=str(error)) from error

@@ -38,7 +38,11 @@ def set_up_logging() -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
         logger.propagate = False
-    logger.setLevel(os.environ.get("SOUNDGATE_LOG", "INFO").upper())
+    level = os.environ.get("SOUNDGATE_LOG", "INFO").upper()
+    known = logging.getLevelNamesMapping()
+    logger.setLevel(known.get(level, logging.INFO))
+    if level not in known:
+        logger.warning("SOUNDGATE_LOG: expected one of %s; found %r. INFO is used.", ", ".join(known), level)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

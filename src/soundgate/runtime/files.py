@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -34,6 +35,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     A process killed at any instant leaves either the old file or the new one, never a part.
     """
     path = Path(path)
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept last: writers that pick a format by file name must see the real one.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")

@@ -47,3 +47,5 @@ def read_plain_yaml(path: str | Path) -> object:
         return yaml.load(content.decode("utf-8"))
     except YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
+    except (LookupError, TypeError, AttributeError) as error:  # Of a tag of YAML's own, such as !!bool.
+        raise ValueError(f"a value that its tag does not fit: {error}") from error

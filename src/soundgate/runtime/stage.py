@@ -15,10 +15,19 @@ import click
 
 from soundgate.runtime.console import logger, set_up_logging
 from soundgate.runtime.errors import SoundgateError
+from soundgate.runtime.paths import printable
 from soundgate.runtime.scratch import scratch_root
 from soundgate.runtime.threads import own_threads
 
-UNWRITABLE = {
+# What is wrong with the disk, or with a place that a command was given.
+UNWRITABLE = dict.fromkeys(
+    (
+        *(errno.EEXIST, errno.EIO, errno.EISDIR, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENOTDIR),
+        *(errno.ENOTEMPTY, errno.EPERM, errno.ESTALE),
+    ),
+    "Name another place, or see what is wrong there.",
+) | {
+    errno.EFBIG: "Allow larger files (ulimit -f), or work in a place that holds them.",
     errno.ENOSPC: "Make room and run again: what was finished is kept.",
     errno.EDQUOT: "Make room in the quota and run again: what was finished is kept.",
     errno.EROFS: "Work in a folder that can be written to.",
@@ -53,7 +62,7 @@ def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Turn a ``SoundgateError``, and a disk that cannot be written to, into one red line and exit code 1."""
+    """Turn a ``SoundgateError``, and a place that cannot be read or written, into one red line and exit code 1."""
     try:
         yield
     except SoundgateError as error:
@@ -62,7 +71,9 @@ def errors_in_one_line() -> Iterator[None]:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        # Of two names the second is the one that was given: the first is of a part beside it.
+        names = [name for name in (error.filename2, error.filename) if isinstance(name, str | bytes) and name]
+        where = f"{printable(os.fsdecode(names[0]))}: " if names else ""
         click.secho(f"{where}{error.strerror}. {UNWRITABLE[error.errno]}{_elsewhere(error)}", fg="red", err=True)
         sys.exit(1)
 
