@@ -39,30 +39,30 @@ def log(toy):
 def test_each_seed_trains_once_and_what_is_not_trained_never_again(toy):
     written = measure(2)
     assert [str(path) for path in written] == [
-        f"seeds/tiny/{track}/{seed}.json" for seed in (1, 2) for track in ("editor", "voice")
+        f"seeds/tiny/{track}/{seed}.json" for seed in (0, 1) for track in ("editor", "voice")
     ]
     assert sorted(line for line in log(toy) if line.startswith("train")) == [
-        "train-editor 1", "train-editor 2", "train-voice 1", "train-voice 2",
+        "train-editor 0", "train-editor 1", "train-voice 0", "train-voice 1",
     ]  # fmt: skip
     assert log(toy).count("corpus 0") == 1
-    record = read_json("seeds/tiny/voice/2.json")
+    record = read_json("seeds/tiny/voice/1.json")
     commit_of = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert record == {
-        "seed": 2, "commit": commit_of, "overrides": [], "code": {"voice-train": "one"},
-        "values": {"gain": 0.2, "lost": None},
+        "seed": 1, "commit": commit_of, "overrides": [], "code": {"voice-train": "one"},
+        "values": {"gain": 0.1, "lost": None},
     }  # fmt: skip
     before = log(toy)
     assert measure(2) == [] and log(toy) == before
     # One more seed is one run more of each track, and of one track alone where asked.
-    assert [str(path) for path in measure(3, tracks=["voice"])] == ["seeds/tiny/voice/3.json"]
+    assert [str(path) for path in measure(3, tracks=["voice"])] == ["seeds/tiny/voice/2.json"]
     assert not Path("scratch/seeds/work").exists() or not any(Path("scratch/seeds/work").iterdir())
 
 
 def test_two_at_a_time_give_the_same(toy):
     assert len(measure(2, jobs=2)) == 4
     for track in ("voice", "editor"):
-        values = [read_record(Path(f"seeds/tiny/{track}/{seed}.json")).values["gain"] for seed in (1, 2)]
-        assert values == [0.1, 0.2]
+        values = [read_record(Path(f"seeds/tiny/{track}/{seed}.json")).values["gain"] for seed in (0, 1)]
+        assert values == [0, 0.1]
 
 
 def test_other_code_of_a_training_and_other_overrides_are_measured_again(toy):
@@ -70,18 +70,18 @@ def test_other_code_of_a_training_and_other_overrides_are_measured_again(toy):
     Path("code.yaml").write_text("stages: {voice-train: two, editor-train: one}\n")
     commit(Path(), "other code")
     assert [path.parent.name for path in measure(1)] == ["voice"]
-    assert read_json("seeds/tiny/voice/1.json")["code"] == {"voice-train": "two"}
+    assert read_json("seeds/tiny/voice/0.json")["code"] == {"voice-train": "two"}
     assert len(measure(1, overrides=["further=2"])) == 2
-    assert read_json("seeds/tiny/editor/1.json")["overrides"] == ["further=2"]
+    assert read_json("seeds/tiny/editor/0.json")["overrides"] == ["further=2"]
 
 
 def test_a_training_that_fails_is_named_and_the_others_are_kept(toy, monkeypatch):
-    monkeypatch.setenv("TOY_FAIL", "train-voice 1")
-    with pytest.raises(TrainingError, match="voice, seed 1: expected every run to finish"):
+    monkeypatch.setenv("TOY_FAIL", "train-voice 0")
+    with pytest.raises(TrainingError, match="voice, seed 0: expected every run to finish"):
         measure(2, tracks=["voice"])
-    assert not Path("seeds/tiny/voice/1.json").exists() and Path("seeds/tiny/voice/2.json").exists()
+    assert not Path("seeds/tiny/voice/0.json").exists() and Path("seeds/tiny/voice/1.json").exists()
     monkeypatch.delenv("TOY_FAIL")
-    assert [str(path) for path in measure(2, tracks=["voice"])] == ["seeds/tiny/voice/1.json"]
+    assert [str(path) for path in measure(2, tracks=["voice"])] == ["seeds/tiny/voice/0.json"]
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
@@ -93,7 +93,7 @@ def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, whole_grou
     command = [sys.executable, str(ROOT / "tests/pipeline/toy_tracks.py"), "1", "1"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     process = subprocess.Popen(command, env=environment, start_new_session=True)
-    wait_until(lambda: process.poll() is not None or "train-voice 1" in log(toy)[before:], "the training")
+    wait_until(lambda: process.poll() is not None or "train-voice 0" in log(toy)[before:], "the training")
     assert process.poll() is None
     if whole_group:
         os.killpg(process.pid, signal.SIGKILL)
@@ -101,10 +101,10 @@ def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, whole_grou
         process.kill()
     process.wait()
     (toy / "block").unlink()
-    assert not Path("seeds/tiny/voice/1.json").exists()
-    assert [str(path) for path in measure(1)] == ["seeds/tiny/voice/1.json"]
-    assert read_record(Path("seeds/tiny/voice/1.json")).values["gain"] == 0.1
-    assert "train-editor 1" not in log(toy)[before:]
+    assert not Path("seeds/tiny/voice/0.json").exists()
+    assert [str(path) for path in measure(1)] == ["seeds/tiny/voice/0.json"]
+    assert read_record(Path("seeds/tiny/voice/0.json")).values["gain"] == 0
+    assert "train-editor 0" not in log(toy)[before:]
 
 
 @pytest.mark.parametrize("name", ["C#", "a,b", "%(x)s", "two\nlines"])

@@ -23,7 +23,7 @@ def seeds() -> None:
 @click.option("--seeds", "n_seeds", default=5, type=click.IntRange(min=2), show_default=True, help="Of each track.")
 @click.option("--jobs", default=1, type=click.IntRange(min=1), show_default=True, help="Runs at a time.")
 def run(overrides: tuple[str, ...], profile: str | None, tracks: tuple[str, ...], n_seeds: int, jobs: int) -> None:
-    """Run each track with other seeds of training, up to its gates, and keep their values.
+    """Run each track with other seeds of training beside its own, up to its gates, and keep their values.
 
     Every finished seed is a file below seeds/<profile>/<track>; killed, the next call goes on. What is there is not
     run again unless the code of a training or the OVERRIDES have changed. Runs are made at the last commit, in clones

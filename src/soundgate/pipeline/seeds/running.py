@@ -33,7 +33,7 @@ class SeedOptions(NamedTuple):
     Args:
         profile: of the configuration.
         tracks: whose spread is measured; none: all in which something is trained.
-        n_seeds: trainings of each track, with the seeds 1 to ``n_seeds``.
+        n_seeds: trainings of each track, with the seeds from 0: the run itself is the first, and comes from the cache.
         jobs: runs at a time.
         overrides: of the parameters, beside profile and seed.
     """
@@ -86,7 +86,7 @@ class SeedRuns:
     def missing(self) -> list[Planned]:
         """Return what is not measured with the code as it is, seed by seed."""
         tracks = self.options.tracks or tuple(self.trained)
-        planned = [Planned(track, seed) for seed in range(1, self.options.n_seeds + 1) for track in tracks]
+        planned = [Planned(track, seed) for seed in range(self.options.n_seeds) for track in tracks]
         hashes = read_hashes(self.root)
         return [run for run in planned if not self._is_measured(run, self.trained[run.track].code(hashes))]
 
