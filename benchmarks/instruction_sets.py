@@ -1,7 +1,8 @@
 """What holding libraries to AVX2 costs, and whether processors of other makers then give the same bytes.
 
 Other processors are emulated (`qemu-x86_64 -cpu`, Debian's qemu-user): the same program, with the answers that the
-processor would give to a library that asks what it is. Each operation computes on one thread.
+processor would give to a library that asks what it is; but approximate instructions (`rsqrtps`) give exact values. So
+the hashes of every real processor that this ran on are kept in the JSON file. One thread.
 
     python benchmarks/instruction_sets.py [--processors Haswell,EPYC]
 """
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import click
 
@@ -85,6 +86,7 @@ def torch_operations(small: bool) -> Operations:
     yield "torch solve", lambda: torch.linalg.solve(square.double(), square.double())
     yield "torch convolution", lambda: nn.functional.conv1d(signal, kernel, padding=3)
     yield "torch convolution of images", lambda: nn.functional.conv2d(image, kernel[:16, :8, :3, None])
+    yield "torch square root", lambda: long.abs().sqrt()
     yield "torch exp", lambda: long.exp()
     yield "torch tanh", lambda: long.tanh()
     yield "torch GELU", lambda: nn.functional.gelu(long)
@@ -118,9 +120,9 @@ def worker(small: bool) -> dict[str, tuple[str, float]]:
         for name, operation in operations(small):
             seconds, digest = [], hashlib.sha256(np.ascontiguousarray(operation()).tobytes()).hexdigest()
             while not small and (len(seconds) < 3 or (sum(seconds) < 0.3 and len(seconds) < 200)):
-                begun = perf_counter()
+                begun = process_time()
                 operation()
-                seconds.append(perf_counter() - begun)
+                seconds.append(process_time() - begun)
             results[name] = (digest, median(seconds or [0.0]))
     return results
 
@@ -149,18 +151,29 @@ def cost_table(rounds: int) -> str:
     return "\n".join(lines)
 
 
-def bytes_table(processors: list[str]) -> str:
-    """Return which operations give the bytes that this processor, pinned, gives."""
-    here = run(True, {})
-    columns = {"here, native": run(True, VARIANTS["native"])}
-    for processor in processors:
-        for variant in ("AVX2, MKL too", "pinned"):
-            columns[f"{processor}, {variant}"] = run(True, VARIANTS[variant], processor)
+def hashes(variant: str, processor: str | None = None) -> dict[str, str]:
+    return {name: digest for name, (digest, _) in run(True, VARIANTS[variant], processor).items()}
+
+
+def bytes_table(variant: str, processors: list[str]) -> str:
+    """Return which operations give the bytes that this processor gives, in one variant."""
+    here = hashes(variant)
+    columns = {"here, native": hashes("native")} | {f"emulated {one}": hashes(variant, one) for one in processors}
+    columns |= {name: found[variant] for name, found in kept(variant, here).items() if name != processor_name()}
     lines = [f"| operation | {' | '.join(columns)} |", "| --- " * (1 + len(columns)) + "|"]
     for name in here:
-        same = ["same" if column[name][0] == here[name][0] else "other" for column in columns.values()]
+        same = ["same" if column.get(name) == here[name] else "other" for column in columns.values()]
         lines.append(f"| {name} | {' | '.join(same)} |")
     return "\n".join(lines)
+
+
+def kept(variant: str, here: dict[str, str]) -> dict[str, dict[str, dict[str, str]]]:
+    """Keep the hashes of this processor, and return those of all that this ran on."""
+    path = RESULTS / "instruction_sets.json"
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    found.setdefault(processor_name(), {})[variant] = here
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    return {name: own for name, own in found.items() if variant in own}
 
 
 def processor_name() -> str:
@@ -184,15 +197,19 @@ def main(processors: str, rounds: int, is_worker: bool, small: bool) -> None:
 
 Written by `benchmarks/instruction_sets.py` on: {processor_name()}. One thread.
 
-## Cost: seconds as a ratio to the library's own choice (medians of {rounds} rounds)
+## Cost: processor seconds as a ratio to the library's own choice (medians of {rounds} rounds)
 
 `pinned` is what stages have: AVX2 in PyTorch, oneDNN, OpenBLAS and NumPy, `COMPATIBLE` in MKL.
 
 {cost_table(rounds)}
 
-## Bytes: the same as here, pinned?
+## Bytes, pinned: the same as here?
 
-{bytes_table(processors.split(","))}
+{bytes_table("pinned", processors.split(","))}
+
+## Bytes, AVX2 also in MKL: the same as here?
+
+{bytes_table("AVX2, MKL too", processors.split(","))}
 """
     (RESULTS / "instruction_sets.md").write_text(text)
     print(text)

@@ -1,4 +1,4 @@
-"""Arithmetic with instructions that every x86-64 processor since 2013 has, so that all of them give the same bytes."""
+"""Arithmetic with instructions that most x86-64 processors since 2013 have, so that results depend less on which."""
 
 from __future__ import annotations
 
