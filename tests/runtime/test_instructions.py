@@ -35,7 +35,8 @@ def run(program, **environment):
 @pytest.fixture
 def clean(monkeypatch):
     for name in PINNED:
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # So that it is put back, also to nothing.
+        monkeypatch.delenv(name)
     for name in ("numpy", "scipy", "torch"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return monkeypatch
