@@ -73,8 +73,7 @@ class Commands(click.Group):
         """Return a command and its arguments; one that works in the root alone is refused below it."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in IN_ROOT and not {"-h", "--help"} & set(rest):
-            with errors_in_one_line():
-                require_root(Path())
+            require_root(Path())
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> object:

@@ -23,7 +23,7 @@ _PROCESSOR = Path("/proc/cpuinfo")
 
 
 def pin_instructions() -> None:
-    """Hold PyTorch, oneDNN, MKL, OpenBLAS and NumPy of this process and its children to AVX2.
+    """Hold PyTorch, oneDNN, OpenBLAS and NumPy of this process and its children to AVX2, MKL to what all makers share.
 
     They read it when they are loaded: where one is, nothing is changed, and neither on a processor without AVX2. A
     variable of theirs that is set already is kept. ``SOUNDGATE_INSTRUCTIONS=native`` leaves them all they find.
