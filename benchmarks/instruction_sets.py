@@ -64,6 +64,8 @@ def torch_operations(small: bool) -> Operations:
     import torch
     from torch import nn
 
+    from soundgate.training.optimisers import adamw
+
     size, length, frames = (96, 20_000, 256) if small else (512, 2_000_000, 4096)
     torch.manual_seed(0)
     square, long, signal = torch.randn(size, size), torch.randn(length), torch.randn(2, 32, frames)
@@ -75,18 +77,17 @@ def torch_operations(small: bool) -> Operations:
     def trained() -> torch.Tensor:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv1d(32, 32, 5, padding=2), nn.GELU(), nn.Conv1d(32, 32, 5, padding=2))
-        optimizer = torch.optim.Adam(model.parameters())
+        optimiser = adamw(model.parameters(), 1e-3)
         for _ in range(3):
-            optimizer.zero_grad()
+            optimiser.zero_grad()
             model(signal).square().mean().backward()
-            optimizer.step()
+            optimiser.step()
         return torch.cat([parameter.detach().ravel() for parameter in model.parameters()])
 
     yield "torch matrix product", lambda: square @ square
     yield "torch solve", lambda: torch.linalg.solve(square.double(), square.double())
     yield "torch convolution", lambda: nn.functional.conv1d(signal, kernel, padding=3)
     yield "torch convolution of images", lambda: nn.functional.conv2d(image, kernel[:16, :8, :3, None])
-    yield "torch square root", lambda: long.abs().sqrt()
     yield "torch exp", lambda: long.exp()
     yield "torch tanh", lambda: long.tanh()
     yield "torch GELU", lambda: nn.functional.gelu(long)
@@ -96,6 +97,27 @@ def torch_operations(small: bool) -> Operations:
     yield "torch GRU", lambda: recurrent(rows)[0].detach()
     yield "torch attention", lambda: attention(rows, rows, rows)[0].detach()
     yield "three steps of training", trained
+
+
+def functions_of_our_own(small: bool) -> Operations:
+    import torch
+
+    from soundgate.runtime.arithmetic import arc_cosine, decibels, log_sum_exp, logarithm, square_root
+
+    torch.manual_seed(0)
+    double = torch.rand(20_000 if small else 2_000_000, dtype=torch.float64) * 0.98 + 0.01
+    for function, rivals in (
+        (square_root, torch.sqrt),
+        (logarithm, torch.log),
+        (decibels, torch.log10),
+        (arc_cosine, torch.acos),
+    ):
+        for values in (double.float(), double):
+            kind = "double" if values.dtype == torch.float64 else "single"
+            yield f"torch {rivals.__name__}, {kind}", lambda rivals=rivals, values=values: rivals(values)
+            yield f"our {function.__name__}, {kind}", lambda function=function, values=values: function(values)
+    yield "torch logsumexp, double", lambda: double.view(-1, 10).logsumexp(1)
+    yield "our log_sum_exp, double", lambda: log_sum_exp(double.view(-1, 10), 1)
 
 
 def library_operations(small: bool) -> Operations:
@@ -116,7 +138,7 @@ def worker(small: bool) -> dict[str, tuple[str, float]]:
     import numpy as np
 
     results = {}
-    for operations in (numpy_operations, torch_operations, library_operations):
+    for operations in (numpy_operations, torch_operations, functions_of_our_own, library_operations):
         for name, operation in operations(small):
             seconds, digest = [], hashlib.sha256(np.ascontiguousarray(operation()).tobytes()).hexdigest()
             while not small and (len(seconds) < 3 or (sum(seconds) < 0.3 and len(seconds) < 200)):

@@ -10,6 +10,7 @@ import torchaudio
 from pydantic import Field
 from torch import Tensor, nn
 
+from soundgate.runtime.arithmetic import decibels
 from soundgate.runtime.config import Section
 
 FLOOR_DB = -80.0
@@ -66,8 +67,8 @@ class MelTransform(nn.Module):
         """
         power = self.power(wav)
         reference = power.amax(dim=(-2, -1), keepdim=True).clamp(min=_SMALLEST_REFERENCE)
-        decibels = 10 * (torch.log10(power.clamp(min=_SMALLEST_POWER)) - torch.log10(reference))
-        return decibels.clamp(min=FLOOR_DB)
+        relative = decibels(power.clamp(min=_SMALLEST_POWER)) - decibels(reference)
+        return relative.clamp(min=FLOOR_DB)
 
 
 def to_model(decibels: Tensor | np.ndarray) -> Tensor | np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -67,7 +68,7 @@ def example(name: str, *shape: int) -> Tensor:
 
 def _to_unit_rms(convolution: nn.Module, output: Tensor, called: list[nn.Module]) -> Tensor:
     called.append(convolution)
-    scale = 1 / output.square().mean().sqrt().item()
+    scale = 1 / math.sqrt(output.square().mean().item())
     _scale_weight(convolution, scale)
     return output * scale
 

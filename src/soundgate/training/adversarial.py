@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from soundgate.runtime.arithmetic import square_root
+
 # One critic's logits, of any shape that begins with the batch, or those of several.
 Logits = Tensor | Sequence[Tensor]
 
@@ -110,7 +112,7 @@ def group_means(values: Tensor, groups: Tensor) -> Tensor:
 def _spread_over_time(features: Tensor) -> Tensor:
     """Return [B, 2, ...]: mean and standard deviation over the last axis."""
     # What never moves has no gradient of its square root.
-    spread = (features.var(dim=-1, correction=0) + 1e-6).sqrt()
+    spread = square_root(features.var(dim=-1, correction=0) + 1e-6)
     return torch.stack([features.mean(dim=-1), spread], dim=1)
 
 

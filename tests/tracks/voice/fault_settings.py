@@ -22,7 +22,7 @@ TRAIN = {
     },
     "adversarial": "hinge", "gan_start": 0.0, "r1_gamma": 0.0, "r1_every": 16, "speaker_trainable": False,
     "learning_rate": 0.001, "critic_rate": 0.5, "betas": [0.5, 0.9], "weight_decay": 0.01, "warm_up": 4,
-    "final_rate": 1.0, "clip": 10.0, "precision": "fp32", "accumulation": 1, "compile": False, "fused": True,
+    "final_rate": 1.0, "clip": 10.0, "precision": "fp32", "accumulation": 1, "compile": False,
     "sample_interval": 0, "n_evaluated": 2,
 }  # fmt: skip
 FAULTS = {

@@ -30,7 +30,7 @@ SETTINGS = {
     },
     "adversarial": "hinge", "gan_start": 0.0, "r1_gamma": 0.0, "r1_every": 1, "speaker_trainable": False,
     "learning_rate": 1e-3, "critic_rate": 0.5, "betas": [0.5, 0.9], "weight_decay": 0.01, "warm_up": 0,
-    "final_rate": 0.1, "clip": 10.0, "precision": "fp32", "accumulation": 1, "compile": False, "fused": False,
+    "final_rate": 0.1, "clip": 10.0, "precision": "fp32", "accumulation": 1, "compile": False,
     "sample_interval": 0, "n_evaluated": 4,
 }  # fmt: skip
 

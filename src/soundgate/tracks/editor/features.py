@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from soundgate.audio.mel import MelSettings
+from soundgate.runtime.arithmetic import decibels
 from soundgate.tracks.editor.recovery.sound import passage
 
 _SMALLEST_POWER = 1e-13
@@ -95,7 +96,7 @@ class Features:
         for first in range(0, n_frames, _BLOCK_FRAMES):
             last = min(first + _BLOCK_FRAMES, n_frames)
             block = passage(wav, first * hop - half, (last - 1) * hop + half)
-            out[first:last] = _decibels(self.power(torch.from_numpy(block))).numpy().T
+            out[first:last] = decibels(self.power(torch.from_numpy(block)).clamp(min=_SMALLEST_POWER)).numpy().T
         return out
 
     def of_batch(self, wavs: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ class Features:
         if wavs.device not in self._elsewhere:
             self._elsewhere[wavs.device] = copy.deepcopy(self.power).to(wavs.device)
         power = self._elsewhere[wavs.device](torch.nn.functional.pad(wavs, (half, half)))
-        return self.from_db(_decibels(power).mT)
+        return self.from_db(decibels(power.clamp(min=_SMALLEST_POWER)).mT)
 
     def to_db(self, unit):
         """Map [0, 1] to dB; arrays and tensors alike."""
@@ -135,7 +136,3 @@ def band_centres_hz(filters: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return the centre frequencies [n_mels] of a bank of filters [n_fft / 2 + 1, n_mels]."""
     hz = np.linspace(0, sample_rate / 2, len(filters))
     return hz @ filters / filters.sum(axis=0)
-
-
-def _decibels(power: Tensor) -> Tensor:
-    return 10 * power.clamp(min=_SMALLEST_POWER).log10()

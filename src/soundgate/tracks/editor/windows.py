@@ -183,9 +183,13 @@ def pool(values: Tensor, beat_of_frame: Tensor, n_beats: int) -> Tensor:
     Returns:
         [B, N, D]; 0 for beats that have no frame.
     """
-    numbers = torch.arange(n_beats, device=values.device)
-    inside = (beat_of_frame[:, None, :] == numbers[None, :, None]).to(values.dtype)
-    return (inside @ values) / inside.sum(dim=2, keepdim=True).clamp(min=1)
+    n_windows, _, dim = values.shape
+    n_sums = n_windows * (n_beats + 1)
+    places = beat_of_frame + (n_beats + 1) * torch.arange(n_windows, device=values.device)[:, None]
+    sums = values.new_zeros(n_sums, dim).index_add(0, places.flatten(), values.flatten(0, 1))
+    counts = torch.zeros(n_sums, 1, dtype=torch.int64, device=values.device)
+    counts = counts.index_add(0, places.flatten(), torch.ones_like(places).view(-1, 1))
+    return (sums / counts.clamp(min=1)).unflatten(0, (n_windows, n_beats + 1))[:, :n_beats]
 
 
 def _end(edges: np.ndarray, first: int, n_frames: int) -> int:

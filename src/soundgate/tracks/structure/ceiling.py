@@ -10,6 +10,7 @@ from soundgate.tracks.structure.nulls import choose_utterances
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN, Sequences
 from soundgate.tracks.structure.settings import CeilingSettings
 from soundgate.tracks.structure.targets import Targets
+from soundgate.training.optimisers import adamw
 
 STAGE = "structure-metrics ceiling"
 
@@ -48,7 +49,7 @@ def ceiling_gain(targets: Targets, window: int, lag: int, settings: CeilingSetti
     predict = lambda rows: model(z[rows[:, None] - offsets])  # noqa: E731
     best = (-np.inf, float("nan"))
     generator = keyed_generator(seed, STAGE, "order")
-    optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    optimiser = adamw(model.parameters(), settings.learning_rate, weight_decay=0.01)
     for _ in range(settings.epochs):
         order = torch.from_numpy(generator.permutation(len(parts[TRAIN])))
         for rows in parts[TRAIN][order].split(settings.batch_size):

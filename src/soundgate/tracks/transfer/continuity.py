@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from soundgate.runtime.arithmetic import square_root
+
 # (n_fft, hop_length) in frames.
 RESOLUTIONS = ((64, 16), (128, 32), (256, 64))
 # Magnitudes below count as this: 0.4 dB of steady noise in a band. Silent bands would rule the logarithm else.
@@ -44,4 +46,4 @@ def _magnitudes(mel: Tensor, n_fft: int, hop_length: int) -> Tensor:
     )
     # Of the square, because the gradient of |z| at 0 is not a number.
     power = spectrum.real.square() + spectrum.imag.square()
-    return power.clamp(min=_SMALLEST_MAGNITUDE**2).sqrt().reshape(len(mel), -1)
+    return square_root(power.clamp(min=_SMALLEST_MAGNITUDE**2)).reshape(len(mel), -1)

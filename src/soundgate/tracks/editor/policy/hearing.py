@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from soundgate.runtime.arithmetic import square_root
 from soundgate.tracks.editor.windows import pool
 
 # Equal parts of a beat by which beats are compared.
@@ -31,7 +32,7 @@ def moments(raw: Tensor, beat_of_frame: Tensor, n_beats: int) -> Tensor:
     n_mels = raw.shape[-1]
     pooled = pool(torch.cat([raw, raw.square(), torch.exp(-raw / _FLOOR_SOFTNESS)], -1), beat_of_frame, n_beats)
     mean, square, decayed = pooled.split(n_mels, -1)
-    spread = (square - mean.square()).clamp(min=1e-6).sqrt()
+    spread = square_root((square - mean.square()).clamp(min=1e-6))
     floor = -_FLOOR_SOFTNESS * decayed.clamp(min=1e-12).log()
     return torch.cat([mean - 0.5, spread, floor - 0.5], -1) / UNIT
 

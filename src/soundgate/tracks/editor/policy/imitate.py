@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundgate.runtime.arithmetic import square_root
 from soundgate.runtime.errors import TrainingError
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.editor.cache import PairCache
@@ -22,6 +23,7 @@ from soundgate.tracks.editor.windows import draw_batch, whole_batch
 from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
+from soundgate.training.optimisers import adamw
 
 STAGE = "editor-imitate"
 
@@ -48,9 +50,7 @@ class ImitationTask:
         self.model.to(device)
         self.class_weights = class_weights(cache, self.rows, settings.class_power).to(device)
         self.modules: dict[str, nn.Module] = {"model": self.model}
-        optimiser = torch.optim.AdamW(
-            self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimiser = adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers: dict[str, torch.optim.Optimizer] = {"adamw": optimiser}
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
@@ -92,7 +92,7 @@ def scale_of(model: EditPredictor, cache: PairCache, rows: np.ndarray) -> tuple[
         heard = model.encoder.hear(batch.raw, batch.beat_of_frame, batch.labels.shape[1])[0][0].double()
         count, total, square = count + len(heard), total + heard.sum(0), square + heard.square().sum(0)
     mean = total / count
-    return mean.float(), (square / count - mean.square()).clamp(min=0).sqrt().float()
+    return mean.float(), square_root((square / count - mean.square()).clamp(min=0)).float()
 
 
 def class_weights(cache: PairCache, rows: np.ndarray, power: float) -> Tensor:

@@ -34,6 +34,7 @@ from soundgate.training.averaging import follow
 from soundgate.training.finite import descend, require_finite
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
+from soundgate.training.optimisers import adamw
 
 STAGE = "editor-policy"
 # A policy that is asked twice the same must say the same.
@@ -81,7 +82,7 @@ class PpoTask:
         self.value.encoder.set_scale(self.policy.encoder.centre, self.policy.encoder.spread)
         rate, learning = settings.ppo.learning_rate, {"policy": self.policy, "value": self.value}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(module.parameters(), rate, eps=1e-5) for name, module in learning.items()
+            name: adamw(module.parameters(), rate, eps=1e-5) for name, module in learning.items()
         }
         self.average = copy.deepcopy(self.policy).requires_grad_(False)
         self.modules: dict[str, nn.Module] = learning | {"average": self.average}

@@ -16,6 +16,7 @@ from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.windows import Batch, draw_windows, whole_batch
 from soundgate.training.finite import descend
+from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
 STAGE = "editor-reconstruct"
@@ -42,9 +43,7 @@ class ReconstructionTask:
         self.model = ReconstructionModel(settings.network, cache.settings).to(device)
         self.model.set_checkpointing(settings.checkpointing)
         self.modules = {"model": self.model}
-        optimiser = torch.optim.AdamW(
-            self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimiser = adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:

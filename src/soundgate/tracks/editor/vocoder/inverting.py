@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from soundgate.audio.mel import invert_power, linear_power
+from soundgate.runtime.arithmetic import square_root
 from soundgate.tracks.editor.features import Features
 
 
@@ -40,7 +41,7 @@ def random_phase_unit(features: Features, unit: np.ndarray, generator: np.random
         float32 [(F - 1) · hop_length].
     """
     settings = features.settings
-    magnitude = linear_power(_power(features, unit), settings).sqrt()
+    magnitude = square_root(linear_power(_power(features, unit), settings))
     angle = torch.from_numpy(generator.uniform(0, 2 * np.pi, magnitude.shape)).float()
     spectrum = torch.polar(magnitude, angle)
     return torch.istft(spectrum, settings.n_fft, settings.hop_length, window=torch.hann_window(settings.n_fft)).numpy()

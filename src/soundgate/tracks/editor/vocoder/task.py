@@ -17,6 +17,7 @@ from soundgate.tracks.editor.vocoder.waves import Waves
 from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
+from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
 _PROBED = 8
@@ -51,9 +52,7 @@ class VocoderTask:
         torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
         self.network = VocoderNetwork(settings.network, features).to(device)
         self.modules = {"network": self.network}
-        optimiser = torch.optim.AdamW(
-            self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimiser = adamw(self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
         self.spectra = stft_loss()
         held_out = waves.rows("validation")[: settings.n_evaluated]

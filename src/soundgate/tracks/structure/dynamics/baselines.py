@@ -9,6 +9,7 @@ import torch
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
+from soundgate.runtime.arithmetic import logarithm, square_root
 from soundgate.tracks.structure.dynamics.families import KAPPA, GaussianMixture, StepStatistics, VmfLogNormal
 from soundgate.tracks.structure.dynamics.task import SCORED_AT_ONCE, frame_scale
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
@@ -21,7 +22,7 @@ def gaussians(centre: Tensor, std: Tensor, n: int) -> GaussianMixture:
     """Return n diagonal Gaussians with centres ``[D]`` or ``[n, D]`` and standard deviations ``[D]``."""
     shape = (n, 1, centre.shape[-1])
     centre = centre[:, None] if centre.dim() == 2 else centre.expand(shape)
-    return GaussianMixture(centre.new_zeros(n, 1), centre, std.log().expand(shape))
+    return GaussianMixture(centre.new_zeros(n, 1), centre, logarithm(std).expand(shape))
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Gaussian:
     @classmethod
     def still(cls, steps: StepStatistics) -> Gaussian:
         """Return persistence, x[t] = x[t-1]."""
-        return cls(torch.zeros_like(steps.mean), torch.sqrt(steps.std.square() + steps.mean.square()))
+        return cls(torch.zeros_like(steps.mean), square_root(steps.std.square() + steps.mean.square()))
 
     def __call__(self, windows: Tensor) -> GaussianMixture:
         """Return the same prediction for each window."""
@@ -134,7 +135,7 @@ class LinearFitter:
         square = torch.zeros(len(std), dtype=torch.float64)
         for part in np.array_split(rows, -(-len(rows) // SCORED_AT_ONCE)):
             square += (frames.steps(part) - model(windows(part)).mean()).double().square().sum(0)
-        errors = torch.sqrt(square / len(rows))
+        errors = square_root(square / len(rows))
         return Linear(self.scale, *arrays, errors.clamp(min=1e-6 * float(errors.max())).float(), ridge)
 
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from soundgate.runtime.arithmetic import logarithm, square_root
+
 # From this order on five terms of the expansion leave less than 1e-11 of the function.
 LARGE_ORDER = 64
 
@@ -33,15 +35,15 @@ def log_iv_and_ratio(order: float, x: Tensor) -> tuple[Tensor, Tensor]:
         ratio = torch.exp(_log_iv_large(top + 1, x) - log_i)
         for v in (order + i for i in reversed(range(lifts))):
             ratio = 1 / (2 * (v + 1) / x + ratio)
-            log_i = log_i - torch.log(ratio)
+            log_i = log_i - logarithm(ratio)
         return log_i, ratio
 
 
 def _log_iv_large(order: float, x: Tensor) -> Tensor:
     z = x / order
-    root = torch.sqrt(1 + z * z)
+    root = square_root(1 + z * z)
     t = 1 / root
-    eta = root + torch.log(z) - torch.log1p(root)
+    eta = root + logarithm(z) - torch.log1p(root)
     t2 = t * t
     u1 = t * (3 - 5 * t2) / 24
     u2 = t2 * (81 + t2 * (-462 + 385 * t2)) / 1152
@@ -52,4 +54,4 @@ def _log_iv_large(order: float, x: Tensor) -> Tensor:
         + t2 * (566098157625 - 188699385875 * t2))))
     ) / 6688604160  # fmt: skip
     series = (u1 + (u2 + (u3 + (u4 + u5 / order) / order) / order) / order) / order
-    return order * eta - 0.5 * torch.log(2 * math.pi * order * root) + torch.log1p(series)
+    return order * eta - 0.5 * logarithm(2 * math.pi * order * root) + torch.log1p(series)

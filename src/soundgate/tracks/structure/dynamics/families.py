@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from soundgate.runtime.arithmetic import log_sum_exp, logarithm
 from soundgate.tracks.structure.dynamics.vmf import concentration, log_normaliser, mean_resultant, sample
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -55,7 +56,7 @@ class StepStatistics:
         """Measure steps ``[n, D]``, none of them zero."""
         steps = steps.double()
         magnitude = steps.norm(dim=1)
-        log = magnitude.log()
+        log = logarithm(magnitude)
         direction = (steps / magnitude[:, None]).mean(0)
         std = steps.std(0, unbiased=False)
         std = std.clamp(min=1e-6 * float(std.max()))
@@ -91,11 +92,11 @@ class VmfLogNormal:
         is no density of dx and cannot be held beside a Gaussian's.
         """
         dim = step.shape[1]
-        log_m = step.double().norm(dim=1).log()
+        log_m = logarithm(step.double().norm(dim=1))
         cosine = self.cosine(step)
         standard = (log_m - self.log_mean) / self.log_std
         direction = -log_normaliser(self.kappa, dim) - self.kappa * cosine
-        magnitude = HALF_LOG_2PI + self.log_std.log() + 0.5 * standard.square()
+        magnitude = HALF_LOG_2PI + logarithm(self.log_std) + 0.5 * standard.square()
         return direction + magnitude + dim * log_m
 
     def cosine(self, step: Tensor) -> Tensor:
@@ -133,7 +134,7 @@ class GaussianMixture:
         """Return the negative logarithm of the mixture's density."""
         standard = (step[:, None] - self.centre) * torch.exp(-self.log_std)
         each = (0.5 * standard.square() + self.log_std).sum(2).double() + step.shape[1] * HALF_LOG_2PI
-        return -torch.logsumexp(self.log_weight.double() - each, dim=1)
+        return -log_sum_exp(self.log_weight.double() - each, dim=1)
 
     def mean(self) -> Tensor:
         """Return the weighted centres."""
@@ -201,7 +202,7 @@ class MixtureHead(nn.Module):
         weight, rest = outputs[:, : self.n_components], outputs[:, self.n_components :]
         centre, spread = rest.unflatten(1, (2, self.n_components, self.dim)).unbind(1)
         centre = self.centre + self.std * (self.apart + REACH * torch.tanh(centre / REACH))
-        log_std = self.std.log() + _spread(spread, SPREAD)
+        log_std = logarithm(self.std) + _spread(spread, SPREAD)
         return GaussianMixture(torch.log_softmax(weight, dim=1), centre, log_std)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from soundgate.evaluation.statistics import Estimate, ratio_estimate
+from soundgate.runtime.arithmetic import logarithm
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.dynamics.families import Prediction, VmfLogNormal
 from soundgate.tracks.structure.dynamics.task import SCORED_AT_ONCE
@@ -100,7 +101,7 @@ def score(
 
 def _calibration(predicted: VmfLogNormal, step: Tensor) -> dict[str, Tensor]:
     """Return what a calibrated model has right on average, ``said_*`` beside what was."""
-    log_m = step.double().norm(dim=1).log()
+    log_m = logarithm(step.double().norm(dim=1))
     standard = (log_m - predicted.log_mean) / predicted.log_std
     return {
         "direction_cosine": predicted.cosine(step),

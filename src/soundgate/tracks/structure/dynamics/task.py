@@ -19,6 +19,7 @@ from soundgate.tracks.structure.sequences import HOLDOUT, TRAIN
 from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
+from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
 # Frames whose mean and spread a network starts from, and frames scored at once.
@@ -80,9 +81,7 @@ class DynamicsTask:
         self.best = Best(self.model)
         self.modules = {"model": self.model, "best": self.best}
         self.optimisers = {
-            "adamw": torch.optim.AdamW(
-                self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-            )
+            "adamw": adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         }
         network = self.model.network
         self.fast = torch.compile(network, mode=settings.compile_mode) if settings.compile else network

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from soundgate.runtime.arithmetic import logarithm, square_root
 from soundgate.tracks.structure.dynamics.bessel import log_iv_and_ratio
 
 
@@ -16,7 +17,7 @@ class _LogNormaliser(torch.autograd.Function):
         order = dim / 2 - 1
         log_i, ratio = log_iv_and_ratio(order, kappa)
         ctx.save_for_backward(ratio)
-        return order * torch.log(kappa) - 0.5 * dim * math.log(2 * math.pi) - log_i
+        return order * logarithm(kappa) - 0.5 * dim * math.log(2 * math.pi) - log_i
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
@@ -72,22 +73,22 @@ def sample(mean: Tensor, kappa: Tensor, generator: torch.Generator | None = None
     axis = mean.double()
     tangent = tangent - (tangent * axis).sum(1, keepdim=True) * axis
     tangent = tangent / tangent.norm(dim=1, keepdim=True)
-    return (cosine * axis + torch.sqrt((1 - cosine**2).clamp(min=0)) * tangent).to(mean.dtype)
+    return (cosine * axis + square_root((1 - cosine**2).clamp(min=0)) * tangent).to(mean.dtype)
 
 
 def _cosines(kappa: Tensor, dim: int, generator: torch.Generator | None) -> Tensor:
     """Draw the cosines to the mean direction, by rejection ``[B]``."""
-    b = (dim - 1) / (2 * kappa + torch.sqrt(4 * kappa**2 + (dim - 1) ** 2))
+    b = (dim - 1) / (2 * kappa + square_root(4 * kappa**2 + (dim - 1) ** 2))
     x0 = (1 - b) / (1 + b)
     # 1 - x0^2 = 4 b / (1 + b)^2, without what cancels where b is small.
-    c = kappa * x0 + (dim - 1) * torch.log(4 * b / (1 + b) ** 2)
+    c = kappa * x0 + (dim - 1) * logarithm(4 * b / (1 + b) ** 2)
     drawn, left = torch.empty_like(kappa), torch.ones_like(kappa, dtype=torch.bool)
     while left.any():
         rows = left.nonzero().squeeze(1)
         z = _beta(len(rows), (dim - 1) / 2, kappa.device, generator)
         w = (1 - (1 + b[rows]) * z) / (1 - (1 - b[rows]) * z)
         u = torch.rand(len(rows), generator=generator, dtype=torch.float64, device=kappa.device)
-        taken = kappa[rows] * w + (dim - 1) * torch.log1p(-x0[rows] * w) - c[rows] >= torch.log(u)
+        taken = kappa[rows] * w + (dim - 1) * torch.log1p(-x0[rows] * w) - c[rows] >= logarithm(u)
         drawn[rows[taken]] = w[taken]
         left[rows[taken]] = False
     return drawn

@@ -15,6 +15,7 @@ from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.training.adversarial import reverse_gradient
 from soundgate.training.finite import descend
+from soundgate.training.optimisers import adamw
 
 STAGE = "transfer-bank"
 DIM = 128
@@ -84,7 +85,7 @@ class JudgeTask:
         self.judge.to(device)
         self.modules = {"judge": self.judge}
         parameters = self.judge.parameters()
-        optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundgate.audio.mel import FLOOR_DB
+from soundgate.runtime.arithmetic import square_root
 from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.transfer.adversarial_task import AdversarialTask, Networks, mixing, other_genres, spread_rows
 from soundgate.tracks.transfer.cache import ChunkCache
@@ -27,6 +28,7 @@ from soundgate.tracks.transfer.style.targets import StyleTargets
 from soundgate.tracks.transfer.texture import Textures, texture_statistics
 from soundgate.training.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
 from soundgate.training.finite import require_finite
+from soundgate.training.optimisers import adamw
 
 STAGE = "transfer-codec"
 _BATCH = 32
@@ -105,8 +107,8 @@ class CodecTask(AdversarialTask):
         self.name, self.is_identity = f"{STAGE} stage{number}", number == 1
         self.stage: CodecStageSettings = getattr(settings, f"stage{number}")
         optimisers = {
-            name: torch.optim.AdamW(
-                module.parameters(), settings.learning_rate, settings.betas, weight_decay=settings.weight_decay
+            name: adamw(
+                module.parameters(), settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
             )
             for name, module in (("generator", networks.generator), ("critic", networks.critic))
         }
@@ -254,8 +256,8 @@ class CodecTask(AdversarialTask):
         other = torch.randn_like(noise)
         again = self.networks.generator(ask.latents, ask.source.content, ask.style, other)
         # Equal outputs have no gradient of their distance.
-        apart = (((made - again) / self.networks.generator.std).square().mean(dim=(1, 2)) + 1e-8).sqrt()
-        noises_apart = (noise - other).square().mean(dim=1).sqrt()
+        apart = square_root(((made - again) / self.networks.generator.std).square().mean(dim=(1, 2)) + 1e-8)
+        noises_apart = square_root((noise - other).square().mean(dim=1))
         return functional.relu(self.stage.mode_seeking_margin - apart / noises_apart).mean()
 
     @torch.no_grad()

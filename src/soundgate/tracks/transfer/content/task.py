@@ -22,6 +22,7 @@ from soundgate.tracks.transfer.content.objective import (
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.training.adversarial import reverse_gradient
 from soundgate.training.finite import buffers_kept, descend
+from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate
 
 STAGE = "transfer-content"
@@ -55,7 +56,7 @@ class ContentTask:
         self.adversary = nn.Sequential(nn.Linear(DIM, DIM), nn.ReLU(), nn.Linear(DIM, n_classes)).to(device)
         self.modules = {"model": self.model, "adversary": self.adversary}
         parameters = [*self.model.parameters(), *self.adversary.parameters()]
-        optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ from soundgate.tracks.transfer.judge.features import content_features, shift_ban
 from soundgate.tracks.transfer.judge.networks import ContentJudge
 from soundgate.training.finite import descend
 from soundgate.training.loop import LoopSettings
+from soundgate.training.optimisers import adamw
 
 STAGE = "transfer-judge"
 
@@ -73,7 +74,7 @@ class JudgeTask:
         self.judge = ContentJudge(cache.mels.shape[1], settings.channels)
         self.modules = {"judge": self.judge}
         parameters = self.judge.parameters()
-        optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:

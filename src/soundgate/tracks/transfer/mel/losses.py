@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from soundgate.audio.mel import FLOOR_DB, from_model
+from soundgate.runtime.arithmetic import log_sum_exp, square_root
 from soundgate.tracks.transfer.content.model import Analysis
 from soundgate.training.adversarial import group_means
 
@@ -40,7 +41,7 @@ def flatness(mels: Tensor) -> Tensor:
     Source: Gray and Markel 1974: geometric over arithmetic mean of the powers.
     """
     decibels = from_model(mels)
-    arithmetic = (torch.logsumexp(decibels / _DB, dim=1) - math.log(mels.shape[1])) * _DB
+    arithmetic = (log_sum_exp(decibels / _DB, 1) - math.log(mels.shape[1])) * _DB
     return decibels.mean(dim=1) - arithmetic
 
 
@@ -67,8 +68,8 @@ def band_statistics(mels: Tensor) -> Tensor:
         [B, 3, M]; differentiable.
     """
     # A band that never moves has no gradient of its square root.
-    spread = (mels.var(dim=-1, correction=0) + 1e-6).sqrt()
-    steps = (mels.diff(dim=-1).square().mean(dim=-1) + 1e-6).sqrt()
+    spread = square_root(mels.var(dim=-1, correction=0) + 1e-6)
+    steps = square_root(mels.diff(dim=-1).square().mean(dim=-1) + 1e-6)
     return torch.stack([mels.mean(dim=-1), spread, steps], dim=1)
 
 

@@ -19,6 +19,7 @@ from soundgate.tracks.transfer.mel.critic import Critic
 from soundgate.tracks.transfer.mel.generator import Generator
 from soundgate.tracks.transfer.mel.settings import MelTransferSettings, Stage1Settings, Stage2Settings
 from soundgate.tracks.transfer.style.targets import StyleTargets
+from soundgate.training.optimisers import adamw
 
 STAGE = "transfer-mel"
 _EVALUATION_BATCH = 32
@@ -70,7 +71,7 @@ class MelTask(AdversarialTask):
         n_steps: int,
     ) -> None:
         optimisers = {
-            name: torch.optim.Adam(module.parameters(), settings.learning_rate, betas=settings.betas)
+            name: adamw(module.parameters(), settings.learning_rate, betas=settings.betas)
             for name, module in (("generator", networks.generator), ("critic", networks.critic))
         }
         weights = stage.weights.model_dump()

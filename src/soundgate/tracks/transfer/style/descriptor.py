@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from soundgate.runtime.arithmetic import square_root
+
 N_BANDS = 16
 
 
@@ -22,5 +24,5 @@ def descriptor32(decibels: Tensor) -> Tensor:
     bands = torch.linspace(0, decibels.shape[-2] - 1, N_BANDS).round().long()
     chosen = decibels[..., bands.to(decibels.device), :]
     # A band that never moves has no gradient of its square root.
-    spread = (chosen.var(dim=-1, correction=0) + 1e-8).sqrt()
+    spread = square_root(chosen.var(dim=-1, correction=0) + 1e-8)
     return torch.cat([chosen.mean(dim=-1), spread], dim=-1)

@@ -6,6 +6,8 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from soundgate.runtime.arithmetic import square_root
+
 RESOLUTIONS = (512, 1024, 2048)
 _FLOOR = 1e-5
 
@@ -53,4 +55,4 @@ class SpectralLosses(nn.Module):
     def _magnitude(self, n_fft: int, wav: Tensor) -> Tensor:
         window = getattr(self, f"window_{n_fft}")
         spectrum = torch.stft(wav, n_fft, n_fft // 4, window=window, return_complex=True)
-        return (spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-8).sqrt()
+        return square_root((spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-8))

@@ -95,7 +95,6 @@ class TrainSettings(Section):
         precision: ``fp32``, or ``bf16`` in the networks (losses and transforms stay in float32).
         accumulation: parts of a process's share of a batch whose gradients are added before a step: less memory.
         compile: compile the decoder.
-        fused: one kernel for all of an optimiser's step.
         sample_interval: epochs from samples to samples under ``runs/samples``; 0: none.
         n_evaluated: validation utterances that curves, samples and diagnostics listen to.
     """
@@ -125,7 +124,6 @@ class TrainSettings(Section):
     precision: Literal["fp32", "bf16"]
     accumulation: int = Field(ge=1)
     compile: bool
-    fused: bool
     sample_interval: int = Field(ge=0)
     n_evaluated: int = Field(ge=2)
 

@@ -26,6 +26,7 @@ from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.training.adversarial import set_trainable
 from soundgate.training.distribution import add_gradients, is_main, n_processes, own_share, totals
 from soundgate.training.finite import require_finite
+from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
 STAGE = "voice-train"
@@ -218,9 +219,7 @@ class GanTask:
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
         settings = self.settings
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        return torch.optim.AdamW(
-            learning, settings.learning_rate, settings.betas, weight_decay=settings.weight_decay, fused=settings.fused
-        )
+        return adamw(learning, settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")

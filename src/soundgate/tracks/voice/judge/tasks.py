@@ -18,6 +18,7 @@ from soundgate.tracks.voice.speeds import Speeds
 from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
+from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
 STAGE = "voice-judge"
@@ -39,7 +40,7 @@ class _JudgeTask:
         self.n_samples = round(settings.crop_s * cache.settings.sample_rate)
         self.n_steps = train.loop.n_steps(n_items)
         parameters = [parameter for module in modules.values() for parameter in module.parameters()]
-        optimiser = torch.optim.AdamW(parameters, train.learning_rate, weight_decay=train.weight_decay)
+        optimiser = adamw(parameters, train.learning_rate, weight_decay=train.weight_decay)
         self.optimisers = {"adamw": optimiser}
 
     def evaluate(self) -> dict[str, float]:

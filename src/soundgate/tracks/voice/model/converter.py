@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from soundgate.runtime.arithmetic import square_root
 from soundgate.tracks.voice.cache import Utterances
 from soundgate.tracks.voice.features import FeatureSettings, LogMel
 from soundgate.tracks.voice.model.excitation import frame_phases, harmonics, noise
@@ -148,4 +149,4 @@ class VoiceConverter(nn.Module):
 
 def levels(wav: Tensor) -> Tensor:
     """Return each waveform's root mean square, float32 [B, 1], not lower than about -80 dB."""
-    return wav.square().mean(dim=1, keepdim=True).clamp(min=_QUIETEST**2).sqrt()
+    return square_root(wav.square().mean(dim=1, keepdim=True).clamp(min=_QUIETEST**2))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundgate.runtime.arithmetic import square_root
 from soundgate.runtime.randomness import keyed_seed
 
 # Below this |sin| the closed form of the harmonics' sum is its limit.
@@ -56,7 +57,7 @@ def harmonics(f0: Tensor, phases: Tensor, hop_length: int, sample_rate: int) -> 
     voiced = (f0 > 0).to(f0.dtype)
     strength = torch.lerp(voiced[:, :-1, None], voiced[:, 1:, None], time / hop_length)
     n_harmonics = 0.5 * sample_rate / frequency - 0.5
-    wave = _cosines(phase.frac(), n_harmonics) * strength * (2 / n_harmonics.clamp(min=1.0)).sqrt()
+    wave = _cosines(phase.frac(), n_harmonics) * strength * square_root(2 / n_harmonics.clamp(min=1.0))
     return wave.flatten(1)
 
 

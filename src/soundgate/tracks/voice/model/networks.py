@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from soundgate.networks.convnext import KERNEL, ConvNeXtBlock
+from soundgate.runtime.arithmetic import square_root
 from soundgate.tracks.voice.model.settings import ContentSettings, DecoderSettings
 
 # Natural logarithms of magnitudes: that of a harmonic at 0 Hz and how far it falls, that of noise; before training.
@@ -116,7 +117,7 @@ class Decoder(nn.Module):
 def moments(cepstra: Tensor) -> Moments:
     """Return an utterance's moments, float32 whatever the precision is."""
     cepstra = cepstra.float()
-    return Moments(cepstra.mean(-1, keepdim=True), (cepstra.var(-1, correction=0, keepdim=True) + 1e-2).sqrt())
+    return Moments(cepstra.mean(-1, keepdim=True), square_root(cepstra.var(-1, correction=0, keepdim=True) + 1e-2))
 
 
 def _cosine_transform(n_cepstra: int, n_mels: int) -> Tensor:

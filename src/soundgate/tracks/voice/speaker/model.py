@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundgate.runtime.arithmetic import square_root
 from soundgate.runtime.config import parse_section
 from soundgate.tracks.voice.features import FeatureSettings, LogMel
 from soundgate.tracks.voice.speaker.settings import NetworkSettings
@@ -56,7 +57,7 @@ class StatisticsPooling(nn.Module):
         weights = self.score(hidden).softmax(dim=-1)
         mean = (weights * hidden).sum(dim=-1)
         variance = (weights * hidden.square()).sum(dim=-1) - mean.square()
-        return torch.cat([mean, variance.clamp(min=1e-4).sqrt()], dim=1)
+        return torch.cat([mean, square_root(variance.clamp(min=1e-4))], dim=1)
 
 
 class SpeakerEncoder(nn.Module):

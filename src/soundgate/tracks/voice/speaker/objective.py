@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundgate.runtime.arithmetic import arc_cosine
+
 
 class AdditiveMargin(nn.Module):
     """Classifies embeddings by their angle to one direction for each speaker, with a margin against the own one.
@@ -35,7 +37,7 @@ class AdditiveMargin(nn.Module):
             margin: radians.
         """
         cosines = embeddings @ functional.normalize(self.directions, dim=-1).T
-        angles = torch.acos(cosines.clamp(-1 + 1e-6, 1 - 1e-6))
+        angles = arc_cosine(cosines.clamp(-1 + 1e-6, 1 - 1e-6))
         widened = torch.cos((angles + margin).clamp(max=math.pi))
         own = functional.one_hot(speakers, cosines.shape[1]).bool()
         loss = functional.cross_entropy(self.scale * torch.where(own, widened, cosines), speakers)

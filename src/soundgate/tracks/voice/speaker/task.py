@@ -18,6 +18,7 @@ from soundgate.tracks.voice.speeds import Speeds
 from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import fit
+from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
 STAGE = "voice-speaker"
@@ -48,7 +49,7 @@ class SpeakerTask:
         self.head = AdditiveMargin(n_classes, settings.network.dim, settings.scale).to(device)
         self.modules = {"encoder": self.encoder, "head": self.head}
         parameters = [*self.encoder.parameters(), *self.head.parameters()]
-        optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
