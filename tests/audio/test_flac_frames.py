@@ -80,9 +80,7 @@ def test_reserved_channels_and_bits_are_no_frame():
     assert _frame_at(frame(size=0), 0, info_of()) is None
 
 
-@pytest.mark.parametrize(
-    "number", [0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x1F_FFFF, 0x3FF_FFFF, 0x7FFF_FFFF, (1 << 36) - 1]
-)
+@pytest.mark.parametrize("number", [0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x1F_FFFF, 0x3FF_FFFF, 0x7FFF_FFFF, 2**36 - 1])
 def test_numbers_are_coded_like_utf_8_up_to_36_bits(number):
     content = frame(number)
     assert _frame_at(content, 0, info_of()) == (number * BLOCK, 4096, 0, len(content))
@@ -141,8 +139,7 @@ def test_a_stream_without_its_length_says_so_and_one_without_its_head_is_refused
     content = encoded(sine(), "FLAC")
     fields = struct.unpack_from(">Q", content, 18)[0] >> 36 << 36
     unknown = content[:18] + struct.pack(">Q", fields) + bytes(16) + content[42:]
-    assert read_flac(unknown)[0] == Declared(
-        "FLAC", None, bits=16, note="no length in the FLAC header: read to the end"
-    )
+    note = "no length in the FLAC header: read to the end"
+    assert read_flac(unknown)[0] == Declared("FLAC", None, bits=16, note=note)
     with pytest.raises(ContainerError, match="without a STREAMINFO"):
         read_flac(content[:4] + bytes([content[4] | 1]) + content[5:])
