@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from soundgate.tracks.structure.cells import CellStatistics, shrunk_means
 from soundgate.tracks.structure.gain import (
     SMOOTHING,
     VARIANCE_FLOOR,
@@ -39,7 +40,7 @@ class Innovations:
 
     def __init__(self, sequences: Sequences, ids: np.ndarray, seed: int = 0, constant: bool = False):
         generator = np.random.default_rng(seed)
-        spread = np.array([[0.3, 2.0], [1.0, 0.5], [3.0, 1.0], [0.7, 0.7]])[ids]
+        spread = np.array([[0.3, 2.0], [1.0, 0.5], [3.0, 1.0], [0.7, 0.7], [0.5, 0.5]])[ids]
         noise = spread * generator.standard_normal((sequences.n_frames, 2))
         self.values = np.full(noise.shape, 0.5) if constant else noise + ids[:, None]
         self.sequences, self.history = sequences, HISTORY
@@ -78,6 +79,7 @@ def naive_nats(targets: Innovations, ids: np.ndarray, frames: np.ndarray, weight
 def test_nats_are_the_negative_log_density_with_the_smoothing_that_serves_the_hold_out():
     sequences = sequences_of()
     ids = cells_of(sequences)
+    ids[10] = 4  # A cell of one train frame.
     targets, held = Innovations(sequences, ids), HeldOutFrames.of(sequences, HISTORY, MEDIAL)
     errors = held_out_errors(targets, ids, held, ("innovation",))
     lengths = np.array([naive_nats(targets, ids, held.frames, weight) for weight in SMOOTHING])
@@ -193,3 +195,36 @@ def test_a_gain_is_the_share_of_the_baselines_error_saved_resampled_over_speaker
     deviation = np.array(left_out) - np.mean(left_out)
     half = 4.302652729911275 * np.sqrt(2 / 3 * np.square(deviation).sum())
     assert (found.ci_low, found.ci_high) == pytest.approx((gain - half, gain + half), rel=1e-9)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2, 1.0, 5.0])
+def test_means_are_shrunk_to_an_overall_mean_far_from_zero(spread):
+    generator = np.random.default_rng(6)
+    ids = generator.integers(0, 5, 80)
+    y = 10 + spread * ids[:, None] * [1.0, -1.0, 0.5] + generator.standard_normal((80, 3))
+    statistics = CellStatistics.empty(6, 3, False)
+    statistics.add(ids, y)
+    found = shrunk_means(statistics.count, statistics.total, statistics.sse_within())
+    means = naive_shrunk_means(ids, y)
+    np.testing.assert_allclose(found, [means.get(c, y.mean(0)) for c in range(6)], rtol=1e-9)
+
+
+def test_one_cell_or_a_frame_a_cell_gives_the_overall_mean():
+    y = 3 + np.random.default_rng(0).standard_normal((4, 2))
+    for ids in (np.zeros(4, int), np.arange(4)):
+        statistics = CellStatistics.empty(4, 2, False)
+        statistics.add(ids, y)
+        found = shrunk_means(statistics.count, statistics.total, statistics.sse_within())
+        np.testing.assert_allclose(found, np.tile(y.mean(0), (4, 1)))
+
+
+def test_two_cells_are_enough_to_tell_them_apart():
+    y = np.array([[0.0], [0.2], [10.0], [10.2]])
+    statistics = CellStatistics.empty(2, 1, True)
+    statistics.add(np.array([0, 0, 1, 1]), y)
+    means = naive_shrunk_means(np.array([0, 0, 1, 1]), y)
+    found = shrunk_means(statistics.count, statistics.total, statistics.sse_within())
+    np.testing.assert_allclose(found, [means[0], means[1]])
+    np.testing.assert_allclose(statistics.square, [[0.04], [100 + 10.2**2]])
+    empty = CellStatistics.empty(2, 1, False)
+    assert (empty.sse_within(), empty.sse_total()) == (0, 0)
