@@ -221,12 +221,12 @@ def cell(text: str) -> str:
 
 def report(results: dict[str, list[tuple[Mutant, str]]], judged: list[dict], count: int, seed: int) -> str:
     """Return the table and the survivors with their judgements, as Markdown."""
-    why = {(j["module"], j["before"], j["after"]): j["why"] for j in judged}
+    why = {(j.get("module"), j["before"], j["after"]): j["why"] for j in judged}
     head = "| Module | Mutants | Noticed | Equivalent | Open | Noticed of those not equivalent |"
     rows, survivors, total = [], [], Counter()
     for file, outcomes in results.items():
         left = [mutant for mutant, outcome in outcomes if outcome == SURVIVED]
-        reasons = [why.get((file, m.before, m.after)) for m in left]
+        reasons = [why.get((file, m.before, m.after)) or why.get((None, m.before, m.after)) for m in left]
         sizes = Counter(mutants=len(outcomes), survived=len(left), equivalent=sum(r is not None for r in reasons))
         total += sizes
         rows.append(_row(file, sizes))
@@ -269,11 +269,10 @@ def main(count: int, seed: int, modules: str, fresh: bool) -> None:
             drawn = mutants(text, settings["operators"], random.Random(f"{seed} {file}"), count)
             results[file] = test_module(file, tests, drawn, ledger)
             print(file, dict(Counter(outcome for _, outcome in results[file])), flush=True)
-    text = report(results, settings.get("judged", []), count, seed)
+            if not modules:
+                RESULTS.write_text(report(results, settings.get("judged", []), count, seed))
     if modules:
-        print(text)
-    else:
-        RESULTS.write_text(text)
+        print(report(results, settings.get("judged", []), count, seed))
 
 
 if __name__ == "__main__":
