@@ -108,3 +108,16 @@ def test_headers_that_make_no_sense_are_refused():
     with pytest.raises(ContainerError, match="truncated: WAV header without a 'data' chunk"):
         read_container(wav_header(0)[:36])
     assert read_container(b"OggS" + bytes(100)) is None
+
+
+@pytest.mark.parametrize("subtype", ["ULAW", "ALAW"])
+def test_a_law_of_aifc_has_a_byte_a_sample_whatever_its_header_says(subtype):
+    content = encoded(NOISE, "AIFF", subtype)
+    at = content.index(b"COMM") + 14
+    declared, _ = read_container(content[:at] + struct.pack(">h", 16) + content[at + 2 :])
+    assert declared == Declared("AIFF", FRAMES)
+
+
+def test_a_compression_of_aifc_that_is_none_of_these_leaves_the_frames_open():
+    content = encoded(NOISE, "AIFF", "ULAW")
+    assert read_container(content.replace(b"ulaw", b"ima4"))[0] == Declared("AIFF", None)
