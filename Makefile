@@ -14,6 +14,10 @@ PROFILE ?= tiny
 SEEDS ?= 3
 ARMS ?=
 GPUS ?=
+# Of `make mutants`: how many a module, which sample of them, of which modules (none named: all).
+COUNT ?= 8
+SEED ?= 0
+MODULES ?=
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
   --durations=25 --durations-min=10
 
@@ -21,7 +25,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: moved help environment repro ablations seeds test quick lint
+.PHONY: moved help environment repro ablations seeds test quick lint mutants
 
 help:
 	@echo "make environment     install everything into .venv"
@@ -32,6 +36,8 @@ help:
 	@echo "make test            ruff, import-linter, all tests, in two processes (JOBS=4: in four)"
 	@echo "make quick           ruff, import-linter, the tests that take seconds"
 	@echo "make lint            ruff, import-linter"
+	@echo "make mutants         change single tokens of the code and see whether the tests notice (COUNT=8 SEED=0"
+	@echo "                     MODULES=audio/filters,structure)"
 
 environment: $(ENVIRONMENT)
 
@@ -63,3 +69,6 @@ quick: lint
 lint: $(ENVIRONMENT)
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports --no-cache
+
+mutants: $(ENVIRONMENT)
+	OMP_NUM_THREADS=1 .venv/bin/python benchmarks/mutants.py --count $(COUNT) --seed $(SEED) --modules "$(MODULES)"

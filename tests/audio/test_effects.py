@@ -172,6 +172,13 @@ def test_hard_clip_flattens_what_exceeds_its_threshold_and_nothing_else():
     assert out[~over].tobytes() == wav[~over].tobytes()
 
 
+def test_a_peak_below_zero_is_one_too():
+    wav = np.array([0.25, -1.0, 0.8], np.float32)
+    out, report = one(wav, Effect("hard_clip", {"below_peak_db": 20 * np.log10(2)}))
+    assert report["threshold"] == 0.5 and out.tolist() == [0.25, -0.5, 0.5]
+    assert one(wav, Effect("bit_crush", {"bits": 2}))[1]["step"] == 0.5
+
+
 def test_hard_clip_at_the_peak_changes_nothing():
     wav, _ = bursts()
     assert one(wav, Effect("hard_clip", {"below_peak_db": 0.0}))[0].tobytes() == wav.tobytes()

@@ -95,3 +95,17 @@ def test_computed_samples_are_rounded_to_the_format(tmp_path):
     samples = np.array([[0x7FFF, 0x8001, -0x7FFF, -0x8001, 2**31 - 1, -(2**31)]], np.int32)
     write_exact(tmp_path / "a.wav", ExactAudio(samples, 48_000, "PCM_16"))
     assert (read_exact(tmp_path / "a.wav").samples >> 16).tolist() == [[0, 1, 0, -1, 2**15 - 1, -(2**15)]]
+
+
+@pytest.mark.parametrize(
+    ("extension", "subtype", "bits"),
+    [("aiff", "PCM_S8", 8), ("wav", "PCM_U8", 8), ("wav", "PCM_16", 16), ("wav", "PCM_24", 24), ("wav", "PCM_32", 32)],
+)
+def test_values_between_the_steps_of_a_format_go_to_the_nearest(tmp_path, extension, subtype, bits):
+    step = 2 ** (32 - bits)
+    wanted = np.array([[-(2**31), -3, 0, 1, 2, 2**31 // step - 1]]) * np.array([1, step, step, step, step, step])
+    off = np.array([[0, -0.4, 0.4, -0.4, 0.5 - 1 / step, 0.9]]) if step > 1 else np.zeros((1, 6))
+    samples = np.minimum(wanted + np.floor(off * step).astype(np.int64), 2**31 - 1).astype(np.int32)
+    path = tmp_path / f"a.{extension}"
+    write_exact(path, ExactAudio(samples, 8_000, subtype))
+    assert read_exact(path).samples.tolist() == wanted.tolist()

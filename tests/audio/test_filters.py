@@ -110,3 +110,9 @@ def test_frequencies_the_rate_cannot_carry_are_refused():
             pass_sections("low", cutoff_hz, 16_000)
     with pytest.raises(ValueError, match="high shelf"):
         equaliser_sections(1, 1, 1, 10_000)
+
+
+def test_the_message_names_half_the_rate_and_the_bands_are_the_documented_ones():
+    with pytest.raises(ValueError, match="expected above 0 and below 8000 Hz, found 8000"):
+        pass_sections("low", 8_000, 16_000)
+    assert (LOW_SHELF_HZ, MID_PEAK_HZ, HIGH_SHELF_HZ, MID_PEAK_Q) == (250, 1_500, 5_000, 0.7)

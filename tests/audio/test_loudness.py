@@ -63,3 +63,8 @@ def test_normalising_reaches_the_target(level_dbfs, duration_s, target):
     assert scaled.dtype == np.float32
     assert loudness_lufs(scaled, RATE) == pytest.approx(target, abs=0.01)
     np.testing.assert_allclose(scaled, wav * 10 ** (gain_db / 20), rtol=1e-5, atol=1e-9)
+
+
+def test_of_silence_nothing_is_computed():
+    with np.errstate(all="raise"):
+        assert loudness_lufs(np.zeros(RATE, np.float32), RATE) is None

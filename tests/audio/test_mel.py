@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.audio.mel import MelSettings, MelTransform, from_model, griffin_lim, to_model
+from soundgate.audio.mel import MelSettings, MelTransform, from_model, griffin_lim, invert_power, to_model
 
 SETTINGS = MelSettings()
 
@@ -65,3 +65,30 @@ def test_griffin_lim_gives_back_the_spectrogram_it_was_given(hz):
     loud = decibels[:, 8:-8] > -30
     assert (again - decibels)[:, 8:-8][loud].abs().mean() < 2
     assert np.array_equal(wav, griffin_lim(decibels.numpy(), SETTINGS))
+
+
+def test_gradients_of_silence_are_finite():
+    wav = torch.zeros(1, 4_096, requires_grad=True)
+    MelTransform(SETTINGS)(wav).mean().backward()
+    assert torch.isfinite(wav.grad).all()
+
+
+def test_a_spectrogram_of_nothing_is_silence():
+    assert not griffin_lim(np.full((96, 9), -1_000.0), SETTINGS).any()
+
+
+def test_powers_are_turned_into_a_wave_at_their_level_by_32_rounds():
+    wav = 0.25 * tone(600.0)[:, :8_192]
+    power = MelTransform(SETTINGS).power(wav)[0]
+    found = invert_power(power, SETTINGS)
+    assert float(found.std()) == pytest.approx(float(wav.std()), rel=0.1)
+    torch.testing.assert_close(found, invert_power(power, SETTINGS, 32), rtol=0, atol=0)
+    assert not torch.equal(found, invert_power(power, SETTINGS, 31))
+
+
+def test_the_smallest_settings_are_allowed_and_anything_below_is_not():
+    least = {"sample_rate": 4_000, "n_fft": 64, "hop_length": 1, "n_mels": 8, "f_min": 0.0}
+    MelSettings(**least)
+    for name, value in least.items():
+        with pytest.raises(ValueError, match=name):
+            MelSettings(**least | {name: value - 1})

@@ -88,3 +88,31 @@ def test_wrong_arguments_are_refused():
         mains_hum(50, 0, RATE, 0)
     with pytest.raises(ValueError, match="mains_hz"):
         mains_hum(60, 10, 120, 0)
+    for mains_hz in (0, 60):
+        with pytest.raises(ValueError, match=f"expected above 0 and below 60 Hz, found {mains_hz}"):
+            mains_hum(mains_hz, 10, 120, 0)
+
+
+def test_hum_has_twelve_harmonics_and_its_first_ones_are_within_6_db_of_their_amplitudes():
+    ratios = []
+    for seed in range(40):
+        amplitude = np.abs(np.fft.rfft(mains_hum(50, RATE, RATE, seed).astype(np.float64)))
+        lines = np.flatnonzero(amplitude > 1e-3 * amplitude.max())
+        assert lines.tolist() == [50 * order for order in range(1, 13)]
+        ratios.append(20 * np.log10(amplitude[lines] * np.arange(1, 13)))
+    spread = np.ptp(np.array(ratios) - np.array(ratios)[:, :1], axis=0)[1:]
+    assert 15 < spread.min() and spread.max() <= 24
+
+
+def test_hvac_falls_by_the_fourth_power_on_both_sides_of_45_to_710_hz():
+    density = np.mean([np.abs(np.fft.rfft(coloured_noise("hvac", RATE, RATE, seed))) ** 2 for seed in range(60)], 0)
+    frequency = np.fft.rfftfreq(RATE, 1 / RATE)
+
+    def level(low, high):
+        inside = (frequency >= low) & (frequency <= high)
+        shape = 1 / ((1 + (45 / frequency[inside]) ** 4) * (1 + (frequency[inside] / 710) ** 4))
+        return 10 * np.log10(density[inside].mean() / shape.mean())
+
+    middle = level(150, 250)
+    for low, high in ((21, 26), (30, 36), (42, 50), (600, 800), (1_500, 2_500), (8_000, 12_000)):
+        assert level(low, high) == pytest.approx(middle, abs=1.0)

@@ -30,6 +30,8 @@ def test_what_is_less_than_40_db_below_stays():
     assert len(trim(padded(noise=10 ** (-35 / 20)), RATE)[0]) == 2 * RATE
     assert len(trim(padded(noise=10 ** (-45 / 20)), RATE)[0]) < 1.3 * RATE
     assert len(trim(padded(noise=10 ** (-45 / 20)), RATE, top_db=50)[0]) == 2 * RATE
+    assert len(trim(padded(noise=10 ** (-39.6 / 20)), RATE)[0]) > 1.9 * RATE
+    assert len(trim(padded(noise=10 ** (-40.4 / 20)), RATE)[0]) < 1.3 * RATE
 
 
 def test_a_pause_inside_stays():

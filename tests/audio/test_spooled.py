@@ -5,8 +5,10 @@ import pytest
 import soundfile
 
 from soundgate.audio import decoding
+from soundgate.audio.containers import ContainerError
+from soundgate.audio.decoding import MAX_PEAK
 from soundgate.audio.exact import ExactAudio, read_exact, write_exact
-from soundgate.audio.spooled import open_exact
+from soundgate.audio.spooled import _check, open_exact, spooled
 from soundgate.runtime.errors import AudioError
 from tests.audio.test_exact import FORMATS, drawn
 
@@ -52,3 +54,27 @@ def test_bad_files_are_refused_for_the_same_reasons(tmp_path):
                 reasons.append(error.found.removesuffix(" of a block"))
         if not str(reasons[0]).startswith("all zero"):
             assert reasons[0] == reasons[1], path
+
+
+def test_an_array_lies_in_a_file_unless_it_is_empty(tmp_path):
+    array = spooled((2, 5), np.dtype("int32"), tmp_path)
+    assert isinstance(array, np.memmap) and array.shape == (2, 5) and not array.any()
+    array[1, 3] = 7
+    assert array.T.flags.c_contiguous and array.sum() == 7
+    empty = spooled((2, 0), np.dtype("int32"), tmp_path)
+    assert not isinstance(empty, np.memmap) and empty.shape == (2, 0)
+
+
+def test_floats_up_to_the_largest_peak_are_audio_and_what_exceeds_it_either_way_is_not():
+    block = np.zeros((3, 2))
+    for sign in (1, -1):
+        block[1, 1] = sign * MAX_PEAK
+        _check(block)
+        block[1, 1] = sign * MAX_PEAK * 1.001
+        with pytest.raises(ContainerError, match="absurd header: samples reach"):
+            _check(block)
+    for value in (np.nan, np.inf, -np.inf):
+        block[1, 1] = value
+        with pytest.raises(ContainerError, match="non-finite: 1 of 6 samples"):
+            _check(block)
+    _check(np.full((3, 2), 2**31 - 1, np.int32))

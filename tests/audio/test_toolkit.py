@@ -137,3 +137,29 @@ def test_no_range_has_a_default_and_settings_are_frozen():
             ToolkitSettings.model_validate({k: v for k, v in VALUES.items() if k != key})
     with pytest.raises(ValidationError, match="frozen"):
         SETTINGS.bits = (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("n_effects", 0, 7),
+        ("snr_db", -60, 120),
+        ("eq_gain_db", -60, 60),
+        ("gain_db", -60, 60),
+        ("bits", 2, 24),
+        ("clip_db", 0, 60),
+    ],
+)
+def test_ranges_reach_to_their_limits_and_no_further(name, low, high):
+    ToolkitSettings.model_validate(VALUES | {name: [low, high]})
+    for beyond in ([low - 1, high], [low, high + 1], [high, low]):
+        with pytest.raises(ValidationError, match=name):
+            ToolkitSettings.model_validate(VALUES | {name: beyond})
+
+
+def test_frequencies_reach_from_10_hz_to_192_khz_and_some_band_passes_both():
+    widest = VALUES | {"high_pass_hz": [10, 20], "low_pass_hz": [20.1, 192_000]}
+    ToolkitSettings.model_validate(widest)
+    for beyond in ({"high_pass_hz": [9.9, 20]}, {"low_pass_hz": [20.1, 192_001]}, {"low_pass_hz": [20, 192_000]}):
+        with pytest.raises(ValidationError):
+            ToolkitSettings.model_validate(widest | beyond)

@@ -1,12 +1,14 @@
 import json
 import math
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundgate.evaluation.gates import Gate, count_verdicts, judge, verdict
-from soundgate.evaluation.tables import gate_rows, gates_overview
+from soundgate.evaluation.gates import Gate, count_verdicts, gated, judge, judge_gated, verdict
+from soundgate.evaluation.statistics import Estimate
+from soundgate.evaluation.tables import gate_cell, gate_rows, gates_overview, markdown_table, rounded
 from soundgate.evaluation.verdicts import overall
 from soundgate.runtime.errors import GateError
 
@@ -138,3 +140,33 @@ def test_reports_name_what_fails_and_what_is_undecided():
     assert text.index("Failed:") < text.index("`bad`") < text.index("Undecided:") < text.index("`open`: 0.100 [-1.000")
     assert gates_overview({"good": gates["good"]}) == ["1 of 1 gates pass."]
     assert list(gate_rows(gates)[""]) == ["pass", "undecided", "**FAIL**"]
+
+
+def test_a_gated_number_is_judged_by_its_interval_and_keeps_count_and_control():
+    sure = gated(Estimate(0.8, 0.7, 0.9, 12), "above", 0.6, control=0.1)
+    assert sure == {
+        "value": 0.8,
+        "ci_low": 0.7,
+        "ci_high": 0.9,
+        "n": 12,
+        "side": "above",
+        "threshold": 0.6,
+        "control": 0.1,
+    }
+    found = judge_gated(sure)
+    assert (found["verdict"], found["ci_low"], found["ci_high"]) == ("pass", 0.7, 0.9)
+    assert (found["n"], found["control"], found["margin"]) == (12, 0.1, pytest.approx(0.2))
+    assert judge_gated(gated(Estimate(0.8, 0.5, 0.9, 12), "above", 0.6))["verdict"] == "undecided"
+    bare = judge_gated(gated(0.8, "below", 0.6))
+    assert bare["verdict"] == "fail" and not {"ci_low", "ci_high", "n", "control"} & set(bare)
+
+
+def test_tables_are_markdown_with_numbers_of_three_places():
+    table = rounded(pd.DataFrame({"a": ["x", "y"], "b": [0.12345, float("nan")], "c": [1, 2]}))
+    assert markdown_table(table) == "| a | b | c |\n| --- | --- | --- |\n| x | 0.123 | 1 |\n| y | none | 2 |"
+
+
+def test_a_cell_shows_value_interval_count_and_on_which_side_the_threshold_lies():
+    assert gate_cell(verdict(0.5, "below", 0.6)) == "0.500, needs ≤ 0.6"
+    assert gate_cell(verdict(0.5, "above", 0.6, (0.4, 0.7), 9)) == "0.500 [0.400, 0.700], n = 9, needs ≥ 0.6"
+    assert gate_cell(verdict(None, "above", 0.6)) == "none, needs ≥ 0.6"

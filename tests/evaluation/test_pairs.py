@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from soundgate.evaluation.pairs import pair_mean, pair_share
 
@@ -52,3 +53,38 @@ def test_a_share_stays_between_nothing_and_all():
     hits[0] = False
     found = pair_share(hits, first, second, np.random.default_rng(0), 200)
     assert found.value == pytest.approx(11 / 12) and found.ci_high == 1 and 0 <= found.ci_low < found.value
+
+
+def jackknife(values, first, second, n):
+    """Return the interval from leaving out, one by one, each unit with every pair that it is in."""
+    left_out = np.array([values[(first != u) & (second != u)].mean() for u in range(n)])
+    error = np.sqrt((n - 1) / n * np.square(left_out - left_out.mean()).sum())
+    return values.mean() - stats.t.ppf(0.975, n - 1) * error, values.mean() + stats.t.ppf(0.975, n - 1) * error
+
+
+def test_a_unit_is_left_out_with_all_its_pairs_as_either_end():
+    """Pairs at random, so that the two ends are not alike, and some of a unit with itself."""
+    generator = np.random.default_rng(3)
+    first, second = generator.integers(0, 7, 60), np.minimum(generator.integers(0, 7, 60), generator.integers(0, 7, 60))
+    values = generator.random(60) + first
+    found = pair_mean(values, first, second, generator, 100)
+    assert (found.ci_low, found.ci_high) == pytest.approx(jackknife(values, first, second, 7))
+
+
+def test_a_unit_drawn_twice_brings_its_pairs_twice_and_those_with_itself_too():
+    generator = np.random.default_rng(3)
+    n = 30
+    first, second = generator.integers(0, n, 80), generator.integers(0, n, 80)
+    second[::4] = first[::4]
+    values = generator.random(80) + first + (first == second) * 20
+    found = pair_mean(values, first, second, np.random.default_rng(8), 300)
+    means = []
+    for counts in np.random.default_rng(8).multinomial(n, np.full(n, 1 / n), size=300):
+        drawn = [
+            value
+            for value, a, b in zip(values, first, second, strict=True)
+            for _ in range(counts[a] if a == b else counts[a] * counts[b])
+        ]
+        means.append(np.mean(drawn))
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+    assert found.n == n

@@ -56,3 +56,12 @@ def test_intervals_with_the_spread_hold_the_true_mean_as_often_as_they_say():
         low, high = widened(units.mean(), (units.mean() - half, units.mean() + half), sd, 5)
         held += low <= 0 <= high
     assert 0.94 < held / n < 0.985
+
+
+def test_two_seeds_have_a_spread():
+    found = spread_of([1.0, 3.0])
+    assert (found["mean"], found["n"]) == (2.0, 2) and found["sd"] == pytest.approx(np.sqrt(2))
+    assert spread_of([1.0])["sd"] is None
+    gate = with_spread(verdict(100.0, "above", 0.0), found)
+    reach = 12.7062047 * np.sqrt(2)
+    assert (gate["ci_low"], gate["ci_high"]) == pytest.approx((100 - reach, 100 + reach))

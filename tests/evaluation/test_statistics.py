@@ -59,3 +59,35 @@ def test_wilson_interval_of_all_successes():
     z = stats.norm.ppf(0.975)
     assert estimate.ci_high == pytest.approx(1.0)
     assert estimate.ci_low == pytest.approx(10 / (10 + z**2))
+
+
+def test_two_units_have_an_interval():
+    """Left out one by one: 0.5 and 1; their error is half the difference, Student's quantile on 1 degree 12.706."""
+    estimate = ratio_estimate(np.array([1.0, 1.0]), np.array([1.0, 2.0]), generator())
+    assert estimate.ci_high - estimate.value == pytest.approx(12.7062047 * 0.25)
+    assert estimate.value - estimate.ci_low == pytest.approx(12.7062047 * 0.25)
+
+
+def test_from_twenty_units_on_the_interval_is_that_of_two_thousand_draws():
+    x, y = generator(1).random(20), 1 + generator(2).random(20)
+    estimate = ratio_estimate(x, y, generator(3))
+    draws = generator(3).multinomial(20, np.full(20, 1 / 20), size=2000)
+    shares = [np.repeat(x, counts).sum() / np.repeat(y, counts).sum() for counts in draws]
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx(tuple(np.quantile(shares, [0.025, 0.975])))
+
+
+def test_nineteen_units_are_few():
+    x, y = generator(1).random(19), 1 + generator(2).random(19)
+    left_out = np.array([np.delete(x, i).sum() / np.delete(y, i).sum() for i in range(19)])
+    half = stats.t.ppf(0.975, 18) * np.sqrt(18 / 19 * np.square(left_out - left_out.mean()).sum())
+    estimate = ratio_estimate(x, y, generator())
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx((estimate.value - half, estimate.value + half))
+
+
+def test_a_share_of_some_has_wilsons_interval():
+    z, n, share = stats.norm.ppf(0.975), 12, 3 / 12
+    centre, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    estimate = proportion_estimate(3, 12)
+    assert (estimate.value, estimate.n) == (0.25, 12)
+    assert estimate.ci_low == pytest.approx((centre - half) / (1 + z**2 / n))
+    assert estimate.ci_high == pytest.approx((centre + half) / (1 + z**2 / n))

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from soundgate.evaluation.gates import verdict
 from soundgate.pipeline import gates as gating
 from soundgate.pipeline import verify as verifying
+from soundgate.pipeline.comparison import Compared
 from soundgate.pipeline.gate_files import Revision
 from soundgate.runtime.errors import GateError
 from soundgate.runtime.files import write_json, write_text
@@ -209,3 +210,11 @@ def test_dvc_compares_a_tracks_gates_by_file(repository):
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)["metrics/tiny/voice/gates.json"]["mel_db.value"]
     assert found == {"old": 5.4, "new": 6.1, "diff": pytest.approx(0.7)}
+
+
+@pytest.mark.parametrize(("value", "kind"), [(0.8, "within"), (0.9, "within"), (0.79, "beyond"), (0.91, "beyond")])
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_interval_holds_its_ends(value, kind, turned):
+    wide, bare = verdict(0.85, "above", 0.5, (0.8, 0.9)), verdict(value, "above", 0.5)
+    before, now = (bare, wide) if turned else (wide, bare)
+    assert Compared("voice", "any", before, now).kind == kind

@@ -149,6 +149,13 @@ def scored(sequences, small_conditioning, small_metrics):
     return fitted, scorer, small_conditioning.history
 
 
+def test_a_work_folder_changes_no_number(sequences, scored, small_metrics, tmp_path):
+    fitted, scorer, history = scored
+    other = build_scorer(sequences, fitted, history, small_metrics, 3, tmp_path)
+    errors = [held_out_errors(one.targets, fitted.ids[0], one.held) for one in (scorer, other)]
+    assert other.numbers(errors[1], "any") == scorer.numbers(errors[0], "any")
+
+
 def naive_targets(sequences, fitted, history):
     stacked, numbers = windows_of(sequences, fitted.frames, history + 1, (TRAIN, HOLDOUT, EVAL))
     innovation = stacked[:, 0] - fitted.linear.intercept
