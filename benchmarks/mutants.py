@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import os
 import random
 import resource
@@ -123,28 +124,38 @@ def _mutant(text: str, line: int, name: str, occurrence: int) -> Mutant:
     return Mutant(name, occurrence, line, old[line - 1].strip(), new[line - 1].strip(), changed)
 
 
-def forked(timeout_s: float, tests: list[str], finder: MutantFinder | None = None) -> str:
-    """Run tests in a forked process: "passed", "failed" or "timeout"."""
+def forked(limit_s: float, tests: list[str], finder: MutantFinder | None = None) -> tuple[str, float]:
+    """Run tests in a forked process.
+
+    Args:
+        limit_s: seconds of the processor that it may take; of the clock ten times as many, beside other work.
+        tests: files or single tests.
+        finder: loads the mutant; None for the code as it is.
+
+    Returns:
+        "passed", "failed" or "timeout", and the seconds of the processor it took.
+    """
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            code = _run_tests(tests, finder)
+            code = _run_tests(math.ceil(limit_s), tests, finder)
         finally:
             os._exit(code)
-    ends = time.monotonic() + timeout_s
-    while time.monotonic() < ends:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return "passed" if status == 0 else "failed"
+    ends = time.monotonic() + 10 * limit_s
+    done, status, used = os.wait4(pid, os.WNOHANG)
+    while not done:
+        if time.monotonic() > ends:
+            os.killpg(pid, signal.SIGKILL)
         time.sleep(0.02)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return "timeout"
+        done, status, used = os.wait4(pid, os.WNOHANG)
+    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    return "timeout" if late else "passed" if status == 0 else "failed", used.ru_utime + used.ru_stime
 
 
-def _run_tests(tests: list[str], finder: MutantFinder | None) -> int:
+def _run_tests(limit_s: int, tests: list[str], finder: MutantFinder | None) -> int:
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 5))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -155,13 +166,16 @@ def _run_tests(tests: list[str], finder: MutantFinder | None) -> int:
 
 
 class Ledger:
-    """Outcomes of earlier runs, and of this one as they come."""
+    """Outcomes of earlier runs, and of this one as they come.
 
-    def __init__(self, path: Path, fresh: bool):
+    Args:
+        path: of the file that keeps them.
+        final: whether what survived stays so even where its tests changed.
+    """
+
+    def __init__(self, path: Path, final: bool):
         path.parent.mkdir(exist_ok=True)
-        if fresh:
-            path.unlink(missing_ok=True)
-        self.path = path
+        self.path, self.final = path, final
         self.known: dict[str, dict] = {}
         for line in path.read_text().splitlines() if path.exists() else []:
             if line.endswith("}"):  # The last line of a killed run may be cut.
@@ -171,7 +185,9 @@ class Ledger:
     def get(self, mutant: str, tests: str) -> str | None:
         """Return the outcome of a mutant, unless its tests have to be asked anew."""
         record = self.known.get(mutant)
-        return record["outcome"] if record and (record["outcome"] != SURVIVED or record["tests"] == tests) else None
+        if record is None or (record["outcome"] == SURVIVED and record["tests"] != tests and not self.final):
+            return None
+        return record["outcome"]
 
     def add(self, mutant: str, tests: str, outcome: str) -> None:
         """Keep an outcome."""
@@ -196,10 +212,12 @@ def test_module(file: str, tests: list[str], drawn: list[Mutant], ledger: Ledger
     outcomes, limit_s = [], None
     for mutant in drawn:
         key = f"{file} {digest(source)} {mutant.operator} {mutant.occurrence}"
+        if ledger.final and key not in ledger.known:
+            continue
         outcome = ledger.get(key, asked)
         if outcome is None:
             limit_s = limit_s or _limit_s(file, tests)
-            ended = forked(limit_s, tests, MutantFinder(name, path, mutant.text))
+            ended, _ = forked(limit_s, tests, MutantFinder(name, path, mutant.text))
             outcome = {"passed": SURVIVED, "failed": "noticed", "timeout": "timeout"}[ended]
             ledger.add(key, asked, outcome)
         outcomes.append((mutant, outcome))
@@ -208,10 +226,10 @@ def test_module(file: str, tests: list[str], drawn: list[Mutant], ledger: Ledger
 
 def _limit_s(file: str, tests: list[str]) -> float:
     """Return how long a mutant may take: five times what the tests take of the code as it is, and ten seconds."""
-    began = time.monotonic()
-    if forked(600, tests) != "passed":
+    ended, used_s = forked(600, tests)
+    if ended != "passed":
         raise SystemExit(f"{file}: its tests fail, or there are none: {' '.join(tests)}")
-    return 10 + 5 * (time.monotonic() - began)
+    return 10 + 5 * used_s
 
 
 def cell(text: str) -> str:
@@ -225,6 +243,8 @@ def report(results: dict[str, list[tuple[Mutant, str]]], judged: list[dict], cou
     head = "| Module | Mutants | Noticed | Equivalent | Open | Noticed of those not equivalent |"
     rows, survivors, total = [], [], Counter()
     for file, outcomes in results.items():
+        if not outcomes:
+            continue
         left = [mutant for mutant, outcome in outcomes if outcome == SURVIVED]
         reasons = [why.get((file, m.before, m.after)) or why.get((None, m.before, m.after)) for m in left]
         sizes = Counter(mutants=len(outcomes), survived=len(left), equivalent=sum(r is not None for r in reasons))
@@ -251,8 +271,9 @@ def _row(name: str, sizes: Counter) -> str:
 @click.option("--count", default=8, show_default=True, help="Mutants a module, at most.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample.")
 @click.option("--modules", default="", help="Parts of their paths, with commas; the table is then printed.")
+@click.option("--known", is_flag=True, help="Test nothing: write the table of the outcomes kept.")
 @click.option("--fresh", is_flag=True, help="Forget the outcomes of earlier runs.")
-def main(count: int, seed: int, modules: str, fresh: bool) -> None:
+def main(count: int, seed: int, modules: str, known: bool, fresh: bool) -> None:
     """Test mutants and write `benchmarks/results/mutants.md`."""
     settings = tomllib.loads(SETTINGS.read_text())
     wanted = {f: t for f, t in settings["tests"].items() if any(part in f for part in modules.split(","))}
@@ -261,7 +282,9 @@ def main(count: int, seed: int, modules: str, fresh: bool) -> None:
     sys.path[:0] = [str(ROOT), str(ROOT / "src")]
     for name in settings["loaded"]:
         importlib.import_module(name)
-    ledger, results = Ledger(OUTCOMES, fresh), {}
+    if fresh:
+        OUTCOMES.unlink(missing_ok=True)
+    ledger, results = Ledger(OUTCOMES, known), {}
     with tempfile.TemporaryDirectory() as examples:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = examples  # What fails on a mutant is no example for later runs.
         for file, tests in wanted.items():

@@ -99,9 +99,9 @@ def test_copies_of_an_utterance_in_other_formats_and_rates_are_no_further_ones(t
 
 def test_a_large_vctk_is_listed_at_once(tmp_path):
     stems = (f"wav48/p{s}/p{s}_{n:03d}_mic{m}.flac" for s in range(225, 250) for n in range(400) for m in (1, 2))
-    start = time.monotonic()
+    start = time.process_time()  # What other processes take does not count.
     assert len(read_layout(tmp_path, sorted(map(Path, stems))).entries) == 10_000
-    assert time.monotonic() - start < 15
+    assert time.process_time() - start < 15
 
 
 def test_subset_folders_of_any_corpus_are_no_speakers(tmp_path):

@@ -13,7 +13,7 @@ from soundgate.audio.mel import MelSettings
 from soundgate.evaluation.listening.mel_picture import mel_picture
 from soundgate.evaluation.listening.page import Card, write_page
 from soundgate.runtime.errors import FormatError
-from tests.browser import browser_page, needs_chromium
+from tests.browser import browser_page, needs_chromium, wait_on
 
 NASTY = "<script>window.broken = true</script>"
 
@@ -84,10 +84,7 @@ def loaded(page):
     for article in page.locator("article").all():
         article.scroll_into_view_if_needed()
     ready = "all => all.every((a) => a.tagName === 'IMG' ? a.complete : a.readyState >= 1 || a.error)"
-    for _ in range(2_400):
-        if page.eval_on_selector_all("audio, img", ready):
-            break
-        page.wait_for_timeout(50)
+    wait_on(page, lambda: page.eval_on_selector_all("audio, img", ready), "pictures and sounds")
     return (
         page.eval_on_selector_all("img", "all => all.map((image) => image.naturalWidth)"),
         page.eval_on_selector_all("audio", "all => all.map((audio) => audio.duration)"),

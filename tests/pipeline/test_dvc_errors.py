@@ -9,14 +9,13 @@ import pytest
 
 from soundgate.pipeline.dvc_errors import check_site_cache
 from soundgate.runtime.errors import ConfigError
+from tests.pipeline.repository import make_repository
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    return tmp_path
+    return make_repository(tmp_path, {})
 
 
 def configure(repository, folder):

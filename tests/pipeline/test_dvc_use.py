@@ -3,6 +3,7 @@
 The pipeline is a small one of three stages; the middle one publishes from a work folder, as the real ones do.
 """
 
+import shutil
 import subprocess
 import sys
 from contextlib import chdir
@@ -90,14 +91,20 @@ def clone(source, target):
     return target
 
 
-@pytest.fixture
-def fresh(tmp_path, monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def own_scratch():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SOUNDGATE_SCRATCH", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory):
     """The pipeline, committed and not run yet."""
-    monkeypatch.delenv("SOUNDGATE_SCRATCH", raising=False)
-    folder = tmp_path / "repository"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("committed")
     make_repository(folder, STAGES)
-    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n    autostage = true\n")
+    with (folder / ".dvc/config").open("a") as config:
+        config.write("    autostage = true\n")
     (folder / ".gitignore").write_text("/data/\n/scratch/\n")
     (folder / ".dvcignore").write_text("scratch/\n")
     (folder / "source.txt").write_text("audio ")
@@ -107,12 +114,25 @@ def fresh(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def repository(fresh):
+@pytest.fixture(scope="module")
+def finished(committed, tmp_path_factory):
     """The pipeline, run and committed with its results."""
-    assert repro(fresh) == "soundgate stages: 3 ran"
-    commit(fresh, "results")
-    return fresh
+    folder = shutil.copytree(committed, tmp_path_factory.mktemp("finished") / "repository")
+    assert repro(folder) == "soundgate stages: 3 ran"
+    commit(folder, "results")
+    return folder
+
+
+@pytest.fixture
+def fresh(committed, tmp_path):
+    """A copy of what is not run yet, to work in."""
+    return shutil.copytree(committed, tmp_path / "repository")
+
+
+@pytest.fixture
+def repository(finished, tmp_path):
+    """A copy of what is finished, to work in."""
+    return shutil.copytree(finished, tmp_path / "repository")
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,19 +11,26 @@ from soundgate.pipeline.lock_file import COPY, LockFile, mend
 from tests.pipeline.repository import make_repository, stage
 
 
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory):
     """A repository with a whole, committed lock file of twenty stages."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("repository")
     stages = {
         f"voice-s{number}": stage(f"echo {number} > {number}.txt", outs=[{f"{number}.txt": {"cache": False}}])
         for number in range(20)
     }
-    make_repository(tmp_path, stages)
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], check=True)
+    make_repository(folder, stages)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=folder, check=True)
     for command in (["add", "-A"], ["commit", "-qm", "lock"]):
-        subprocess.run(["git", *command], check=True)
-    return tmp_path
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def repository(committed, tmp_path, monkeypatch):
+    """A copy of it, to work in."""
+    monkeypatch.chdir(shutil.copytree(committed, tmp_path / "repository"))
+    return Path()
 
 
 def entries(folder):

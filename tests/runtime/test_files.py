@@ -9,12 +9,12 @@ import pytest
 from soundgate.runtime.files import atomic_path, read_json, sha256_of, write_json, write_text
 
 HANG_WHILE_WRITING = """
-import sys, time
+import signal, sys
 from soundgate.runtime.files import atomic_path
 with atomic_path(sys.argv[1]) as temporary:
     temporary.write_text("half")
     print("writing", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 

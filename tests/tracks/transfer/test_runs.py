@@ -10,6 +10,7 @@ from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import read_json
 from soundgate.tracks.transfer import runs
 from soundgate.tracks.transfer.runs import export_run
+from tests.waiting import LIMIT_S
 
 from .finished_run import write_finished_run
 
@@ -130,7 +131,7 @@ def test_exports_at_the_same_time_get_different_numbers(tmp_path):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(LIMIT_S)
         assert process.exitcode == 0
     made = sorted((tmp_path / "runs/lab3_synthesis").glob("run*"))
     assert [folder.name for folder in made] == ["run1", "run2", "run3", "run4"]

@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from tests.browser import browser_page, needs_chromium
+from tests.browser import browser_page, needs_chromium, wait_on
+from tests.waiting import LIMIT_S
 
 from .triage_clips import Here, Served, read_rows, write_clips
 
@@ -45,11 +46,7 @@ def playing(page):
 
 
 def wait_for(page, selector, condition):
-    for _ in range(2_400):
-        if page.eval_on_selector(selector, condition):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{condition} never held")
+    wait_on(page, lambda: page.eval_on_selector(selector, condition), condition)
 
 
 def test_each_key_does_what_it_says(page, tmp_path):
@@ -65,7 +62,7 @@ def test_each_key_does_what_it_says(page, tmp_path):
         assert page.inner_text("#counts").startswith("3 of 4 done · 2 accepted · 1 rejected · 1 skipped")
         page.keyboard.press("q")
         page.wait_for_selector("#finished-title:has-text('Session ended')")
-        assert served.process.wait(300) == 0
+        assert served.process.wait(LIMIT_S) == 0
     assert {row["clip_id"] for row in read_rows(tmp_path / "triage/first/accepted.csv")} == {first, fourth}
     assert {row["clip_id"] for row in read_rows(tmp_path / "triage/first/rejected.csv")} == {third}
 
@@ -155,7 +152,7 @@ def test_a_killed_server_goes_on_where_it_stood(page, tmp_path):
         second = press(page, "a")
         third = press(page, "r")
         served.process.send_signal(signal.SIGKILL)
-        assert served.process.wait(300) == -signal.SIGKILL
+        assert served.process.wait(LIMIT_S) == -signal.SIGKILL
         page.keyboard.press("s")
         page.wait_for_selector("#message.bad:has-text('does not answer')")
         assert shown(page) == third
