@@ -116,3 +116,4 @@ def test_the_message_names_half_the_rate_and_the_bands_are_the_documented_ones()
     with pytest.raises(ValueError, match="expected above 0 and below 8000 Hz, found 8000"):
         pass_sections("low", 8_000, 16_000)
     assert (LOW_SHELF_HZ, MID_PEAK_HZ, HIGH_SHELF_HZ, MID_PEAK_Q) == (250, 1_500, 5_000, 0.7)
+    assert pass_sections("high", 0.5, 16_000).shape == (1, 6)

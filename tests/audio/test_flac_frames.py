@@ -143,3 +143,10 @@ def test_a_stream_without_its_length_says_so_and_one_without_its_head_is_refused
     assert read_flac(unknown)[0] == Declared("FLAC", None, bits=16, note=note)
     with pytest.raises(ContainerError, match="without a STREAMINFO"):
         read_flac(content[:4] + bytes([content[4] | 1]) + content[5:])
+
+
+def test_a_long_block_in_front_of_the_streams_head_is_passed_over():
+    content = encoded(sine(), "FLAC")
+    size = 70_000
+    padded = content[:4] + b"\1" + size.to_bytes(3, "big") + b"\xff" * size + content[4:]
+    assert _stream_info(padded) == _stream_info(content)._replace(position=8 + 4 + size)

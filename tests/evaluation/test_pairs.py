@@ -37,7 +37,8 @@ def test_what_is_not_finite_counts_nowhere():
     values[first == 0] = np.nan
     found = pair_mean(values, first, second, np.random.default_rng(0), 100)
     assert (found.value, found.ci_low, found.ci_high) == (1, 1, 1)
-    assert np.isnan(pair_mean(np.full(12, np.nan), first, second, np.random.default_rng(0), 100).value)
+    nothing = pair_mean(np.full(12, np.nan), first, second, np.random.default_rng(0), 100)
+    assert np.isnan(nothing.value) and nothing.n == 0
 
 
 def test_three_speakers_cannot_prove_a_majority_by_agreeing_and_twelve_can():

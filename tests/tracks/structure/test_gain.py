@@ -228,3 +228,15 @@ def test_two_cells_are_enough_to_tell_them_apart():
     np.testing.assert_allclose(statistics.square, [[0.04], [100 + 10.2**2]])
     empty = CellStatistics.empty(2, 1, False)
     assert (empty.sse_within(), empty.sse_total()) == (0, 0)
+
+
+def test_one_frame_more_than_cells_is_enough_to_pool():
+    """Valid train frames 2 to 4, the first two in one cell: their spread is all that is known."""
+    lengths, split = np.array([5, 4]), np.array([TRAIN, EVAL])
+    position, energy = np.zeros(9), np.ones(9)
+    rows, speaker = np.array([0, 5]), np.array([0, 1])
+    sequences = Sequences(np.zeros((9, 2)), rows, lengths, speaker, split, energy, energy > 0, position)
+    ids = np.array([0, 0, 1, 1, 2, 0, 0, 1, 2])
+    targets, held = Innovations(sequences, ids), HeldOutFrames.of(sequences, HISTORY, MEDIAL)
+    errors = held_out_errors(targets, ids, held, ("innovation",))
+    np.testing.assert_allclose(errors.nats, naive_nats(targets, ids, held.frames, max(SMOOTHING)), rtol=1e-9)
