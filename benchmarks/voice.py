@@ -37,7 +37,6 @@ VARIANTS = {
     "discriminators twice as wide": {"width": 0.125},
     "bf16": {"precision": "bf16"},
     "compiled decoder": {"compile": True},
-    "optimiser not fused": {"fused": False},
     "batch in two parts": {"accumulation": 2},
 }
 WARM_UP = 2
