@@ -166,6 +166,27 @@ def test_a_killed_server_goes_on_where_it_stood(page, tmp_path):
     assert decided(tmp_path)[2:] == [(third, "accept")]
 
 
+@pytest.mark.parametrize("sound_first", [True, False])
+def test_a_clip_that_does_not_play_hides_no_word_of_the_server(page, tmp_path, sound_first):
+    write_clips(tmp_path, n=2)
+    held = []
+    with Here(tmp_path) as served:
+        page.route("**/api/audio*", lambda route: held.append(route))
+        opened(page, served)
+        page.route("**/api/decisions", lambda route: route.abort())
+        if sound_first:
+            held.pop().abort()
+            page.wait_for_selector("#broken:has-text('cannot be heard: it does not play')")
+        page.keyboard.press("s")
+        page.wait_for_selector("#message.bad:has-text('does not answer')")
+        if not sound_first:
+            held.pop().abort()
+            page.wait_for_selector("#broken:has-text('cannot be heard: it does not play')")
+        assert page.is_visible("#message.bad:has-text('does not answer')")
+        assert not page.is_enabled("#clip [data-key=a]"), "what was not heard is not accepted"
+        page.unroute_all()
+
+
 def test_broken_and_missing_clips_are_said_and_skipped(page, tmp_path):
     write_clips(tmp_path, n=1, extra=["gone.wav", "broken.wav", "../out.wav"])
     (tmp_path / "base/broken.wav").write_bytes(b"no audio at all")

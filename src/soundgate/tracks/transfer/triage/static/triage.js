@@ -132,10 +132,12 @@ function showBroken(reason) {
 
 function replay(unasked = false) {
   if (!audio.hasAttribute("src")) return;
+  const played = current;
   audio.currentTime = 0;
   audio.play().catch((error) => {
+    if (current !== played) return;
     if (error.name === "NotAllowedError" && unasked) say("The browser plays no sound before a first key or click: press o.");
-    else if (error.name !== "AbortError") say(`It does not play: ${error.message}`, true);
+    else if (error.name !== "AbortError") showBroken(`it does not play, ${error.message}`); // the message is the server's
   });
 }
 
