@@ -48,6 +48,8 @@ environment: $(ENVIRONMENT)
 $(ENVIRONMENT): pyproject.toml $(MOVED) | $(filter .uv/bin/uv,$(UV))
 	$(if $(MOVED),rm -rf .venv)
 	$(UV) sync --all-groups
+	@echo "Compiling what librosa would compile in every process that uses it first (half a minute)"
+	-@.venv/bin/python -m soundgate.compile_ahead
 	@pwd -P >$@
 
 repro: $(ENVIRONMENT)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from soundgate import compile_ahead
 from soundgate.runtime.execution import map_items
 from tests.pipeline_file import ROOT
 
@@ -128,3 +129,10 @@ def test_workers_have_folders_of_their_own(monkeypatch):
     found = dict(map_items(folder_of_process, range(8), "Folders", workers=2))
     folders = [*found.values(), os.environ["NUMBA_CACHE_DIR"]]
     assert found and len(set(folders)) == len(folders)
+
+
+def test_what_is_compiled_ahead_is_there_for_the_next_process():
+    compile_ahead.main()
+    kept = {path.name.split("-")[0] for path in Path(os.environ["NUMBA_CACHE_DIR"]).rglob("*.nbi")}
+    used = {"beat.__beat_track_dp", "pitch._pi_wrapper", "sequence.__dtw_calc_accu_cost", "utils.__peak_pick"}
+    assert kept >= used | {"utils._phasor_angles"}
