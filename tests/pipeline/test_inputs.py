@@ -1,18 +1,12 @@
 import pytest
-from ruamel.yaml import YAML
 
-from soundgate.pipeline.compose import compose_text
 from soundgate.pipeline.inputs import pipeline_inputs
 from soundgate.pipeline.tracks import TRACKS
-from tests.pipeline_file import ROOT
+from tests.pipeline.compositions import composed
 
 VOICES = "corpus.voices.sources=[{name: mine, source: folder, origin: /a/voices, seed: 0}]"
 POOL = "{name: bad, source: folder, origin: irs, seed: 0}"
 POOLS = f"corpus.rooms.pools=[{POOL}, {POOL.replace('bad', 'target')}]"
-
-
-def composed(*overrides):
-    return YAML(typ="safe").load(compose_text(overrides, ROOT / "conf"))
 
 
 def running(inputs):

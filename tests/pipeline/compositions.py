@@ -1,0 +1,38 @@
+"""Compositions of ``conf/``, each made once however many tests read it: one takes half a second."""
+
+import copy
+from functools import cache
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from ruamel.yaml import YAML
+
+from soundgate.pipeline import compose as composing
+from tests.pipeline_file import ROOT
+
+
+@cache
+def text_of(*overrides):
+    """Return what overrides are composed to, as text."""
+    return composing.compose_text(overrides, ROOT / "conf")
+
+
+def composed(*overrides):
+    """Return what overrides are composed to, the caller's own to change."""
+    return YAML(typ="safe").load(text_of(*overrides))
+
+
+def compose_once(monkeypatch):
+    """Have Hydra compose once where this repository and DVC ask it for the same; each gets a copy of its own."""
+    real, made = hydra.compose, {}
+
+    def compose(config_name, overrides):
+        sources = GlobalHydra.instance().config_loader().get_search_path().get_path()
+        asked = config_name, *overrides, *((source.provider, source.path) for source in sources)
+        if asked not in made:
+            made[asked] = real(config_name=config_name, overrides=list(overrides))
+        return copy.deepcopy(made[asked])
+
+    monkeypatch.setattr(hydra, "compose", compose)
+    monkeypatch.setattr(composing, "hydra_compose", compose)
+    return made
