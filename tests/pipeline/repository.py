@@ -11,6 +11,7 @@ from unittest import mock
 import yaml
 from dvc.cli import main as dvc_main
 from dvc.repo import Repo
+from dvc.ui import ui
 
 _LOGGERS = ("dvc", "dvc_objects", "dvc_data")
 
@@ -59,7 +60,7 @@ def dvc_here(folder: Path, *arguments: str, environment: dict | None = None) -> 
 @contextmanager
 def _printed():
     """Give what DVC prints, also by its loggers: these have kept the streams that there were at the beginning."""
-    text = io.StringIO()
+    text, enabled = io.StringIO(), ui._enabled
     handler = logging.StreamHandler(text)
     for name in _LOGGERS:
         logging.getLogger(name).addHandler(handler)
@@ -69,3 +70,4 @@ def _printed():
     finally:
         for name in _LOGGERS:
             logging.getLogger(name).removeHandler(handler)
+        ui._enabled = enabled  # A command prints; what else calls DVC in this process does not.

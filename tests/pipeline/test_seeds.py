@@ -13,7 +13,7 @@ from soundgate.pipeline.seeds.records import read_record
 from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.errors import ConfigError, TrainingError
 from soundgate.runtime.files import read_json
-from tests.pipeline.repository import make_repository
+from tests.pipeline.repository import dvc_here, make_repository
 from tests.pipeline.toy_tracks import commit, measure, write_toy
 from tests.pipeline_file import ROOT
 from tests.waiting import wait_until
@@ -32,27 +32,38 @@ def toy(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def here(toy, monkeypatch):
+    """The same, with DVC in this process, so one run at a time; the tests below have DVC run by its command."""
+
+    def run(place, *arguments, quiet=True, scratch=None):
+        dvc_here(place.folder, *arguments, environment=place.environment(scratch=scratch))
+
+    monkeypatch.setattr(Workplace, "dvc", run)
+    return toy
+
+
 def log(toy):
     return (toy / "log").read_text().splitlines() if (toy / "log").exists() else []
 
 
-def test_each_seed_trains_once_and_what_is_not_trained_never_again(toy):
+def test_each_seed_trains_once_and_what_is_not_trained_never_again(here):
     written = measure(2)
     assert [str(path) for path in written] == [
         f"seeds/tiny/{track}/{seed}.json" for seed in (0, 1) for track in ("editor", "voice")
     ]
-    assert sorted(line for line in log(toy) if line.startswith("train")) == [
+    assert sorted(line for line in log(here) if line.startswith("train")) == [
         "train-editor 0", "train-editor 1", "train-voice 0", "train-voice 1",
     ]  # fmt: skip
-    assert log(toy).count("corpus 0") == 1
+    assert log(here).count("corpus 0") == 1
     record = read_json("seeds/tiny/voice/1.json")
     commit_of = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert record == {
         "seed": 1, "commit": commit_of, "overrides": [], "code": {"voice-train": "one"},
         "values": {"gain": 0.1, "lost": None},
     }  # fmt: skip
-    before = log(toy)
-    assert measure(2) == [] and log(toy) == before
+    before = log(here)
+    assert measure(2) == [] and log(here) == before
     # One more seed is one run more of each track, and of one track alone where asked.
     assert [str(path) for path in measure(3, tracks=["voice"])] == ["seeds/tiny/voice/2.json"]
     assert not Path("scratch/seeds/work").exists() or not any(Path("scratch/seeds/work").iterdir())
@@ -65,7 +76,7 @@ def test_two_at_a_time_give_the_same(toy):
         assert values == [0, 0.1]
 
 
-def test_other_code_of_a_training_and_other_overrides_are_measured_again(toy):
+def test_other_code_of_a_training_and_other_overrides_are_measured_again(here):
     measure(1)
     Path("code.yaml").write_text("stages: {voice-train: two, editor-train: one}\n")
     commit(Path(), "other code")
