@@ -10,6 +10,13 @@ from ruamel.yaml import YAML
 from soundgate.pipeline import compose as composing
 from tests.pipeline_file import ROOT
 
+_ENTRY = "{name: %s, source: folder, origin: own, seed: 0}"
+# What a user of `profile=real` gives of their own.
+SPEECH, MUSIC, SONGS = (f"{key}.origin=own" for key in ("corpus.speech", "corpus.music", "editor.songs"))
+POOLS = f"corpus.rooms.pools=[{_ENTRY % 'bad'}, {_ENTRY % 'target'}]"
+ONE_POOL = f"corpus.rooms.pools=[{_ENTRY % 'bad'}]"
+VOICES = f"corpus.voices.sources=[{_ENTRY % 'dry'}]"
+
 
 @cache
 def text_of(*overrides):

@@ -30,7 +30,7 @@ def test_the_committed_parameters_are_the_default_composition():
 def test_the_bytes_are_those_dvc_writes(overrides, tmp_path, monkeypatch):
     made = compose_once(monkeypatch)
     out = tmp_path / "params.yaml"
-    compose_and_dump(out, str(ROOT / "conf"), None, "config", str(ROOT), list(overrides))
+    compose_and_dump(out, str(ROOT / "conf"), None, "config", str(ROOT / "conf/plugins"), list(overrides))
     assert text_of(*overrides) == out.read_text() and len(made) == 1
 
 

@@ -32,14 +32,18 @@ def toy(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def here(toy, monkeypatch):
-    """The same, with DVC in this process, so one run at a time; the tests below have DVC run by its command."""
+def use_dvc_here(patch):
+    """Run DVC in this process, so one run at a time; other tests below have it run by its command."""
 
     def run(place, *arguments, quiet=True, scratch=None):
         dvc_here(place.folder, *arguments, environment=place.environment(scratch=scratch))
 
-    monkeypatch.setattr(Workplace, "dvc", run)
+    patch.setattr(Workplace, "dvc", run)
+
+
+@pytest.fixture
+def here(toy, monkeypatch):
+    use_dvc_here(monkeypatch)
     return toy
 
 
@@ -96,14 +100,16 @@ def test_a_training_that_fails_is_named_and_the_others_are_kept(toy, monkeypatch
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
-def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, whole_group):
+def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, monkeypatch, whole_group):
     """A survivor of the kill keeps its place until it ends; the next call waits for it."""
-    measure(1, tracks=["editor"])
+    with monkeypatch.context() as patch:
+        use_dvc_here(patch)
+        measure(1, tracks=["editor"])
     (toy / "block").touch()
     before = len(log(toy))
     command = [sys.executable, str(ROOT / "tests/pipeline/toy_tracks.py"), "1", "1"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, process_group=0)
     wait_until(lambda: process.poll() is not None or "train-voice 0" in log(toy)[before:], "the training")
     assert process.poll() is None
     if whole_group:
