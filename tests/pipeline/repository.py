@@ -1,10 +1,19 @@
 """A small pipeline in a repository of its own, for tests of what runs it."""
 
+import io
+import logging
+import os
 import subprocess
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import yaml
+from dvc.cli import main as dvc_main
 from dvc.repo import Repo
+from dvc.ui import ui
+
+_LOGGERS = ("dvc", "dvc_objects", "dvc_data")
 
 
 def stage(command, *deps, outs):
@@ -29,3 +38,36 @@ def init_dvc(folder: Path) -> None:
 
 def write_pipeline(folder: Path, stages: dict) -> None:
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+
+
+def dvc_here(folder: Path, *arguments: str, environment: dict | None = None) -> str:
+    """Run a command of DVC in this process, since the start of one of its own takes a second.
+
+    Args:
+        folder: to run it in.
+        arguments: of `dvc`.
+        environment: of the stages; by default this process's.
+
+    Returns:
+        What it printed; stages print elsewhere.
+    """
+    with chdir(folder), mock.patch.dict(os.environ, environment or os.environ, clear=True), _printed() as text:
+        code = dvc_main(list(arguments))
+    assert code == 0, text.getvalue()
+    return text.getvalue()
+
+
+@contextmanager
+def _printed():
+    """Give what DVC prints, also by its loggers: these have kept the streams that there were at the beginning."""
+    text, enabled = io.StringIO(), ui._enabled
+    handler = logging.StreamHandler(text)
+    for name in _LOGGERS:
+        logging.getLogger(name).addHandler(handler)
+    try:
+        with redirect_stdout(text), redirect_stderr(text):
+            yield text
+    finally:
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(handler)
+        ui._enabled = enabled  # A command prints; what else calls DVC in this process does not.

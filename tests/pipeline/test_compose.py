@@ -1,6 +1,6 @@
 import importlib
 import os
-from functools import cache, reduce
+from functools import reduce
 from operator import getitem
 
 import pytest
@@ -14,6 +14,7 @@ from soundgate.embeddings.registry import EMBEDDER_NAMES
 from soundgate.pipeline import compose as composing
 from soundgate.runtime.config import load_section, parse_section
 from soundgate.runtime.errors import ConfigError
+from tests.pipeline.compositions import compose_once, composed, text_of
 from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries
 
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
@@ -21,20 +22,16 @@ ABLATIONS = sorted(path.stem for path in (ROOT / "conf/ablation").glob("*.yaml")
 CHOICES = [(f"profile={name}",) for name in PROFILES] + [(f"ablation={name}",) for name in ABLATIONS]
 
 
-@cache
-def composed(*overrides):
-    return YAML(typ="safe").load(composing.compose_text(overrides, ROOT / "conf"))
-
-
 def test_the_committed_parameters_are_the_default_composition():
-    assert (ROOT / "params.yaml").read_text() == composing.compose_text((), ROOT / "conf"), "run: soundgate compose"
+    assert (ROOT / "params.yaml").read_text() == text_of(), "run: soundgate compose"
 
 
 @pytest.mark.parametrize("overrides", [(), *CHOICES, ("profile=full", "ablation=none", "seed=7", "+a.b=[1,x]")])
-def test_the_bytes_are_those_dvc_writes(overrides, tmp_path):
+def test_the_bytes_are_those_dvc_writes(overrides, tmp_path, monkeypatch):
+    made = compose_once(monkeypatch)
     out = tmp_path / "params.yaml"
-    compose_and_dump(out, str(ROOT / "conf"), None, "config", str(ROOT), list(overrides))
-    assert composing.compose_text(overrides, ROOT / "conf") == out.read_text()
+    compose_and_dump(out, str(ROOT / "conf"), None, "config", str(ROOT / "conf/plugins"), list(overrides))
+    assert text_of(*overrides) == out.read_text() and len(made) == 1
 
 
 @pytest.mark.parametrize("overrides", CHOICES)
@@ -49,7 +46,7 @@ def test_every_section_of_every_choice_is_valid(overrides):
 
 def check_sections(kind, package, names, path):
     """Hold the section ``<kind>.<name>`` of every implementation in a package against its settings' model."""
-    path.write_text(composing.compose_text((), ROOT / "conf"))
+    path.write_text(text_of())
     sections = YAML(typ="safe").load(path)[kind]
     assert set(sections) == set(names)
     for name in names:
@@ -89,9 +86,9 @@ def test_an_ablation_changes_something_and_only_what_it_says(name):
     default, ablated = composed(*(f"ablation={other}" for other in begun_with)), composed(f"ablation={name}")
 
     def flat(params):
-        tree = OmegaConf.create(params)
         # Section pipeline follows from the others.
-        return {leaf: OmegaConf.select(tree, leaf) for leaf in leaves(params) if not leaf.startswith("pipeline.")}
+        names = [leaf for leaf in leaves(params) if not leaf.startswith("pipeline.")]
+        return {leaf: reduce(getitem, leaf.split("."), params) for leaf in names}
 
     before, after = flat(default), flat(ablated)
     changed = {leaf for leaf in before.keys() | after.keys() if before.get(leaf, ...) != after.get(leaf, ...)}

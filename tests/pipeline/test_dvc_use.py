@@ -18,7 +18,7 @@ from soundgate import cli
 from soundgate.pipeline import reproduce
 from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.files import read_json, sha256_of, write_text
-from tests.pipeline.repository import make_repository, stage
+from tests.pipeline.repository import dvc_here, make_repository, stage
 from tests.waiting import wait_until
 
 TRAIN = """
@@ -53,6 +53,12 @@ def git(folder, *arguments):
 
 
 def dvc(folder, *arguments):
+    """Run DVC in this process; see `dvc_alone` for what is its own to do, and for one test of each kind of use."""
+    return dvc_here(folder, *arguments, environment=reproduce.stage_environment())
+
+
+def dvc_alone(folder, *arguments):
+    """Run DVC in a process of its own, as a person does."""
     command = [sys.executable, "-m", "dvc", *arguments]
     environment = reproduce.stage_environment()  # The workers of a queue run plain `dvc`.
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -146,12 +152,12 @@ def worktree(repository):
 def test_what_was_pushed_is_pulled_into_a_fresh_clone_and_nothing_runs(repository, tmp_path):
     dvc(repository, "remote", "add", "-q", "-d", "store", str(tmp_path / "remote"))
     commit(repository, "remote")
-    dvc(repository, "push", "-q")
+    dvc_alone(repository, "push", "-q")
     cloned = clone(repository, tmp_path / "clone")
     assert not (cloned / "data").exists()
-    dvc(cloned, "pull", "-q")
+    dvc_alone(cloned, "pull", "-q")
     assert (cloned / "data/model/weights.txt").read_text() == "audio audio "
-    assert "up to date" in dvc(cloned, "status") and "in sync" in dvc(cloned, "status", "--cloud")
+    assert "up to date" in dvc(cloned, "status") and "in sync" in dvc_alone(cloned, "status", "--cloud")
     assert repro(cloned) == "soundgate stages: 3 up to date"
     assert git(cloned, "status", "--porcelain") == ""
 
@@ -277,7 +283,8 @@ def test_an_experiment_in_a_folder_of_its_own_leaves_the_repository_as_it_is(pla
     git(folder, "reset", "-q", "--hard")
     repro(folder)
     lock = (folder / "dvc.lock").read_bytes()
-    output = dvc(folder, "exp", "run", "--temp", "--name", "louder", "-S", "voice.gain=5")
+    run_dvc = dvc_alone if place == "repository" else dvc
+    output = run_dvc(folder, "exp", "run", "--temp", "--name", "louder", "-S", "voice.gain=5")
     # What soundgate ran before is not run again.
     assert "Stage 'voice-train' is cached - skipping run" in output and "Running stage" not in output
     assert "louder" in experiments(folder)
@@ -300,10 +307,10 @@ def queue(repository):
 
 @pytest.mark.slow
 def test_experiments_that_are_queued_run_beside_a_run_of_the_repository(queue):
-    for gain in (5, 6):
-        dvc(queue, "exp", "run", "-q", "--queue", "--name", f"gain{gain}", "-S", f"voice.gain={gain}")
+    for gain, run_dvc in ((5, dvc_alone), (6, dvc)):
+        run_dvc(queue, "exp", "run", "-q", "--queue", "--name", f"gain{gain}", "-S", f"voice.gain={gain}")
     assert git(queue, "status", "--porcelain") == "" and not experiments(queue)
-    dvc(queue, "queue", "start", "-q")
+    dvc_alone(queue, "queue", "start", "-q")
     assert repro(queue) == "soundgate stages: 3 up to date"
     commits = wait_until(lambda: len(found := experiments(queue)) == 2 and found, "the experiments")
     assert git(queue, "status", "--porcelain") == ""

@@ -1,18 +1,8 @@
 import pytest
-from ruamel.yaml import YAML
 
-from soundgate.pipeline.compose import compose_text
 from soundgate.pipeline.inputs import pipeline_inputs
 from soundgate.pipeline.tracks import TRACKS
-from tests.pipeline_file import ROOT
-
-VOICES = "corpus.voices.sources=[{name: mine, source: folder, origin: /a/voices, seed: 0}]"
-POOL = "{name: bad, source: folder, origin: irs, seed: 0}"
-POOLS = f"corpus.rooms.pools=[{POOL}, {POOL.replace('bad', 'target')}]"
-
-
-def composed(*overrides):
-    return YAML(typ="safe").load(compose_text(overrides, ROOT / "conf"))
+from tests.pipeline.compositions import MUSIC, POOLS, SONGS, SPEECH, VOICES, composed
 
 
 def running(inputs):
@@ -34,15 +24,15 @@ def test_with_generated_audio_everything_runs_and_nothing_is_listed():
     [
         ([], set(), []),
         (["corpus.speech.origin=/a/b c"], {"speech", "structure", "voice"}, ["speech", "voices-speech"]),
-        (["corpus.music.origin=m"], {"music", "editor"}, ["music", "songs"]),
+        ([MUSIC], {"music", "editor"}, ["music", "songs"]),
         (
-            ["corpus.music.origin=m", "corpus.speech.origin=s"],
+            [MUSIC, SPEECH],
             {"speech", "music", "structure", "voice", "transfer", "editor"},
             ["music", "songs", "speech", "voices-speech"],
         ),
         ([POOLS], set(), ["rooms-bad", "rooms-target"]),
-        ([POOLS, VOICES], {"rooms"}, ["rooms-bad", "rooms-target", "voices-mine"]),
-        (["editor.songs.origin=songs"], {"editor"}, ["songs"]),
+        ([POOLS, VOICES], {"rooms"}, ["rooms-bad", "rooms-target", "voices-dry"]),
+        ([SONGS], {"editor"}, ["songs"]),
     ],
 )
 def test_each_corpus_given_runs_the_tracks_that_it_suffices_for(overrides, tracks, listed):
@@ -53,7 +43,7 @@ def test_each_corpus_given_runs_the_tracks_that_it_suffices_for(overrides, track
 def test_a_folder_is_watched_by_its_listing():
     params = composed("profile=tiny", "corpus.speech.source=folder", "corpus.speech.origin=/a", VOICES)
     assert params["pipeline"]["watched"]["speech"] == "data/tiny/origins/speech.json"
-    assert params["pipeline"]["watched"]["voices"] == [{"name": "mine", "file": "data/tiny/origins/voices-mine.json"}]
+    assert params["pipeline"]["watched"]["voices"] == [{"name": "dry", "file": "data/tiny/origins/voices-dry.json"}]
 
 
 def test_the_composition_holds_what_it_gives():

@@ -1,6 +1,5 @@
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import yaml
 from dvc.repo import Repo
 
 from soundgate.pipeline.lock_file import COPY, LockFile, mend
-from tests.pipeline.repository import make_repository, stage
+from tests.pipeline.repository import dvc_here, make_repository, stage
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def committed(tmp_path_factory):
         for number in range(20)
     }
     make_repository(folder, stages)
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=folder, check=True)
+    dvc_here(folder, "repro", "-q")
     for command in (["add", "-A"], ["commit", "-qm", "lock"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
@@ -75,8 +74,7 @@ def test_a_file_cut_anywhere_is_whole_again(repository, share, copy):
     Path("dvc.lock").write_bytes(whole[: int(share * len(whole))])
     assert mend(repository)
     assert Path("dvc.lock").read_bytes() == whole
-    status = subprocess.run([sys.executable, "-m", "dvc", "status"], capture_output=True, text=True, check=True)
-    assert "up to date" in status.stdout
+    assert "up to date" in dvc_here(repository, "status")
 
 
 def test_entries_that_are_newer_than_the_last_whole_file_are_kept(repository):

@@ -12,7 +12,8 @@ from soundgate.pipeline.names import NAMED, check_names
 from soundgate.pipeline.overrides import quoted
 from soundgate.pipeline.tracks import TRACKS
 from soundgate.runtime.errors import ConfigError
-from tests.pipeline_file import ROOT, stage_entries
+from tests.pipeline.compositions import text_of
+from tests.pipeline_file import stage_entries
 
 AWKWARD = [
     "/a b", "/jörg", "語音", "/x,y", "a=b", "/take(1)", "/it[1]", "[it]", "{it}", "/C#", "R&B (2023)", "a;touch b",
@@ -119,7 +120,7 @@ def test_a_name_that_is_not_utf8_is_refused_in_words(conf):
 def test_a_name_that_is_more_than_a_name_is_refused(override):
     key = override.partition("=")[0]
     with pytest.raises(ConfigError, match=rf"{key}\[0\]\S*: expected a name of letters, digits"):
-        composing.compose_text([override], ROOT / "conf")
+        text_of(override)
 
 
 def test_names_are_checked_wherever_a_command_has_them():

@@ -4,6 +4,7 @@ import importlib
 import re
 import shutil
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,21 @@ def test_the_pipeline_can_be_read():
     assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 1700
 
 
-def test_the_hashes_committed_are_those_of_the_code(tmp_path):
-    write_code(ROOT, tmp_path / CODE_FILE)
-    assert (tmp_path / CODE_FILE).read_bytes() == (ROOT / CODE_FILE).read_bytes(), "run: dvc repro code"
+@cache
+def params():
+    return read_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The hashes of the code, written anew: that takes seconds."""
+    path = tmp_path_factory.mktemp("code") / CODE_FILE
+    write_code(ROOT, path)
+    return path
+
+
+def test_the_hashes_committed_are_those_of_the_code(written):
+    assert written.read_bytes() == (ROOT / CODE_FILE).read_bytes(), "run: dvc repro code"
     assert not refresh_libraries(ROOT), f"{LIBRARIES_FILE} was not that of the environment"
 
 
@@ -65,8 +78,8 @@ def test_a_stage_depends_on_its_code_and_on_the_plugins_it_can_load(stage):
     assert stage in hashes["stages"] and set(kinds) <= set(hashes["plugins"])
 
 
-def test_a_plugin_and_nothing_else_is_concerned_by_a_change_in_it(copy):
-    before = code_hashes(copy)
+def test_a_plugin_and_nothing_else_is_concerned_by_a_change_in_it(copy, written):
+    before = YAML(typ="safe").load(written)
     file = copy / "src/soundgate/codecs/mimi/codec.py"
     file.write_text(file.read_text() + "\nADDED = 1\n")
     after = code_hashes(copy)
@@ -81,8 +94,8 @@ def test_a_plugin_and_nothing_else_is_concerned_by_a_change_in_it(copy):
     }
 
 
-def test_a_docstring_concerns_no_stage_and_a_module_of_one_track_that_track_alone(copy):
-    before = code_hashes(copy)
+def test_a_docstring_concerns_no_stage_and_a_module_of_one_track_that_track_alone(copy, written):
+    before = YAML(typ="safe").load(written)
     console = copy / "src/soundgate/runtime/console.py"
     console.write_text(console.read_text().replace('"""What', '"""All that', 1) + "# The end.\n")
     assert code_hashes(copy) == before
@@ -171,8 +184,7 @@ def test_paths_are_keyed_by_profile_and_variant(stage):
 
 @ALL
 def test_params_cover_the_sections_the_stage_reads_and_are_there(stage):
-    params = read_params(ROOT / "params.yaml")
-    known = set(leaves(params))
+    known = set(leaves(params()))
     items = {"${item.codec}": "gain_shape", "${item.embedder}": "acoustic", "${item.track}": "voice"}
     named = [re.sub(r"\$\{item\.\w+\}", lambda found: items[found[0]], name) for name in params_of(ENTRIES[stage])]
     for name in named:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -290,7 +291,9 @@ def test_there_is_a_job_a_core_and_one_where_there_is_a_gpu(monkeypatch):
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
     assert reproduce.default_jobs() == 16
     monkeypatch.setattr("ctypes.util.find_library", lambda name: "libcuda.so.1")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    there_is = {"gpu": False}
+    cuda = SimpleNamespace(is_available=lambda: there_is["gpu"])
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))  # The real one takes seconds to import.
     assert reproduce.default_jobs() == 16
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    there_is["gpu"] = True
     assert reproduce.default_jobs() == 1

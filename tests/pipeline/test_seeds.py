@@ -13,7 +13,7 @@ from soundgate.pipeline.seeds.records import read_record
 from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.errors import ConfigError, TrainingError
 from soundgate.runtime.files import read_json
-from tests.pipeline.repository import make_repository
+from tests.pipeline.repository import dvc_here, make_repository
 from tests.pipeline.toy_tracks import commit, measure, write_toy
 from tests.pipeline_file import ROOT
 from tests.waiting import wait_until
@@ -32,27 +32,42 @@ def toy(tmp_path, monkeypatch):
     return tmp_path
 
 
+def use_dvc_here(patch):
+    """Run DVC in this process, so one run at a time; other tests below have it run by its command."""
+
+    def run(place, *arguments, quiet=True, scratch=None):
+        dvc_here(place.folder, *arguments, environment=place.environment(scratch=scratch))
+
+    patch.setattr(Workplace, "dvc", run)
+
+
+@pytest.fixture
+def here(toy, monkeypatch):
+    use_dvc_here(monkeypatch)
+    return toy
+
+
 def log(toy):
     return (toy / "log").read_text().splitlines() if (toy / "log").exists() else []
 
 
-def test_each_seed_trains_once_and_what_is_not_trained_never_again(toy):
+def test_each_seed_trains_once_and_what_is_not_trained_never_again(here):
     written = measure(2)
     assert [str(path) for path in written] == [
         f"seeds/tiny/{track}/{seed}.json" for seed in (0, 1) for track in ("editor", "voice")
     ]
-    assert sorted(line for line in log(toy) if line.startswith("train")) == [
+    assert sorted(line for line in log(here) if line.startswith("train")) == [
         "train-editor 0", "train-editor 1", "train-voice 0", "train-voice 1",
     ]  # fmt: skip
-    assert log(toy).count("corpus 0") == 1
+    assert log(here).count("corpus 0") == 1
     record = read_json("seeds/tiny/voice/1.json")
     commit_of = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert record == {
         "seed": 1, "commit": commit_of, "overrides": [], "code": {"voice-train": "one"},
         "values": {"gain": 0.1, "lost": None},
     }  # fmt: skip
-    before = log(toy)
-    assert measure(2) == [] and log(toy) == before
+    before = log(here)
+    assert measure(2) == [] and log(here) == before
     # One more seed is one run more of each track, and of one track alone where asked.
     assert [str(path) for path in measure(3, tracks=["voice"])] == ["seeds/tiny/voice/2.json"]
     assert not Path("scratch/seeds/work").exists() or not any(Path("scratch/seeds/work").iterdir())
@@ -65,7 +80,7 @@ def test_two_at_a_time_give_the_same(toy):
         assert values == [0, 0.1]
 
 
-def test_other_code_of_a_training_and_other_overrides_are_measured_again(toy):
+def test_other_code_of_a_training_and_other_overrides_are_measured_again(here):
     measure(1)
     Path("code.yaml").write_text("stages: {voice-train: two, editor-train: one}\n")
     commit(Path(), "other code")
@@ -85,14 +100,16 @@ def test_a_training_that_fails_is_named_and_the_others_are_kept(toy, monkeypatch
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
-def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, whole_group):
+def test_killed_in_the_middle_the_next_call_runs_what_is_missing(toy, monkeypatch, whole_group):
     """A survivor of the kill keeps its place until it ends; the next call waits for it."""
-    measure(1, tracks=["editor"])
+    with monkeypatch.context() as patch:
+        use_dvc_here(patch)
+        measure(1, tracks=["editor"])
     (toy / "block").touch()
     before = len(log(toy))
     command = [sys.executable, str(ROOT / "tests/pipeline/toy_tracks.py"), "1", "1"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, process_group=0)
     wait_until(lambda: process.poll() is not None or "train-voice 0" in log(toy)[before:], "the training")
     assert process.poll() is None
     if whole_group:

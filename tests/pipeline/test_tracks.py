@@ -3,24 +3,18 @@
 import pytest
 from dvc.repo import Repo
 
-from soundgate.pipeline.compose import compose_text
 from soundgate.pipeline.reproduce import needed_by
 from soundgate.pipeline.tracks import NEEDS, TRACKS, chosen_tracks, runnable, tracks_to_run
 from soundgate.runtime.config import read_params
 from soundgate.runtime.errors import ConfigError
+from tests.pipeline.compositions import MUSIC, ONE_POOL, POOLS, SONGS, SPEECH, VOICES, text_of
 from tests.pipeline_file import ROOT
-
-ENTRY = "{name: %s, source: folder, origin: own, seed: 0}"
-POOLS = f"corpus.rooms.pools=[{ENTRY % 'bad'}, {ENTRY % 'target'}]"
-ONE_POOL = f"corpus.rooms.pools=[{ENTRY % 'bad'}]"
-VOICES = f"corpus.voices.sources=[{ENTRY % 'dry'}]"
-SPEECH, MUSIC, SONGS = (f"{key}.origin=own" for key in ("corpus.speech", "corpus.music", "editor.songs"))
 
 
 @pytest.fixture
 def composed(tmp_path):
     def run(*overrides):
-        (tmp_path / "params.yaml").write_text(compose_text(overrides, ROOT / "conf"))
+        (tmp_path / "params.yaml").write_text(text_of(*overrides))
         return read_params(tmp_path / "params.yaml")
 
     return run

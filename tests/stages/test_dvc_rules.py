@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import chdir
 from pathlib import Path
 
@@ -14,7 +13,9 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from tests.pipeline.repository import dvc_here
 from tests.pipeline_file import ROOT, leaves
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -23,38 +24,73 @@ SMALL = [
     "corpus.speech.n_speakers=3",
     "corpus.speech.n_utterances=3",
     "structure.codecs=[gain_shape,mimi]",
-    "codec.mimi.weights=random",
 ]
 SPEECH, SPLIT = "corpus-speech@tiny", "structure-split@tiny"
-
-
-def of(codec, *verbs):
-    return {f"structure-{verb}@tiny-{codec}" for verb in verbs}
-
-
+LATENTS, FRAMES = "structure-latents@tiny-gain_shape", "structure-frames@tiny-gain_shape"
+# Of another codec, to see that it is left alone: never run.
+OTHER = "structure-latents@tiny-mimi"
 # What lies below is slow and follows the same rules; `.ci/run` runs the whole of it twice.
-RUN = {"code", SPEECH, SPLIT} | of("gain_shape", "latents", "frames") | of("mimi", "latents", "frames")
-LAST = sorted(of("gain_shape", "frames") | of("mimi", "frames"))
+RUN = {"code", SPEECH, SPLIT, LATENTS, FRAMES}
+# Hashing the code of every stage takes seconds: the clone has only these stages, and what they can reach.
+CLONED = ("src", "stages/corpus", "stages/structure", "stages/__init__.py", "stages/code.py", "conf", "sources", ".dvc")
+CLONED_FILES = ("dvc.yaml", "params.yaml", "code.yaml", "libraries.txt", ".gitignore", ".dvcignore")
+STAGE = Path("stages/structure/latents.py")
+# Put into stage `structure-latents`: it stops for ever at the moment that the environment names. Small shards make
+# four of the little there is.
+STOP = """
+
+import os
+import time
+
+from soundgate.codecs.latent_store import LatentStoreWriter
+
+
+def _stop(moment):
+    if os.environ.get("STOP_AT") == moment:
+        Path("stopped").touch()
+        time.sleep(3600)
+
+
+def _commit_and_stop(writer, commit=LatentStoreWriter._commit):
+    commit(writer)
+    _stop("first shard")
+
+
+LatentStoreWriter._commit = _commit_and_stop
+
+"""
+SHARDS = "chunk_rows=128, shard_rows=1280"
 
 
 def run(folder, *command, check=True):
     """Run one of the environment's commands inside a clone and return what it printed."""
+    done = subprocess.run(command, cwd=folder, env=own(folder), capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def own(folder):
+    """Return the environment of what runs in a clone."""
     here = Path(sys.executable).parent
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SOUNDGATE_")}
     environment |= {"PATH": f"{here}{os.pathsep}{environment['PATH']}", "PYTHONPATH": str(folder / "src")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return environment | {"SOUNDGATE_WORKERS": "1"}  # Of so little work most would be the start of the others.
 
 
 def ran(output):
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")}
 
 
+def repro(folder, *targets):
+    """Run `dvc repro` in this process; return what ran, and all that was printed."""
+    output = dvc_here(folder, "repro", *targets, environment=own(folder))
+    return ran(output), output
+
+
 def changed(folder):
     """Return which of the stages that ran `dvc status` calls changed."""
     with chdir(folder), Repo() as repo:
-        return set(repo.status(targets=sorted(RUN)))
+        return set(repo.status(targets=sorted({*RUN, OTHER})))
 
 
 def edit(path, old, new):
@@ -69,19 +105,22 @@ def commit(folder, message):
 
 
 def clone_to(folder):
-    """Copy what Git knows, or would, of the working tree into a repository of its own."""
+    """Copy what Git knows, or would, of the code and the configuration into a repository of its own."""
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *CLONED, *CLONED_FILES],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
+        if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     keep_stages(folder / "dvc.yaml", {address.partition("@")[0] for address in RUN})
+    edit(folder / STAGE, "**settings.model_dump(),\n    )", f"**settings.model_dump(), {SHARDS},\n    )")
+    edit(folder / STAGE, "scratch.publish()", 'scratch.publish()\n    _stop("published")')
+    edit(folder / STAGE, "\n\n@stage_command", STOP + "\n@stage_command")
     run(folder, "git", "init", "-q")
     for key, value in (("user.name", "test"), ("user.email", "test@example.org")):
         run(folder, "git", "config", key, value)
@@ -97,14 +136,36 @@ def keep_stages(path, names):
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory):
-    """A clone whose pipeline ran once, with two codecs."""
-    folder = tmp_path_factory.mktemp("clone")
+def prepared(tmp_path_factory):
+    """A clone whose pipeline ran as far as there is no codec."""
+    folder = tmp_path_factory.mktemp("clone") / "clone"
     clone_to(folder)
     run(folder, sys.executable, "-m", "soundgate.pipeline.compose", *SMALL)
+    assert ran(run(folder, "dvc", "repro", SPLIT, "code")) == {"code", SPEECH, SPLIT}
     # The hashes of the code are committed with it.
-    assert ran(run(folder, "dvc", "repro", *LAST)) == RUN
-    assert run(folder, "git", "status", "--porcelain", "code.yaml") == ""
+    assert code_changed(folder) == {"structure-latents"}
+    commit(folder, "prepared")
+    return folder
+
+
+def code_changed(folder):
+    """Return the stages whose code is another than where the clone comes from, of those that the clone has."""
+    cloned, original = (YAML(typ="safe").load(root / "code.yaml") for root in (folder, ROOT))
+    assert cloned["plugins"] == original["plugins"]
+    return {name for name, code in cloned["stages"].items() if code != original["stages"][name]}
+
+
+@pytest.fixture(scope="module")
+def reproduced(prepared):
+    """A clone whose pipeline ran once, with one codec, and is said to have run with another."""
+    folder = shutil.copytree(prepared, prepared.with_name("reproduced"))
+    assert repro(folder, FRAMES)[0] == {LATENTS, FRAMES}
+    latents = folder / "data/tiny/structure/mimi/latents"
+    latents.mkdir(parents=True)
+    (latents / "latents_index.parquet").write_text("latents of another codec")
+    with chdir(folder), Repo() as repo:
+        repo.commit(OTHER, force=True)
+    assert changed(folder) == set()
     commit(folder, "reproduced")
     return folder
 
@@ -114,11 +175,12 @@ def clone(reproduced):
     """The reproduced clone, put back as it was afterwards."""
     yield reproduced
     run(reproduced, "git", "reset", "-q", "--hard")  # DVC stages what it writes.
-    run(reproduced, "dvc", "checkout", "-q", *sorted(RUN))
+    with chdir(reproduced), Repo() as repo:
+        repo.checkout(targets=sorted({*RUN, OTHER}), force=True)
 
 
 def test_a_second_run_runs_nothing(clone):
-    output = run(clone, "dvc", "repro", *LAST)
+    output = run(clone, "dvc", "repro", FRAMES, OTHER)
     assert ran(output) == set()
     assert "up to date" in output
     assert run(clone, "git", "status", "--porcelain") == ""
@@ -126,15 +188,19 @@ def test_a_second_run_runs_nothing(clone):
 
 def test_changing_one_leaf_runs_its_readers_and_what_lies_below(clone):
     edit(clone / "params.yaml", "high_energy_quantile: 0.5", "high_energy_quantile: 0.25")
-    assert changed(clone) == set(LAST)
-    assert ran(run(clone, "dvc", "repro", *LAST)) == set(LAST)
+    assert changed(clone) == {FRAMES}
+    assert repro(clone, FRAMES, OTHER)[0] == {FRAMES}
     # Another split gives other frames, from the same latents.
     edit(clone / "params.yaml", "train_fraction: 0.79", "train_fraction: 0.39")
-    assert ran(run(clone, "dvc", "repro", *LAST)) == {SPLIT, *LAST}
+    assert repro(clone, FRAMES, OTHER)[0] == {SPLIT, FRAMES}
     # A leaf put back finds its results again, without running anything.
     run(clone, "git", "checkout", "-q", "params.yaml")
-    output = run(clone, "dvc", "repro", *LAST)
-    assert ran(output) == set() and output.count("is cached - skipping run, checking out outputs") == 3
+    stages, output = repro(clone, FRAMES, OTHER)
+    assert stages == set() and output.count("is cached - skipping run, checking out outputs") == 2
+
+
+# Of the other stages there is only the first.
+CODECS_OF = {"structure-latents": ("gain_shape", "mimi")}
 
 
 def test_every_leaf_makes_exactly_the_stages_that_name_it_stale(clone):
@@ -149,10 +215,10 @@ def test_every_leaf_makes_exactly_the_stages_that_name_it_stale(clone):
     ]
     (clone / "params.yaml").write_text(with_other_values(original, changes))
     with chdir(clone), Repo() as repo:
-        status = repo.status(targets=sorted(RUN))
+        status = repo.status(targets=sorted({*RUN, OTHER}))
     assert "code" not in status
     for name, entry in ((name, entry) for name, entry in stages.items() if name != "code"):
-        for codec in ("gain_shape", "mimi") if "codec" in entry["matrix"] else ("",):
+        for codec in CODECS_OF.get(name, ("gain_shape",)) if "codec" in entry["matrix"] else ("",):
             named = [param.replace("${item.codec}", codec) for param in entry["params"] if isinstance(param, str)]
             read = {leaf for leaf in changes if any(f"{leaf}.".startswith(f"{param}.") for param in named)}
             address = f"{name}@tiny" + (f"-{codec}" if codec else "")
@@ -188,12 +254,12 @@ def test_a_docstring_makes_no_stage_run_and_a_line_of_code_those_that_reach_it(c
     module = clone / "src/soundgate/runtime/console.py"
     edit(module, '"""', '"""Touched. ')
     assert changed(clone) == {"code"}
-    assert ran(run(clone, "dvc", "repro", *LAST)) == {"code"}
-    codec = clone / "src/soundgate/codecs/mimi/codec.py"
+    assert repro(clone, FRAMES, OTHER)[0] == {"code"}
+    codec = clone / "src/soundgate/codecs/gain_shape/codec.py"
     codec.write_text(codec.read_text() + "\nADDED = 1\n")
     assert changed(clone) == {"code"}
     # The same latents come out, so nothing below runs.
-    assert ran(run(clone, "dvc", "repro", *LAST)) == {"code"} | of("mimi", "latents")
+    assert repro(clone, FRAMES, OTHER)[0] == {"code", LATENTS}
     assert changed(clone) == set()
 
 
@@ -201,15 +267,15 @@ def test_another_version_of_a_library_is_noticed(clone):
     edit(clone / "libraries.txt", "librosa==", "librosa==1")
     assert changed(clone) == {"code"}
     # Installed is what was: no stage has anything to do.
-    assert ran(run(clone, "dvc", "repro", *LAST)) == {"code"}
+    assert repro(clone, FRAMES, OTHER)[0] == {"code"}
 
 
 def test_an_experiment_composes_and_keeps_its_overrides(clone):
     overrides = [
         part for override in [*SMALL, "structure.frames.high_energy_quantile=0.75"] for part in ("-S", override)
     ]
-    output = run(clone, "dvc", "exp", "run", "--name", "louder", *overrides, *LAST)
-    assert ran(output) == set(LAST)
+    output = run(clone, "dvc", "exp", "run", "--name", "louder", *overrides, FRAMES, OTHER)
+    assert ran(output) == {FRAMES}
     assert "high_energy_quantile: 0.75" in (clone / "params.yaml").read_text()
     assert "louder" in run(clone, "dvc", "exp", "list", "--name-only")
     refused = run(clone, "dvc", "exp", "run", "-S", "profile=large", check=False)
@@ -221,55 +287,39 @@ def outs(folder):
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
-# Four shards of latents.
-LONG = [
-    "profile=tiny",
-    "corpus.speech.n_speakers=6",
-    "corpus.speech.n_utterances=40",
-    "codec.gain_shape.frame_rate=75",
-]
-LATENTS = "structure-latents@tiny-gain_shape"
-
-
-def clone_composed(folder):
-    folder.mkdir()
-    clone_to(folder)
-    run(folder, sys.executable, "-m", "soundgate.pipeline.compose", *LONG)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def uninterrupted(reproduced):
     """The outputs of a run that nobody killed."""
-    folder = clone_composed(tmp_path_factory.mktemp("uninterrupted") / "clone")
-    run(folder, "dvc", "repro", LATENTS)
-    return outs(folder)
+    return outs(reproduced)
 
 
-@pytest.mark.parametrize("when", ["first shard", "published"])
-def test_killed_in_the_middle_of_latents_the_next_run_gives_the_same(tmp_path, uninterrupted, when):
-    folder = clone_composed(tmp_path / "clone")
-    here = Path(sys.executable).parent
-    environment = os.environ | {"PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "SOUNDGATE_WORKERS": "1"}
+def kill_at(moment, folder):
+    """Run the latents until the moment, kill them with what runs them, and return the work folder's store."""
+    environment = own(folder) | {"STOP_AT": moment}
     process = subprocess.Popen(
-        ["dvc", "repro", LATENTS], cwd=folder, env=environment, start_new_session=True,
+        ["dvc", "repro", LATENTS], cwd=folder, env=environment, process_group=0,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    pattern = {
-        "first shard": "scratch/structure-latents/*/result/latents.zarr/manifest/00000.json",
-        "published": "data/tiny/structure/gain_shape/latents",
-    }[when]
-    deadline = time.monotonic() + 300
-    while not list(folder.glob(pattern)):
-        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
-        time.sleep(0.002)
+    stopped = folder / "stopped"
+    wait_until(lambda: process.poll() is not None or stopped.exists(), moment)
+    assert process.poll() is None, "the run ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    store = next(folder.glob("scratch/structure-latents/*/result/latents.zarr"))
-    shard = os.stat(store / "c/0/0").st_mtime_ns
-    assert (store / "manifest/store.json").exists() == (when == "published")
+    process.wait(LIMIT_S)
+    stopped.unlink()
     assert LATENTS + ":" not in (folder / "dvc.lock").read_text()
+    return next(folder.glob("scratch/structure-latents/*/result/latents.zarr"))
+
+
+def test_killed_in_the_middle_of_latents_the_next_run_gives_the_same(prepared, uninterrupted):
+    folder = shutil.copytree(prepared, prepared.with_name("killed"))
+    published = folder / "data/tiny/structure/gain_shape/latents"
+    store = kill_at("first shard", folder)
+    shard = os.stat(store / "c/0/0").st_mtime_ns
+    assert [path.name for path in store.glob("manifest/*.json")] == ["00000.json"] and not published.exists()
+    assert kill_at("published", folder) == store
+    assert (store / "manifest/store.json").exists() and published.exists()
     assert ran(run(folder, "dvc", "repro", LATENTS)) == {LATENTS}
-    assert outs(folder) == uninterrupted
+    found = outs(folder)
+    assert len(found) == 4 and found.items() <= uninterrupted.items()
     assert len(list(store.glob("manifest/0*.json"))) == 4
     assert os.stat(store / "c/0/0").st_mtime_ns == shard, "the work was done again"

@@ -12,9 +12,9 @@ import yaml
 from click.testing import CliRunner
 
 from soundgate.audio.io import write_audio
-from soundgate.pipeline.compose import compose_text
 from stages.corpus import music, speech, voices
 from stages.editor import songs
+from tests.pipeline.compositions import text_of
 from tests.pipeline_file import ROOT, stage_entries
 
 # Each character that a shell, Hydra, OmegaConf, YAML or an option parser reads for itself.
@@ -40,7 +40,7 @@ def at_work(tmp_path, monkeypatch):
         for speaker in ("s0", "s1"):
             write_audio(tmp_path / name / speaker / "a.wav", rng.normal(0, 0.1, 16_000), 16_000)
         overrides = ["profile=real", f"corpus.speech.origin={name}", f"corpus.music.origin={name}"]
-        Path("params.yaml").write_text(compose_text(overrides, ROOT / "conf"))
+        Path("params.yaml").write_text(text_of(*overrides))
 
     return run
 
