@@ -22,6 +22,10 @@ MODULES ?=
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
   --durations=25 --durations-min=10
 
+# Importing librosa has numba compile for half a minute: once here, not in every process of the first run. The next ones
+# begin with what the first has kept (src/soundgate/runtime/numba_cache.py). Where it fails nothing is lost but time.
+COMPILE := import soundgate, librosa.beat, librosa.feature.spectral
+
 export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.
 export UV_COMPILE_BYTECODE := 1
@@ -49,6 +53,7 @@ environment: $(ENVIRONMENT)
 $(ENVIRONMENT): pyproject.toml $(MOVED) | $(filter .uv/bin/uv,$(UV))
 	$(if $(MOVED),rm -rf .venv)
 	$(UV) sync --all-groups
+	-@.venv/bin/python -c "$(COMPILE)"
 	@pwd -P >$@
 
 repro: $(ENVIRONMENT)
