@@ -7,7 +7,8 @@ ENVIRONMENT := .venv/.synced
 # Of a clone that was moved, whose programs in .venv name the folder it was in: the stamp says which.
 MOVED := $(shell [ -f $(ENVIRONMENT) ] && [ "$$(cat $(ENVIRONMENT))" != "$$(pwd -P)" ] && echo moved)
 # Test files are dealt out to this many processes, in the order of their names; their fixtures stay whole. One thread
-# each: more would wait for one another. As many ablations run at a time.
+# each: more would wait for one another; what asks for two all the same (encoding on a CPU) sleeps while it waits, for
+# on a busy machine it would burn many times what it computes. As many ablations run at a time.
 JOBS ?= 2
 # Of `make ablations`; no ARMS: all of them. `make seeds` is of the profile that params.yaml was composed for.
 PROFILE ?= tiny
@@ -18,8 +19,8 @@ GPUS ?=
 COUNT ?= 8
 SEED ?= 0
 MODULES ?=
-PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
-  --durations=25 --durations-min=10
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive .venv/bin/python -m pytest -n $(JOBS) --dist loadfile \
+  --no-loadscope-reorder --durations=25 --durations-min=10
 
 export UV_PYTHON_DOWNLOADS := never
 # Once, not in every process that starts, where PYTHONDONTWRITEBYTECODE is set.
@@ -73,4 +74,4 @@ lint: $(ENVIRONMENT)
 	.venv/bin/lint-imports --no-cache
 
 mutants: $(ENVIRONMENT)
-	OMP_NUM_THREADS=1 .venv/bin/python benchmarks/mutants.py --count $(COUNT) --seed $(SEED) --modules "$(MODULES)"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive .venv/bin/python benchmarks/mutants.py --count $(COUNT) --seed $(SEED) --modules "$(MODULES)"

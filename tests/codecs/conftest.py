@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from soundgate.codecs.gain_shape.synthetic import speech_like
+from soundgate.codecs.mimi import MimiCodec, Settings
 from soundgate.codecs.registry import load_codec
+from tests.codecs.small import small_models
 
 CASES = {
     "gain_shape_75": ("gain_shape", {"frame_rate": 75}),
@@ -32,21 +34,53 @@ def cases():
 
 @pytest.fixture(scope="session")
 def load_case():
-    """A codec of a case, built at its first use."""
+    """A codec of a case, built at its first use; mimi and encodec are small versions of themselves."""
     built = {}
 
     def load(case: str):
         if case not in built:
             name, settings = CASES[case]
+            with small_models():
+                built[case] = load_codec(name, settings)
+        return built[case]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def load_full(load_case):
+    """A codec of a case as a user loads it, built at its first use; both of mimi's share one model."""
+    built = {}
+
+    def load(case: str):
+        name, settings = CASES[case]
+        if name == "gain_shape":
+            return load_case(case)
+        if case == "mimi_projected":
+            return MimiCodec(load("mimi_encoder").model, Settings(**settings))
+        if case not in built:
             built[case] = load_codec(name, settings)
         return built[case]
 
     return load
 
 
+@pytest.fixture
+def small():
+    """Whatever mimi and encodec the test itself loads is small."""
+    with small_models():
+        yield
+
+
 @pytest.fixture(params=list(CASES))
 def codec(request, load_case):
     return load_case(request.param)
+
+
+@pytest.fixture(params=list(CASES))
+def full_codec(request, load_full):
+    """For what depends on how wide the layers are."""
+    return load_full(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,8 @@ EXACT = 1e-12
 
 
 @pytest.mark.parametrize("case", SHAPES)
-def test_rates_and_dimensions(case, cases, load_case):
-    codec = load_case(case)
+def test_rates_and_dimensions(case, cases, load_full):
+    codec = load_full(case)
     found = (codec.frame_rate, codec.dim, codec.hop_length, codec.lookahead, codec.warmup_frames)
     assert found == SHAPES[case]
     assert (codec.sample_rate, codec.n_codebooks, codec.name) == (24_000, 8, cases[case][0])
@@ -71,6 +71,14 @@ def test_batch_equals_single_but_for_what_float32_rounds(codec, wav, relative_er
         assert relative_error(row[: len(alone)], exact) <= 2 * rounding
 
 
+def test_batch_equals_single_within_rounding_however_wide_the_layers(full_codec, wav, relative_error):
+    single = [wav[..., :n] for n in (8_000, 5_001)]
+    batch = torch.cat([functional.pad(own, (0, 8_000 - own.shape[-1])) for own in single])
+    alone, rows = [full_codec.encode(own)[0] for own in single], full_codec.encode(batch)
+    found = torch.cat([row[: len(own)] for row, own in zip(rows, alone, strict=True)])
+    assert relative_error(found, torch.cat(alone)) <= BATCHING
+
+
 def test_zeros_appended_change_no_frame(codec, wav, relative_error):
     wav = wav[..., :10_000]
     alone = in_double(codec, wav)
@@ -112,20 +120,20 @@ def test_encode_from_threads(codec, wav):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_latents_are_of_sane_scale_and_depend_on_the_input(codec, wav):
-    latents = codec.encode(wav)
+def test_latents_are_of_sane_scale_and_depend_on_the_input(full_codec, wav):
+    latents = full_codec.encode(wav)
     assert 0.1 < latents.std() < 10
     assert latents.std(dim=1).mean() > 0.05
-    assert 1e-3 < codec.decode(latents).square().mean().sqrt() < 1
+    assert 1e-3 < full_codec.decode(latents).square().mean().sqrt() < 1
 
 
-def test_encode_under_autocast(codec, wav, relative_error):
+def test_encode_under_autocast(full_codec, wav, relative_error):
     with torch.autocast("cpu", torch.bfloat16):
-        reduced = codec.encode(wav)
+        reduced = full_codec.encode(wav)
     assert reduced.dtype == torch.float32
-    error = relative_error(reduced, codec.encode(wav))
+    error = relative_error(reduced, full_codec.encode(wav))
     # gain_shape has no use for bf16 and stays in float32.
-    assert error == 0 if codec.name == "gain_shape" else 0 < error < 0.05
+    assert error == 0 if full_codec.name == "gain_shape" else 0 < error < 0.05
 
 
 def test_gradients_reach_every_latent_frame(codec, wav):
@@ -154,14 +162,14 @@ def test_codes(codec, wav):
         assert decoded.shape == (1, 1, latents.shape[1] * codec.hop_length) and decoded.isfinite().all()
 
 
-def test_latents_of_codes_decode_as_the_codes_do(codec, wav):
-    codes = codec.quantise(codec.encode(wav))
-    latents = codec.dequantise(codes)
-    assert latents.shape == (1, codes.shape[2], codec.dim) and latents.dtype == torch.float32
-    wanted = codec.decode_codes(codes)
-    assert (codec.decode(latents) - wanted).abs().max() <= 1e-3 * wanted.abs().max()
+def test_latents_of_codes_decode_as_the_codes_do(full_codec, wav):
+    codes = full_codec.quantise(full_codec.encode(wav))
+    latents = full_codec.dequantise(codes)
+    assert latents.shape == (1, codes.shape[2], full_codec.dim) and latents.dtype == torch.float32
+    wanted = full_codec.decode_codes(codes)
+    assert (full_codec.decode(latents) - wanted).abs().max() <= 1e-3 * wanted.abs().max()
     with pytest.raises(ValueError, match="codes"):
-        codec.dequantise(codes[0])
+        full_codec.dequantise(codes[0])
 
 
 def test_codec_stays_frozen(codec):
@@ -200,6 +208,7 @@ def test_latents_and_codes_refused(codec):
             codec.decode_codes(torch.full((1, 8, 3), outside))
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("case", ["gain_shape_75", "gain_shape_12.5", "mimi_projected", "encodec"])
 def test_saved_weights_load_to_the_same_codec(case, cases, load_case, wav, tmp_path):
     codec = load_case(case)
@@ -214,6 +223,7 @@ def test_saved_weights_load_to_the_same_codec(case, cases, load_case, wav, tmp_p
     assert torch.equal(again.decode(latents), codec.decode(latents))
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", ["mimi", "encodec"])
 def test_random_weights_are_the_same_every_time(name, load_case, wav):
     before = torch.random.get_rng_state()
@@ -223,6 +233,7 @@ def test_random_weights_are_the_same_every_time(name, load_case, wav):
     assert torch.equal(again.encode(wav[..., :4_000]), first.encode(wav[..., :4_000]))
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", ["gain_shape", "mimi", "encodec"])
 def test_weights_of_another_architecture_refused(name, tmp_path):
     path = tmp_path / "other.safetensors"

@@ -8,13 +8,13 @@ from soundgate.codecs.mimi import MimiCodec, Settings
 
 
 @pytest.fixture(scope="module")
-def mimi(load_case):
-    return load_case("mimi_encoder")
+def mimi(load_full):
+    return load_full("mimi_encoder")
 
 
 @pytest.fixture(scope="module")
-def encodec(load_case):
-    return load_case("encodec")
+def encodec(load_full):
+    return load_full("encodec")
 
 
 def test_mimi_equals_moshi(mimi, wav):

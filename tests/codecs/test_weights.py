@@ -95,6 +95,7 @@ def cached(monkeypatch, tmp_path, codec, state):
     return sha256_of(path), asked
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("codec", ["mimi", "encodec"])
 def test_the_hubs_weights_are_one_version_and_read_as_tensors_only(monkeypatch, tmp_path, load_case, wav, codec):
     own = load_case({"mimi": "mimi_encoder"}.get(codec, codec))
@@ -112,6 +113,7 @@ def test_the_hubs_weights_are_one_version_and_read_as_tensors_only(monkeypatch, 
         assert checksum == f"sha256:{sha256}" and len(asked) == 1
 
 
+@pytest.mark.usefixtures("small")
 def test_weights_of_another_hash_are_not_loaded(monkeypatch, tmp_path, caplog):
     sha256, _ = cached(monkeypatch, tmp_path, "mimi", {"weight": torch.zeros(1)})
     with pytest.raises(WeightsError, match=f"sha256 09b782f0.*found sha256 {sha256}.*Delete"):
