@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
 
 import click
@@ -52,27 +53,29 @@ class Size:
 
     Args:
         profile: whose settings.
-        warm_up: steps before the clock runs, and, after them, those whose operations are counted. Of two steps of an
-            adversarial training one is the discriminators' turn.
+        turn: steps before the clock runs, then steps whose operations are counted, then, again and again, steps that
+            are timed. Of two steps of an adversarial training one is the discriminators'.
         seconds: of a case, at most, once it is warm.
-        steps: of a case, at most; an even number.
+        steps: of a case, at most.
         batches: of waves that are encoded.
         wave_s: of each of them, and of a triple.
         product: side of the square matrices.
+        most_items: of a training step, unless its losses compare more; None: as many as the profile says.
     """
 
     profile: str
-    warm_up: int
+    turn: int
     seconds: float
     steps: int
     batches: tuple[int, ...]
     wave_s: float
     product: int
+    most_items: int | None
 
 
 SIZES = {
-    "full": Size("full", 2, 5.0, 20, (1, 4, 16, 64), 10.0, 8192),
-    "tiny": Size("tiny", 1, 0.1, 2, (1,), 0.5, 512),
+    "full": Size("full", 2, 5.0, 20, (1, 4, 16, 64), 10.0, 8192, None),
+    "tiny": Size("tiny", 1, 0.1, 1, (1,), 0.5, 512, 2),
 }
 
 
@@ -159,26 +162,29 @@ RECURRENT = {
 def paced(step: Callable[[int], object], size: Size, device: torch.device, counted: bool) -> Cell:
     """Take steps, numbered from 0, and return how many a second, their operations where asked, and the peak memory.
 
-    Timed are pairs of steps. Steps that are counted are left out of the peak: recurrent layers are taken apart in them.
+    Steps that are counted are left out of the peak: recurrent layers are taken apart in them.
     """
-    for number in range(size.warm_up):
-        step(number)
+    turns = (range(first, first + size.turn) for first in count(step=size.turn))
+    _take(step, next(turns))
     peak, flops = peak_bytes(device), None
     if counted:
         with FlopCounterMode(display=False, custom_mapping=RECURRENT) as counter:
-            for number in range(size.warm_up, 2 * size.warm_up):
-                step(number)
-        flops = counter.get_total_flops() / size.warm_up
+            _take(step, next(turns))
+        flops = counter.get_total_flops() / size.turn
     forget_peak(device)
     synchronize(device)
     begun, taken = time.perf_counter(), 0
     while taken < size.steps and (not taken or time.perf_counter() - begun < size.seconds):
-        for _ in range(2):
-            step(2 * size.warm_up + taken)
-            taken += 1
+        _take(step, next(turns))
+        taken += size.turn
     synchronize(device)
     rate = taken / (time.perf_counter() - begun)
     return Cell(rate=rate, peak_bytes=None if peak is None else max(peak, peak_bytes(device)), flops=flops)
+
+
+def _take(step: Callable[[int], object], numbers: range) -> None:
+    for number in numbers:
+        step(number)
 
 
 def product_rates(size: Size, device: torch.device) -> dict[str, float]:
@@ -257,14 +263,18 @@ def rows(setup: Setup, size: Size) -> list[Row]:
                 runs["bf16"] = (partial(encode, name, setup, batch, "bfloat16", size, flops), "bf16")
             table.append(Row(f"codec, {name}", "latents", batch, runs))
     for name, recipe in TRAININGS.items():
+        batch = setup.value(recipe.batch)
+        if size.most_items is not None:
+            batch = min(batch, max(size.most_items, recipe.fewest))
+        own = setup.changed({recipe.batch: batch})
         offered = [("fp32", True), ("bf16", recipe.bf16), ("compiled", recipe.compiled)]
         offered.append(("compiled, bf16", recipe.bf16 and recipe.compiled))
         runs = {
-            column: (partial(train, recipe, setup, column, size), "bf16" if "bf16" in column else single)
+            column: (partial(train, recipe, own, column, size), "bf16" if "bf16" in column else single)
             for column, there in offered if there
         }  # fmt: skip
         label = f"{name} (on the CPU)" if recipe.on_cpu and setup.device.type != "cpu" else name
-        table.append(Row(label, "steps", setup.value(recipe.batch), runs))
+        table.append(Row(label, "steps", batch, runs))
     table.append(Row("rooms, renderer (NumPy on the CPU)", "triples", 1, {"fp32": (partial(render, setup, size), "")}))
     return table
 
@@ -284,8 +294,8 @@ def outcome(run: Callable[[], Cell], device: torch.device, end: float) -> Cell:
         logger.exception("A case failed")
         return Cell(f"{FAILED}: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:80]}")
     finally:
-        gc.collect()
         if device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 

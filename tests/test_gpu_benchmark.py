@@ -1,0 +1,188 @@
+"""The benchmark for GPUs where there is none, and one step of every training at the sizes of profile=full.
+
+Those steps are taken on the CPU with as few items as there are losses to compare: all trainings together need 2 GiB
+and half a minute, so nothing has to be faked by the meta device, and their values are checked as well.
+"""
+
+import math
+import re
+import time
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.files import read_json
+from tests.pipeline_file import ROOT
+
+# What others are made of, and what is injected into one.
+NO_TRAININGS = {"AdversarialTask", "MelTask", "FaultyTask"}
+# Trainings whose steps those are that faults are injected into.
+OTHERS = {"voice.health"}
+SETTINGS = {"bf16": True, "amp": True, "precision": "bf16", "compile": True}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    """Return the benchmark, imported as the script is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        import gpu
+
+        yield gpu
+
+
+@pytest.fixture(scope="module")
+def trainings(gpu):
+    import gpu_trainings
+
+    return gpu_trainings
+
+
+@pytest.fixture
+def run(gpu, monkeypatch, tmp_path):
+    """Return a function that runs the benchmark, with results in a folder of its own and PyTorch left as it was."""
+    monkeypatch.setenv("SOUNDGATE_DEVICE", "cpu")
+    monkeypatch.setattr(gpu, "RESULTS", tmp_path / "results")
+    deterministic, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    yield lambda *options: CliRunner().invoke(gpu.main, options)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = benchmark
+
+
+def in_a_minute():
+    return time.monotonic() + 60
+
+
+def test_every_line_is_measured_where_there_is_no_gpu(run, gpu, trainings, tmp_path):
+    result = run("--size", "tiny", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "gpu.md").read_text().strip() == result.output[result.output.index("# Speed") :].strip()
+    rows = {row["name"]: row["cells"] for row in read_json(tmp_path / "gpu.json")["rows"]}
+    assert set(trainings.TRAININGS) | {f"codec, {name}" for name in trainings.CODECS} < set(rows)
+    assert all(cells["fp32"]["rate"] > 0 for cells in rows.values())
+    for name, recipe in trainings.TRAININGS.items():
+        assert rows[name]["fp32"]["flops"] > 0 and rows[name]["fp32"]["share"] > 0, name
+        bf16, compiled = rows[name]["bf16"], rows[name]["compiled"]
+        assert (bf16["rate"] or 0) > 0 if recipe.bf16 else bf16["note"] == gpu.NOT_OFFERED, name
+        assert compiled["note"] == (gpu.GPU_ALONE if recipe.compiled else gpu.NOT_OFFERED), name
+
+
+def test_on_a_cpu_nothing_is_written_unasked(run, tmp_path):
+    result = run("--only", "gain_shape")
+    assert result.exit_code == 0 and result.output.count("| latents |") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_there_is_no_time_for_is_said_in_its_cells(run, gpu):
+    result = run("--only", "rooms", "--minutes", "0")
+    assert result.exit_code == 0 and gpu.NO_TIME in result.output
+
+
+def test_a_case_ends_when_the_time_does_whatever_it_catches(gpu):
+    def endless():
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:
+                raise AssertionError from None
+
+    begun = time.monotonic()
+    assert gpu.outcome(endless, CPU, begun + 0.05).note == gpu.NO_TIME
+    assert time.monotonic() - begun < 5
+
+
+def test_a_case_that_does_not_fit_or_fails_is_a_cell(gpu):
+    def out_of_memory():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def as_the_gan_says_it():
+        try:
+            out_of_memory()
+        except RuntimeError as error:
+            raise TrainingError("voice-train", expected="memory for a batch", found="none") from error
+
+    def wrong():
+        raise ValueError("two\nlines")
+
+    for case in (out_of_memory, as_the_gan_says_it):
+        assert gpu.outcome(case, CPU, in_a_minute()).note == gpu.OUT_OF_MEMORY
+    assert gpu.outcome(wrong, CPU, in_a_minute()).note == f"{gpu.FAILED}: ValueError: two"
+
+
+def test_a_case_that_fails_is_the_benchmarks_failure(run, gpu, monkeypatch):
+    monkeypatch.setattr(gpu, "render", lambda *_: 1 / 0)
+    result = run("--only", "rooms")
+    assert result.exit_code == 1 and "failed: ZeroDivisionError" in result.output
+
+
+def test_memory_of_compiled_code_is_held_against_the_operations_of_the_plain(gpu):
+    def cell(flops):
+        return lambda: gpu.Cell(rate=2.0, flops=flops), "fp32"
+
+    row = gpu.Row("training", "steps", 1, {"fp32": cell(6.0), "bf16": cell(None)})
+    (cells,) = gpu.measure([row], CPU, {"fp32": 24.0}, in_a_minute())
+    assert cells["bf16"].flops == 6.0 and cells["bf16"].share == cells["fp32"].share == 0.5
+
+
+def test_recurrent_layers_count_as_their_products(gpu):
+    layer, x = torch.nn.GRU(5, 7, batch_first=True), torch.randn(2, 11, 5)
+    with gpu.FlopCounterMode(display=False) as counter:
+        layer(x)[0].sum().backward()
+    weights = [weight.shape for weight in layer.parameters()]
+    forward = gpu.recurrent_flops(x.shape, weights)
+    assert forward == 2 * 2 * 11 * 3 * 7 * (5 + 7)
+    # The first layer's inputs need no gradient, and the first state none at all.
+    assert forward < counter.get_total_flops() <= forward + gpu.recurrent_backward_flops(x.shape, weights)
+
+
+def test_every_training_is_there(trainings):
+    written = (ROOT / "benchmarks/gpu_trainings.py").read_text()
+    files = (ROOT / "src/soundgate/tracks").rglob("*.py")
+    tasks = {name for path in files for name in re.findall(r"^class ([A-Z]\w*Task)\b", path.read_text(), re.M)}
+    assert len(tasks) > 10
+    assert {name for name in tasks - NO_TRAININGS if not re.search(rf"\b{name}\b", written)} == set()
+
+
+def test_what_settings_offer_is_measured(trainings):
+    def offered(values, path):
+        for key, value in values.items():
+            here = f"{path}.{key}" if path else key
+            if isinstance(value, dict) and here not in OTHERS:
+                yield from offered(value, here)
+            elif key in SETTINGS and not isinstance(value, dict):
+                yield here, SETTINGS[key]
+
+    there = dict(offered(trainings.composed("full"), ""))
+    recipes = trainings.TRAININGS.values()
+    measured = {
+        name: value
+        for recipe in recipes
+        for own in (recipe.bf16, recipe.compiled)
+        for name, value in (own or {}).items()
+    }
+    assert there.items() <= measured.items()
+    setup = trainings.Setup(trainings.composed("full"), CPU).changed(measured)
+    assert all(setup.value(name) == value for name, value in measured.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["structure", "transfer", "editor", "voice"])
+def test_a_step_at_full_size_trains(trainings, part):
+    full = trainings.Setup(trainings.composed("full"), CPU)
+    for name, recipe in trainings.TRAININGS.items():
+        if not name.startswith(part):
+            continue
+        training = recipe.build(full.changed({recipe.batch: recipe.fewest}))
+        learning = [
+            own for one in training.task.optimisers.values() for group in one.param_groups for own in group["params"]
+        ]
+        before = [own.detach().clone() for own in learning]
+        losses = training.step(0)
+        assert losses and all(map(math.isfinite, losses.values())), (name, losses)
+        moved = [not torch.equal(own, old) for own, old in zip(learning, before, strict=True)]
+        assert sum(moved) > 0.8 * len(moved), (name, sum(moved), len(moved))
+        for module in training.task.modules.values():
+            assert all(own.isfinite().all() for own in module.parameters()), name
