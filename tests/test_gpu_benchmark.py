@@ -4,6 +4,7 @@ Those steps are taken on the CPU with as few items as there are losses to compar
 and half a minute, so nothing has to be faked by the meta device, and their values are checked as well.
 """
 
+import copy
 import math
 import re
 import time
@@ -118,7 +119,7 @@ def test_a_case_that_fails_is_the_benchmarks_failure(run, gpu, monkeypatch):
     assert result.exit_code == 1 and "failed: ZeroDivisionError" in result.output
 
 
-def test_memory_of_compiled_code_is_held_against_the_operations_of_the_plain(gpu):
+def test_compiled_code_is_held_against_the_operations_of_the_plain(gpu):
     def cell(flops):
         return lambda: gpu.Cell(rate=2.0, flops=flops), "fp32"
 
@@ -168,6 +169,10 @@ def test_what_settings_offer_is_measured(trainings):
     assert all(setup.value(name) == value for name, value in measured.items())
 
 
+def weights(optimiser):
+    return [own.detach() for group in optimiser.param_groups for own in group["params"]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["structure", "transfer", "editor", "voice"])
 def test_a_step_at_full_size_trains(trainings, part):
@@ -175,14 +180,13 @@ def test_a_step_at_full_size_trains(trainings, part):
     for name, recipe in trainings.TRAININGS.items():
         if not name.startswith(part):
             continue
-        training = recipe.build(full.changed({recipe.batch: recipe.fewest}))
-        learning = [
-            own for one in training.task.optimisers.values() for group in one.param_groups for own in group["params"]
-        ]
-        before = [own.detach().clone() for own in learning]
+        task = (training := recipe.build(full.changed({recipe.batch: recipe.fewest}))).task
+        before = {name: copy.deepcopy(weights(one)) for name, one in task.optimisers.items()}
         losses = training.step(0)
         assert losses and all(map(math.isfinite, losses.values())), (name, losses)
-        moved = [not torch.equal(own, old) for own, old in zip(learning, before, strict=True)]
-        assert sum(moved) > 0.8 * len(moved), (name, sum(moved), len(moved))
-        for module in training.task.modules.values():
+        for side, old in before.items():
+            moved = [not torch.equal(*pair) for pair in zip(weights(task.optimisers[side]), old, strict=True)]
+            # In the codec path's first stage nobody asks the critic.
+            assert sum(moved) > 0.8 * len(moved) or (side == "critic" and "critic" not in losses), (name, side)
+        for module in task.modules.values():
             assert all(own.isfinite().all() for own in module.parameters()), name
