@@ -1,7 +1,7 @@
-"""The benchmark for GPUs where there is none, and one step of every training at the sizes of profile=full.
+"""The benchmark for GPUs where there is none, and every training on a GPU that is only pretended.
 
-Those steps are taken on the CPU with as few items as there are losses to compare: all trainings together need 2 GiB
-and half a minute, so nothing has to be faked by the meta device, and their values are checked as well.
+A step at the sizes of profile=full is computed, with as few items as its losses compare: all trainings together take
+2 GiB and half a minute, so they need no meta device, and what they learn is looked at as well.
 """
 
 import copy
@@ -9,19 +9,25 @@ import math
 import re
 import time
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+from soundgate.codecs.extraction import encode_batch
 from soundgate.runtime.errors import TrainingError
 from soundgate.runtime.files import read_json
+from soundgate.training.health.settings import HealthSettings
+from soundgate.training.loop import LoopSettings, fit
 from tests.pipeline_file import ROOT
+from tests.pretended_gpu import PretendedGpu
 
 # What others are made of, and what is injected into one.
 NO_TRAININGS = {"AdversarialTask", "MelTask", "FaultyTask"}
 # Trainings whose steps those are that faults are injected into.
 OTHERS = {"voice.health"}
 SETTINGS = {"bf16": True, "amp": True, "precision": "bf16", "compile": True}
+PARTS = ("structure", "transfer", "editor", "voice")
 CPU = torch.device("cpu")
 
 
@@ -174,19 +180,75 @@ def weights(optimiser):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["structure", "transfer", "editor", "voice"])
-def test_a_step_at_full_size_trains(trainings, part):
-    full = trainings.Setup(trainings.composed("full"), CPU)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_step_at_full_size_trains_on_a_gpu(trainings, part):
+    full = trainings.Setup(trainings.composed("full"), torch.device("cuda"))
     for name, recipe in trainings.TRAININGS.items():
         if not name.startswith(part):
             continue
-        task = (training := recipe.build(full.changed({recipe.batch: recipe.fewest}))).task
-        before = {name: copy.deepcopy(weights(one)) for name, one in task.optimisers.items()}
-        losses = training.step(0)
+        with PretendedGpu() as gpu:
+            task = (training := recipe.build(full.changed({recipe.batch: recipe.fewest}))).task
+            before = {name: copy.deepcopy(weights(one)) for name, one in task.optimisers.items()}
+            losses = training.step(0)
         assert losses and all(map(math.isfinite, losses.values())), (name, losses)
         for side, old in before.items():
             moved = [not torch.equal(*pair) for pair in zip(weights(task.optimisers[side]), old, strict=True)]
             # In the codec path's first stage nobody asks the critic.
             assert sum(moved) > 0.8 * len(moved) or (side == "critic" and "critic" not in losses), (name, side)
         for module in task.modules.values():
-            assert all(own.isfinite().all() for own in module.parameters()), name
+            assert all(own.isfinite().all() and gpu.holds(own) != recipe.on_cpu for own in module.parameters()), name
+
+
+def hold_out(task):
+    """Give a task something that it evaluates at an epoch's end, which the benchmark does not."""
+    some = task.rows[:2]
+    match type(task).__name__:
+        case "VocoderTask":
+            task.evaluated = torch.rand(2, task.n_samples)
+        case "ImitationTask":
+            task.cache.table.loc[0, "split"] = "validation"
+        case "DynamicsTask":
+            task.held = some
+        case "PpoTask":
+            task.held_out = some[:1]
+        case "ReconstructionTask" | "IdentityTask" | "TransferTask" | "CodecTask":
+            task.evaluated = some
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_a_training_goes_on_from_its_checkpoint_on_a_gpu_and_is_watched(trainings, tmp_path, part):
+    tiny = trainings.Setup(trainings.composed("tiny"), torch.device("cuda"))
+    health = tiny.section("health", HealthSettings).model_copy(update={"interval": 1})
+    for name, recipe in trainings.TRAININGS.items():
+        if not name.startswith(part):
+            continue
+        checkpoint = tmp_path / f"{name}.pt"
+        for epochs in (1, 2):
+            loop = LoopSettings(epochs=epochs, batch_size=recipe.fewest, steps_per_epoch=1)
+            with PretendedGpu():
+                training = recipe.build(tiny.changed({recipe.batch: recipe.fewest}))
+                hold_out(training.task)
+                folder = tmp_path / name
+                rows = fit(
+                    training.task, loop, training.n_items, seed=0, name=name, checkpoint=checkpoint, health=health,
+                    diagnostics=folder,
+                )  # fmt: skip
+            assert [row["step"] for row in rows] == list(range(1, epochs + 1)), name
+            assert any(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_codecs_encode_and_decode_on_a_gpu(trainings):
+    setup = trainings.Setup(trainings.composed("tiny"), torch.device("cuda"))
+    for name in trainings.CODECS:
+        codec = trainings.random_codec(setup, name)
+        wav = 0.1 * np.random.default_rng(0).standard_normal(4 * codec.hop_length, np.float32)
+        expected = encode_batch(codec, [wav], CPU)[0]
+        with PretendedGpu() as gpu:
+            codec.to(setup.device)
+            (latents,) = encode_batch(codec, [wav], setup.device)
+            on_gpu = torch.from_numpy(latents)[None].to(setup.device)
+            decoded = codec.decode_codes(codec.quantise(on_gpu))
+            assert gpu.holds(decoded) and gpu.holds(codec.decode(on_gpu))
+        np.testing.assert_array_equal(latents, expected)
