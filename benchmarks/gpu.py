@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -42,8 +43,7 @@ from soundgate.tracks.rooms.triple import Renderer
 OUT_OF_MEMORY, NOT_OFFERED, FAILED = "out of memory", "not offered", "failed"
 NO_TIME, GPU_ALONE = "not measured: no time left", "not measured: on a GPU alone"
 COLUMNS = ("fp32", "bf16", "compiled", "compiled, bf16")
-# Left of the time for what comes after the last case.
-RESERVE_S = 20.0
+RESERVE_S = 20.0  # Of the time, for what comes after the last case.
 ROOM_RATE, LOOK_BACK, N_ROOMS = 48_000, 128, 8
 
 
@@ -100,12 +100,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: by column a function that measures it, and the product it is held against."""
+    """A line of the table: by column a function that measures it, and the type of product it is held against."""
 
     name: str
     unit: str
     batch: int
     runs: dict[str, tuple[Callable[[], Cell], str]]
+
+
+class Conditions(NamedTuple):
+    """Where and at which sizes was measured, and the device's products by type, FLOP/s."""
+
+    device: torch.device
+    size: Size
+    products: dict[str, float]
 
 
 class NoTimeLeft(BaseException):
@@ -130,18 +138,11 @@ def stopped_at(end: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def synchronize(device: torch.device) -> None:
+def synchronize(device: torch.device, forget_peak: bool = False) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def peak_bytes(device: torch.device) -> int | None:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-
-
-def forget_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+        if forget_peak:
+            torch.cuda.reset_peak_memory_stats(device)
 
 
 def recurrent_flops(inputs: torch.Size, weights: list[torch.Size], *_: object, **__: object) -> int:
@@ -160,26 +161,26 @@ RECURRENT = {
 
 
 def paced(step: Callable[[int], object], size: Size, device: torch.device, counted: bool) -> Cell:
-    """Take steps, numbered from 0, and return how many a second, their operations where asked, and the peak memory.
-
-    Steps that are counted are left out of the peak: recurrent layers are taken apart in them.
-    """
+    """Return steps a second, their operations where asked, and the peak memory of the steps that are not counted."""
     turns = (range(first, first + size.turn) for first in count(step=size.turn))
     _take(step, next(turns))
-    peak, flops = peak_bytes(device), None
+    peak, flops = _peak_bytes(device), None
     if counted:
         with FlopCounterMode(display=False, custom_mapping=RECURRENT) as counter:
             _take(step, next(turns))
         flops = counter.get_total_flops() / size.turn
-    forget_peak(device)
-    synchronize(device)
+    synchronize(device, forget_peak=True)
     begun, taken = time.perf_counter(), 0
     while taken < size.steps and (not taken or time.perf_counter() - begun < size.seconds):
         _take(step, next(turns))
         taken += size.turn
     synchronize(device)
     rate = taken / (time.perf_counter() - begun)
-    return Cell(rate=rate, peak_bytes=None if peak is None else max(peak, peak_bytes(device)), flops=flops)
+    return Cell(rate=rate, peak_bytes=None if peak is None else max(peak, _peak_bytes(device)), flops=flops)
+
+
+def _peak_bytes(device: torch.device) -> int | None:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 def _take(step: Callable[[int], object], numbers: range) -> None:
@@ -283,7 +284,7 @@ def outcome(run: Callable[[], Cell], device: torch.device, end: float) -> Cell:
     """Run a case and return what came of it; nothing but an interrupt ends the benchmark."""
     try:
         with stopped_at(end):
-            forget_peak(device)
+            synchronize(device, forget_peak=True)
             return run()
     except NoTimeLeft:
         return Cell(NO_TIME)
@@ -300,10 +301,7 @@ def outcome(run: Callable[[], Cell], device: torch.device, end: float) -> Cell:
 
 
 def measure(table: list[Row], device: torch.device, products: dict[str, float], end: float) -> list[dict[str, Cell]]:
-    """Return the cells of every line by column; what compiles comes last, as it takes longest.
-
-    Compiled code has the operations of the same training in float32, where they were counted.
-    """
+    """Return the cells of every line by column; what compiles, whose operations are not counted, comes last."""
     cells: list[dict[str, Cell]] = [{} for _ in table]
     order = [(column, number) for column in COLUMNS for number in range(len(table))]
     for column, number in track(order, "Cases"):
@@ -335,9 +333,8 @@ def shown(cell: Cell) -> str:
     return "; ".join(parts)
 
 
-def report(
-    table: list[Row], cells: list[dict[str, Cell]], device: torch.device, size: Size, products: dict[str, float]
-) -> str:
+def report(table: list[Row], cells: list[dict[str, Cell]], conditions: Conditions) -> str:
+    device, size, products = conditions
     rates = ", ".join(f"{rate / 1e12:.3g} TFLOP/s in {name}" for name, rate in products.items())
     lines = [
         f"# Speed and memory on {hardware(device)}", "",
@@ -358,13 +355,12 @@ def report(
     return "\n".join(lines) + "\n"
 
 
-def as_json(
-    table: list[Row], cells: list[dict[str, Cell]], device: torch.device, size: Size, products: dict[str, float]
-) -> dict:
+def as_json(table: list[Row], cells: list[dict[str, Cell]], conditions: Conditions) -> dict:
     lines = [
         {"name": row.name, "unit": row.unit, "batch": row.batch, "cells": {c: asdict(cell) for c, cell in own.items()}}
         for row, own in zip(table, cells, strict=True)
     ]
+    device, size, products = conditions
     about = {"hardware": hardware(device), "torch": torch.__version__, "size": size.profile}
     return about | {"product_flops_per_second": products, "rows": lines}
 
@@ -384,14 +380,14 @@ def main(size_name: str | None, minutes: float, only: str, out: Path | None) -> 
     size = SIZES[size_name or ("full" if device.type == "cuda" else "tiny")]
     setup = Setup(composed(size.profile), device)
     table = [row for row in rows(setup, size) if only in row.name]
-    products = product_rates(size, device)
-    cells = measure(table, device, products, end)
-    text = report(table, cells, device, size, products)
+    conditions = Conditions(device, size, product_rates(size, device))
+    cells = measure(table, device, conditions.products, end)
+    text = report(table, cells, conditions)
     if out is None and device.type == "cuda" and not only:
         out = RESULTS
     if out is not None:
         write_text(out / "gpu.md", text)
-        write_json(out / "gpu.json", as_json(table, cells, device, size, products))
+        write_json(out / "gpu.json", as_json(table, cells, conditions))
     click.echo(text)
     if any(cell.note.startswith(FAILED) for own in cells for cell in own.values()):
         raise SystemExit(1)

@@ -23,7 +23,7 @@ from soundgate.tracks.voice.cache import COLUMNS as VOICE_COLUMNS
 from soundgate.tracks.voice.cache import SPLITS, VoiceCache
 from soundgate.tracks.voice.features import FeatureSettings as VoiceFeatures
 
-N_GENRES, N_SOURCES = 4, 2
+N_GENRES, N_SOURCES = 3, 2
 # Of 0.5 s at the editor's hop.
 BEAT_FRAMES = 22
 UTTERANCES = {"train": 4, "validation": 1, "judge": 4, "test": 0}

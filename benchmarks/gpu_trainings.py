@@ -43,6 +43,7 @@ from soundgate.tracks.transfer.codec.bank import StyleBank
 from soundgate.tracks.transfer.codec.judge import DIM as BANK_DIM
 from soundgate.tracks.transfer.codec.judge import JudgeTask as BankTask
 from soundgate.tracks.transfer.codec.judge import LatentJudge
+from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings, CodecTransferSettings
 from soundgate.tracks.transfer.codec.sound import Sound
 from soundgate.tracks.transfer.codec.task import CodecTask
@@ -137,6 +138,24 @@ def random_codec(setup: Setup, name: str, settings: str = "codec") -> Codec:
     return load_codec(name, setup.value(f"{settings}.{name}") | CODECS[name])
 
 
+class CodecShape(NamedTuple):
+    """What a codec's latents are like."""
+
+    dim: int
+    hop_length: int
+    sample_rate: int
+
+    @classmethod
+    def of(cls, setup: Setup, name: str, settings: str = "codec") -> CodecShape:
+        return cls.built(name, tuple(setup.value(f"{settings}.{name}").items()))
+
+    @staticmethod
+    @cache
+    def built(name: str, settings: tuple) -> CodecShape:
+        codec = load_codec(name, dict(settings) | CODECS[name])
+        return CodecShape(codec.dim, codec.hop_length, codec.sample_rate)
+
+
 def chunks(setup: Setup, n_items: int) -> ChunkCache:
     settings = setup.section("transfer.cache", CacheSettings)
     mel = settings.mel
@@ -180,9 +199,8 @@ def mel(setup: Setup, stage: int) -> Training:
 
 def bank(setup: Setup) -> Training:
     settings = setup.section("transfer.bank", BankSettings)
-    cache, codec = chunks(setup, settings.loop.batch_size), random_codec(setup, *_transfer_codec(setup))
-    latents = inputs.latent_cache(cache, codec.dim, _chunk_frames(setup, codec), {})
-    task = BankTask(cache, latents, settings, 0, N_STEPS, setup.device)
+    cache = chunks(setup, settings.loop.batch_size)
+    task = BankTask(cache, chunk_latents(setup, cache), settings, 0, N_STEPS, setup.device)
     return Training(task, len(task.rows), settings.loop.batch_size)
 
 
@@ -196,7 +214,7 @@ def codec_path(setup: Setup, stage: int) -> Training:
     generator = Generator(setup.section("transfer.mel", MelTransferSettings).generator, targets.dim)
     spectrogram = setup.section("transfer.cache", CacheSettings).mel
     given = CodecFrozen(
-        cache, inputs.latent_cache(cache, codec.dim, _chunk_frames(setup, codec), {}), content_model(setup, cache),
+        cache, chunk_latents(setup, cache), content_model(setup, cache),
         targets, StyleBank(**vars(vectors), judge=judge), Sound(codec, spectrogram).to(device),
         frozen(MelModel(generator), device), device,
     )  # fmt: skip
@@ -208,9 +226,10 @@ def _transfer_codec(setup: Setup) -> tuple[str, str]:
     return setup.value("transfer.codecs")[0], "transfer.codec_settings"
 
 
-def _chunk_frames(setup: Setup, codec: Codec) -> int:
-    duration_s = setup.section("transfer.cache", CacheSettings).chunks.duration_s
-    return codec.n_frames(round(duration_s * codec.sample_rate))
+def chunk_latents(setup: Setup, cache: ChunkCache) -> LatentCache:
+    shape = CodecShape.of(setup, *_transfer_codec(setup))
+    samples = round(setup.section("transfer.cache", CacheSettings).chunks.duration_s * shape.sample_rate)
+    return inputs.latent_cache(cache, shape.dim, -(-samples // shape.hop_length), {})
 
 
 def imitation(setup: Setup) -> Training:
@@ -283,8 +302,9 @@ def dynamics(setup: Setup, family: str | None = None) -> Training:
     """Return a training of stage dynamics-train, or, of a family, one of dynamics-compare; of the first codec."""
     section, model = ("dynamics.compare", CompareSettings) if family else ("dynamics.train", DynamicsSettings)
     settings = setup.section(section, model)
-    codec = random_codec(setup, setup.value("structure.codecs")[0])
-    window = max(own.window(codec.frame_rate) for own in settings.contexts.values()) if family else settings.window
+    codec = CodecShape.of(setup, setup.value("structure.codecs")[0])
+    rate = codec.sample_rate / codec.hop_length
+    window = max(own.window(rate) for own in settings.contexts.values()) if family else settings.window
     frames = inputs.latent_frames(codec.dim, window, settings.batch_size)
     task = DynamicsTask(Windows(frames, window, 1), family or "vmf", settings, 0, "benchmark", setup.device)
     return Training(task, len(task.rows), settings.batch_size)
