@@ -373,8 +373,8 @@ def as_json(table: list[Row], cells: list[dict[str, Cell]], conditions: Conditio
 def main(size_name: str | None, minutes: float, only: str, out: Path | None) -> None:
     end = time.monotonic() + max(0.0, 60 * minutes - RESERVE_S)
     set_up_logging()
-    device = torch_device()
     deterministic_torch(0)
+    device = torch_device()
     keep_freed_memory()
     logger.setLevel("WARNING")
     size = SIZES[size_name or ("full" if device.type == "cuda" else "tiny")]

@@ -63,6 +63,19 @@ def run(gpu, monkeypatch, tmp_path):
     torch.backends.cudnn.benchmark = benchmark
 
 
+@pytest.fixture
+def one_of_each(gpu, trainings, monkeypatch):
+    """Leave a codec and a training in bfloat16, and let PyTorch tell of a GPU."""
+    monkeypatch.setattr(gpu, "CODECS", {"gain_shape": {}})
+    monkeypatch.setattr(gpu, "TRAININGS", {name: trainings.TRAININGS[name] for name in ("editor, reconstruction",)})
+    told = {
+        "get_device_name": "Pretended GPU", "max_memory_allocated": 3 * 2**29, "memory_stats": {"num_ooms": 0},
+        "synchronize": None, "reset_peak_memory_stats": None, "empty_cache": None,
+    }  # fmt: skip
+    for name, value in told.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+
+
 def in_a_minute():
     return time.monotonic() + 60
 
@@ -85,6 +98,20 @@ def test_on_a_cpu_nothing_is_written_unasked(run, tmp_path):
     result = run("--only", "gain_shape")
     assert result.exit_code == 0 and result.output.count("| latents |") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+def test_on_a_gpu_results_are_written_with_memory(run, one_of_each, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOUNDGATE_DEVICE", "cuda")
+    with PretendedGpu():
+        result = run("--size", "tiny")
+    assert result.exit_code == 0, result.output
+    report = read_json(tmp_path / "results/gpu.json")
+    assert report["hardware"] == "Pretended GPU" and set(report["product_flops_per_second"]) == {"fp32", "bf16", "tf32"}
+    rows = {row["name"]: row["cells"] for row in report["rows"]}
+    measured = [rows["codec, gain_shape"]["fp32"], *(rows["editor, reconstruction"][own] for own in ("fp32", "bf16"))]
+    assert all(cell["peak_bytes"] == 3 * 2**29 and cell["share"] > 0 for cell in measured)
+    assert result.output.count("; 1.50 GiB; ") == len(measured)
 
 
 def test_what_there_is_no_time_for_is_said_in_its_cells(run, gpu):
