@@ -124,9 +124,9 @@ def gemm_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
     return max(rates)
 
 
-def flops_per_latent(codec: Codec, device: torch.device) -> float:
-    """Count the encoder's operations on 10 s; fused LSTMs, which the counter misses, from their sizes."""
-    wav = 0.1 * torch.randn(1, 1, 10 * codec.sample_rate, device=device)
+def flops_per_latent(codec: Codec, device: torch.device, seconds: float = 10.0) -> float:
+    """Count the encoder's operations on a wave; fused LSTMs, which the counter misses, from their sizes."""
+    wav = 0.1 * torch.randn(1, 1, round(seconds * codec.sample_rate), device=device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         n_frames = codec.encode(wav).shape[1]
     recurrent = sum(
