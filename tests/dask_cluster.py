@@ -25,7 +25,8 @@ class DaskCluster:
     def __init__(self, folder: Path, logs: Path):
         self.folder, self.logs, self.workers = folder, logs, {}
         self._file = logs / "scheduler.json"
-        self._scheduler = self._start("scheduler", "--port", "0", "--no-show", "--idle-timeout", "20 minutes")
+        ports = ["--port", "0", "--dashboard-address", "127.0.0.1:0"]
+        self._scheduler = self._start("scheduler", *ports, "--idle-timeout", "20 minutes")
         written = wait_until(lambda: self._file.is_file() and self._file.read_text(), "the scheduler's address")
         self.address = json.loads(written)["address"]
         self.client = Client(self.address, set_as_default=False)
