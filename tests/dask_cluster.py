@@ -66,12 +66,18 @@ class DaskCluster:
         tasks = self.client.processing()
         return bool(tasks.get(self._addresses().get(name)))
 
+    def is_there(self) -> bool:
+        return self._scheduler.poll() is None
+
+    def end_scheduler(self) -> None:
+        self._scheduler.kill()
+        self._scheduler.wait()
+
     def close(self) -> None:
         self.client.close()
-        processes = [*self.workers.values(), self._scheduler]
-        for process in processes:
-            process.kill()
-            process.wait()
+        for name in list(self.workers):
+            self.kill(name)
+        self.end_scheduler()
 
     def _known(self) -> set[str]:
         return set(self._addresses())

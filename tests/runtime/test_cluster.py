@@ -15,11 +15,11 @@ import yaml
 from soundgate.codecs.registry import load_codec
 from soundgate.pipeline.reproduce import stage_environment
 from soundgate.runtime.execution import map_items
-from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.caching import build_cache
 from soundgate.tracks.editor.pairs.table import read_pairs
 from soundgate.tracks.editor.recovery.table import read_labels
 from soundgate.tracks.rooms.rendering import render
+from tests.cluster_items import draw, wait_for
 from tests.codecs.test_extraction import content, extract_short, noise_corpus
 from tests.dask_cluster import dask_cluster
 from tests.pipeline.repository import dvc_here, make_repository, stage
@@ -122,7 +122,7 @@ def test_a_worker_killed_in_the_middle_of_a_render_changes_no_byte(cluster, smal
         wait_until(lambda: cluster.holds_items(victim) and list(out.glob("*batch_*")), "batches on both workers")
         cluster.kill(victim)
 
-    killer = threading.Thread(target=kill_it)
+    killer = threading.Thread(target=kill_it, daemon=True)
     killer.start()
     render(rooms.parts(small_run), out, rooms.SETTINGS)
     killer.join()
@@ -130,35 +130,18 @@ def test_a_worker_killed_in_the_middle_of_a_render_changes_no_byte(cluster, smal
     assert content(out) == rendered_here
 
 
-def draw(folder, item):
-    """Give the bytes of a draw; item 3 says who draws it and waits to be killed, the first time."""
-    begun = folder / f"{item}.pid"
-    if item == 3 and not begun.exists():
-        begun.with_suffix(".new").write_text(str(os.getpid()))
-        begun.with_suffix(".new").rename(begun)
-        wait_until(lambda: False, "the kill")
-    return item, os.getpid(), keyed_generator(0, "test-cluster", str(item)).standard_normal(1000).tobytes()
-
-
 def test_an_item_whose_worker_is_killed_is_done_by_another(cluster, tmp_path):
     def kill_its_worker():
         pid = int(wait_until(lambda: (tmp_path / "3.pid").exists() and (tmp_path / "3.pid").read_text(), "item 3"))
         cluster.kill(next(name for name, process in cluster.workers.items() if process.pid == pid))
 
-    killer = threading.Thread(target=kill_its_worker)
+    killer = threading.Thread(target=kill_its_worker, daemon=True)
     killer.start()
     there = list(map_items(partial(draw, tmp_path), range(8), "Drawing"))
     killer.join()
     here = list(map_items(partial(draw, tmp_path), range(8), "Drawing", workers=1))
     assert [(item, values) for item, _, values in there] == [(item, values) for item, _, values in here]
     assert there[3][1] != int((tmp_path / "3.pid").read_text())
-
-
-def wait_for(path, item):
-    """Give the item; the last one only after a file is there."""
-    if item == 5:
-        wait_until(path.exists, "the file")
-    return item
 
 
 def test_results_come_while_others_are_worked_on(cluster, tmp_path):
