@@ -51,10 +51,22 @@ def dvc_here(folder: Path, *arguments: str, environment: dict | None = None) -> 
     Returns:
         What it printed; stages print elsewhere.
     """
+    code, text = _run_dvc(folder, arguments, environment)
+    assert code == 0, text
+    return text
+
+
+def dvc_refuses(folder: Path, *arguments: str, environment: dict | None = None) -> str:
+    """Run a command that fails, as `dvc_here` does."""
+    code, text = _run_dvc(folder, arguments, environment)
+    assert code != 0, text
+    return text
+
+
+def _run_dvc(folder: Path, arguments: tuple[str, ...], environment: dict | None) -> tuple[int, str]:
     with chdir(folder), mock.patch.dict(os.environ, environment or os.environ, clear=True), _printed() as text:
         code = dvc_main(list(arguments))
-    assert code == 0, text.getvalue()
-    return text.getvalue()
+    return code, text.getvalue()
 
 
 @contextmanager
