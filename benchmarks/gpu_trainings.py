@@ -233,10 +233,7 @@ def chunk_latents(setup: Setup, cache: ChunkCache) -> LatentCache:
 
 
 def imitation(setup: Setup) -> Training:
-    settings = setup.section("editor.imitation", ImitationSettings)
-    batch, features = settings.loop.batch_size, setup.section("editor.cache.features", PairFeatures)
-    cache = inputs.pair_cache(features, batch, settings.network.n_frames)
-    return Training(ImitationTask(cache, settings, 0, setup.device, N_STEPS), batch, batch)
+    return _on_pairs(setup, setup.section("editor.imitation", ImitationSettings), ImitationTask)
 
 
 def policy(setup: Setup) -> Training:
@@ -252,10 +249,17 @@ def policy(setup: Setup) -> Training:
 
 
 def reconstruction(setup: Setup) -> Training:
-    settings = setup.section("editor.reconstruction", ReconstructionSettings)
+    return _on_pairs(setup, setup.section("editor.reconstruction", ReconstructionSettings), ReconstructionTask)
+
+
+def _on_pairs(
+    setup: Setup,
+    settings: ImitationSettings | ReconstructionSettings,
+    task: type[ImitationTask] | type[ReconstructionTask],
+) -> Training:
     batch, features = settings.loop.batch_size, setup.section("editor.cache.features", PairFeatures)
     cache = inputs.pair_cache(features, batch, settings.network.n_frames)
-    return Training(ReconstructionTask(cache, settings, 0, setup.device, N_STEPS), batch, batch)
+    return Training(task(cache, settings, 0, setup.device, N_STEPS), batch, batch)
 
 
 def vocoder(setup: Setup) -> Training:
