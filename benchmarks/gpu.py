@@ -274,8 +274,7 @@ def rows(setup: Setup, size: Size) -> list[Row]:
             column: (partial(train, recipe, own, column, size), "bf16" if "bf16" in column else single)
             for column, there in offered if there
         }  # fmt: skip
-        label = f"{name} (on the CPU)" if recipe.on_cpu and setup.device.type != "cpu" else name
-        table.append(Row(label, "steps", batch, runs))
+        table.append(Row(name, "steps", batch, runs))
     table.append(Row("rooms, renderer (NumPy on the CPU)", "triples", 1, {"fp32": (partial(render, setup, size), "")}))
     return table
 

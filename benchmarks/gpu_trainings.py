@@ -183,7 +183,7 @@ def content(setup: Setup) -> Training:
 
 def content_judge(setup: Setup) -> Training:
     settings = setup.section("transfer.judge", JudgeSettings)
-    task = JudgeTask(chunks(setup, settings.loop.batch_size), settings, 0, N_STEPS)
+    task = JudgeTask(chunks(setup, settings.loop.batch_size), settings, 0, N_STEPS, setup.device)
     return Training(task, len(task.rows), settings.loop.batch_size)
 
 
@@ -324,7 +324,6 @@ class Recipe:
         fewest: the smallest value of it with which every loss has something to compare.
         bf16: changes of settings that make it compute in bfloat16; None: it has no such settings.
         compiled: likewise, of torch.compile.
-        on_cpu: it computes on the CPU wherever it runs.
     """
 
     build: Callable[[Setup], Training]
@@ -332,7 +331,6 @@ class Recipe:
     fewest: int = 1
     bf16: Mapping[str, object] | None = None
     compiled: Mapping[str, object] | None = None
-    on_cpu: bool = False
 
 
 def _dynamics(section: str, family: str | None = None) -> Recipe:
@@ -345,7 +343,7 @@ TRAININGS = {
     "structure, compare, Gaussian": _dynamics("dynamics.compare", "gaussian"),
     "structure, compare, mixture": _dynamics("dynamics.compare", "mdn"),
     "transfer, content": Recipe(content, "transfer.content.loop.batch_size", fewest=2),
-    "transfer, judge": Recipe(content_judge, "transfer.judge.loop.batch_size", fewest=2, on_cpu=True),
+    "transfer, judge": Recipe(content_judge, "transfer.judge.loop.batch_size", fewest=2),
     "transfer, mel, stage 1": Recipe(partial(mel, stage=1), "transfer.mel.stage1.loop.batch_size"),
     "transfer, mel, stage 2": Recipe(partial(mel, stage=2), "transfer.mel.stage2.loop.batch_size"),
     "transfer, bank": Recipe(bank, "transfer.bank.loop.batch_size"),

@@ -17,7 +17,8 @@ PRELOADED = [
     "soundgate", "librosa.beat", "librosa.feature.spectral",  # Numba compiles what they import.
     "stages.editor.reconstruct", "stages.editor.render", "stages.editor.vocoder",
     "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
-    "stages.voice.cache", "stages.voice.judge", "stages.voice.speaker",
+    "stages.voice.cache", "stages.voice.judge", "stages.voice.speaker", "stages.voice.train",
+    "tests.hashed_stages",
     "tests.codecs.test_extraction",
     "tests.tracks.editor.test_killed_training", "tests.tracks.rooms.test_rendering",
     "tests.tracks.transfer.test_killed_training", "tests.tracks.voice.test_killed_encoders",

@@ -227,7 +227,7 @@ def test_a_step_at_full_size_trains_on_a_gpu(trainings, part):
             # In the codec path's first stage nobody asks the critic.
             assert sum(moved) > 0.8 * len(moved) or (side == "critic" and "critic" not in losses), (name, side)
         for module in task.modules.values():
-            assert all(own.isfinite().all() and gpu.holds(own) != recipe.on_cpu for own in module.parameters()), name
+            assert all(own.isfinite().all() and gpu.holds(own) for own in module.parameters()), name
 
 
 def hold_out(task):

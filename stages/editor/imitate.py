@@ -14,6 +14,7 @@ from soundgate.tracks.editor.policy.model import save_predictor
 from soundgate.tracks.editor.policy.settings import ImitationSettings
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 
 
 @stage_command("editor-imitate")
@@ -32,7 +33,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         STAGE,
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "imitation": settings.model_dump(mode="json")},
+        params={"seed": seed, "imitation": work_params(settings)},
         inputs=[cache],
     )
     model, rows = train_imitation(pairs, settings, seed, torch_device(), scratch.folder / "checkpoint.pt", health)

@@ -15,6 +15,7 @@ from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import load_reconstruction
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 
 
 @stage_command("editor-policy")
@@ -38,7 +39,7 @@ def main(cache: Path, imitation: Path, reconstruction: Path, out: Path, metrics:
         STAGE,
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "policy": settings.model_dump(mode="json")},
+        params={"seed": seed, "policy": work_params(settings)},
         inputs=[cache, imitation, reconstruction],
     )
     model, rows = train_policy(frozen, settings, seed, scratch.folder / "checkpoint.pt", health)

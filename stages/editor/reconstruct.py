@@ -14,6 +14,7 @@ from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.reconstruct.train import measure_reconstruction, train_reconstruction
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 
 
 @stage_command("editor-reconstruct")
@@ -33,7 +34,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         "editor-reconstruct",
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "reconstruction": settings.model_dump(mode="json")},
+        params={"seed": seed, "reconstruction": work_params(settings)},
         inputs=[cache],
     )
     model, rows = train_reconstruction(pairs, settings, seed, device, scratch.folder / "checkpoint.pt", health)

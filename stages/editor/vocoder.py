@@ -17,6 +17,7 @@ from soundgate.tracks.editor.vocoder.task import train_vocoder
 from soundgate.tracks.editor.vocoder.waves import pack_waves
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 
 
 @stage_command("editor-vocoder")
@@ -35,7 +36,7 @@ def main(pairs: Path, out: Path, metrics: Path, history: Path) -> None:
         STAGE,
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "vocoder": settings.model_dump(), "features": features.model_dump()},
+        params={"seed": seed, "vocoder": work_params(settings), "features": features.model_dump()},
         inputs=[pairs],
     )
     waves = pack_waves(read_pairs(pairs), features.sample_rate, scratch.folder / "waves")

@@ -16,7 +16,7 @@ from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.tracks.transfer.run_folder import history_table
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
-from soundgate.training.loop import fit
+from soundgate.training.loop import fit, work_params
 
 
 @stage_command("transfer-bank")
@@ -37,7 +37,7 @@ def main(cache: Path, latents: Path, out: Path, metrics: Path, history: Path) ->
         "transfer-bank",
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "bank": settings.model_dump(mode="json")},
+        params={"seed": seed, "bank": work_params(settings)},
         inputs=[cache, latents],
     )
     n_items = len(chunks.rows("train"))

@@ -16,6 +16,7 @@ from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.tracks.transfer.content.train import train_content
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 
 
 @stage_command("transfer-content")
@@ -35,7 +36,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         "transfer-content",
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "content": settings.model_dump(mode="json")},
+        params={"seed": seed, "content": work_params(settings)},
         inputs=[cache],
     )
     model, rows = train_content(chunks, settings, seed, device, scratch.folder / "checkpoint.pt", health)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from soundgate.runtime.config import load_section, load_training_seed
-from soundgate.runtime.device import keep_freed_memory
+from soundgate.runtime.device import keep_freed_memory, torch_device
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.files import write_json
 from soundgate.runtime.ledger import jsonable
@@ -16,7 +16,7 @@ from soundgate.tracks.transfer.judge.style_fit import fit_style_judge
 from soundgate.tracks.transfer.judge.task import STAGE, JudgeSettings, JudgeTask
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
-from soundgate.training.loop import fit
+from soundgate.training.loop import fit, work_params
 
 
 @stage_command("transfer-judge")
@@ -35,7 +35,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         "transfer-judge",
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "judge": settings.model_dump(mode="json")},
+        params={"seed": seed, "judge": work_params(settings)},
         inputs=[cache],
     )
     rows = chunks.rows("judge")
@@ -44,10 +44,10 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         found = f"{n_items} chunks of {n_genres} genres"
         raise CorpusError("transfer-cache", expected="tracks of two genres set apart for the judges", found=found)
     n_steps = settings.loop.n_steps(n_items)
-    task = JudgeTask(chunks, settings, seed, n_steps)
+    task = JudgeTask(chunks, settings, seed, n_steps, torch_device())
     checkpoint = scratch.folder / "checkpoint.pt"
     epochs = fit(task, settings.loop, n_items, seed=seed, name=STAGE, checkpoint=checkpoint, health=health)
-    judges = Judges(task.judge.requires_grad_(False).eval(), fit_style_judge(chunks, settings.n_copies, seed))
+    judges = Judges(task.judge.cpu().requires_grad_(False).eval(), fit_style_judge(chunks, settings.n_copies, seed))
     judges.save(scratch.result)
     write_json(metrics, jsonable(measure_judges(chunks, judges, seed, settings.n_bootstrap)))
     write_history(history, epochs)

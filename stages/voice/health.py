@@ -29,7 +29,7 @@ def main(cache: Path, speaker: Path, metrics: Path, picture: Path) -> None:
     scratch = open_scratch(
         STAGE,
         metrics,
-        modules=[__spec__.name],
+        modules=[__spec__.name, "soundgate.training.health"],
         params={"seed": seed, "faults": settings.model_dump(mode="json"), "health": health.model_dump(mode="json")},
         inputs=[cache, speaker],
     )

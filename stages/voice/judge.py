@@ -18,6 +18,7 @@ from soundgate.tracks.voice.judge.tasks import STAGE, train_encoder, train_units
 from soundgate.tracks.voice.judge.units import save_units
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 
 
 @stage_command(STAGE)
@@ -34,7 +35,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         STAGE,
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "judge": settings.model_dump()},
+        params={"seed": seed, "judge": work_params(settings)},
         inputs=[cache],
     )
     utterances, device, health = VoiceCache.open(cache), torch_device(), load_health()

@@ -14,6 +14,7 @@ from soundgate.tracks.voice.speaker.settings import SpeakerSettings
 from soundgate.tracks.voice.speaker.task import STAGE, measure_speaker, train_speaker
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 
 
 @stage_command(STAGE)
@@ -30,7 +31,7 @@ def main(cache: Path, out: Path, metrics: Path, history: Path) -> None:
         STAGE,
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "speaker": settings.model_dump()},
+        params={"seed": seed, "speaker": work_params(settings)},
         inputs=[cache],
     )
     utterances = VoiceCache.open(cache)

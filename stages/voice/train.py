@@ -14,9 +14,10 @@ from soundgate.tracks.voice.gan.task import STAGE
 from soundgate.tracks.voice.gan.train import summary, train_converter
 from soundgate.tracks.voice.model.folder import save_converter
 from soundgate.tracks.voice.speaker.model import load_speaker
-from soundgate.training.distribution import from_main, is_main, processes
+from soundgate.training.checkpoint import keep_checkpoint
 from soundgate.training.health.settings import load_health
 from soundgate.training.history import write_history
+from soundgate.training.loop import work_params
 from soundgate.training.peak import log_peak_memory
 
 
@@ -31,27 +32,23 @@ def main(cache: Path, speaker: Path, out: Path, metrics: Path, history: Path) ->
     settings, seed = load_section("voice.train", TrainSettings), load_training_seed()
     deterministic_torch(seed)
     keep_freed_memory()
-    with processes():
-        scratch = None
-        if is_main():
-            scratch = open_scratch(
-                STAGE,
-                out,
-                modules=[__spec__.name],
-                params={"seed": seed, "train": settings.model_dump(mode="json")},
-                inputs=[cache, speaker],
-            )
-        folder = from_main(scratch.folder if scratch else None)
-        utterances, encoder = VoiceCache.open(cache), load_speaker(speaker)
-        converter, rows = train_converter(
-            utterances, encoder, settings, seed, torch_device(), folder / "checkpoint.pt", load_health()
-        )
+    scratch = open_scratch(
+        STAGE,
+        out,
+        modules=[__spec__.name],
+        params={"seed": seed, "train": work_params(settings)},
+        inputs=[cache, speaker],
+    )
+    utterances, encoder = VoiceCache.open(cache), load_speaker(speaker)
+    converter, rows = train_converter(
+        utterances, encoder, settings, seed, torch_device(), scratch.folder / "checkpoint.pt", load_health()
+    )
     log_peak_memory(STAGE)
-    if scratch:
-        save_converter(scratch.result, converter)
-        write_json(metrics, jsonable(summary(rows)))
-        write_history(history, rows)
-        scratch.publish()
+    save_converter(scratch.result, converter)
+    keep_checkpoint(scratch.folder / "checkpoint.pt", scratch.result)
+    write_json(metrics, jsonable(summary(rows)))
+    write_history(history, rows)
+    scratch.publish()
 
 
 if __name__ == "__main__":

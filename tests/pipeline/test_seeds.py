@@ -12,7 +12,7 @@ from dvc.repo import Repo
 from soundgate.pipeline.seeds.records import read_record
 from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.errors import ConfigError, TrainingError
-from soundgate.runtime.files import read_json
+from soundgate.runtime.files import read_json, write_json
 from tests.pipeline.repository import dvc_here, make_repository
 from tests.pipeline.toy_tracks import commit, measure, write_toy
 from tests.pipeline_file import ROOT
@@ -64,7 +64,7 @@ def test_each_seed_trains_once_and_what_is_not_trained_never_again(here):
     commit_of = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert record == {
         "seed": 1, "commit": commit_of, "overrides": [], "code": {"voice-train": "one"},
-        "values": {"gain": 0.1, "lost": None},
+        "values": {"gain": 0.1, "lost": None}, "confirmed": None,
     }  # fmt: skip
     before = log(here)
     assert measure(2) == [] and log(here) == before
@@ -88,6 +88,29 @@ def test_other_code_of_a_training_and_other_overrides_are_measured_again(here):
     assert read_json("seeds/tiny/voice/0.json")["code"] == {"voice-train": "two"}
     assert len(measure(1, overrides=["further=2"])) == 2
     assert read_json("seeds/tiny/editor/0.json")["overrides"] == ["further=2"]
+
+
+def test_seeds_stand_where_the_run_itself_gives_with_other_code_what_it_gave(here):
+    records = [f"seeds/tiny/voice/{seed}.json" for seed in range(3)]
+    measure(3, tracks=["voice"])
+    measured = [read_json(path) for path in records]
+    Path("code.yaml").write_text("stages: {voice-train: two, editor-train: one}\n")
+    commit(Path(), "another comment")
+    assert [str(path) for path in measure(3, tracks=["voice"])] == records
+    now = read_json(records[0])["commit"]
+    assert now != measured[0]["commit"]
+    for before, path in zip(measured[1:], records[1:], strict=True):
+        assert read_json(path) == before | {"code": {"voice-train": "two"}, "confirmed": now}
+    assert measure(3, tracks=["voice"]) == []
+    # Other values of the run itself confirm nothing: all are measured again.
+    first = read_json(records[0])
+    write_json(records[0], first | {"values": first["values"] | {"gain": 1e-12}})
+    Path("code.yaml").write_text("stages: {voice-train: three, editor-train: one}\n")
+    commit(Path(), "another number")
+    assert [str(path) for path in measure(3, tracks=["voice"])] == records
+    for path in records:
+        own = read_json(path)
+        assert own["commit"] not in (now, measured[0]["commit"]) and own["confirmed"] is None
 
 
 def test_a_training_that_fails_is_named_and_the_others_are_kept(toy, monkeypatch):

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from soundgate.runtime import code_hash as hashing
-from soundgate.runtime.code_hash import code_hash, fingerprint, library_versions
+from soundgate.runtime.code_hash import code_hash, fingerprint, library_versions, work_hash
 from soundgate.runtime.errors import ConfigError
 from soundgate.runtime.imports import import_closure
 
@@ -83,6 +83,58 @@ def test_a_library_counts_where_it_is_imported_and_by_its_release(repository, mo
     versions["numpy"] = "1.1+cpu"
     after = hashes(repository)
     assert after[0] != before[0] and after[1] == before[1]
+
+
+TELLING = {
+    "stages/c.py": "import numpy\nfrom soundgate import six\nfrom soundgate.runtime import console\n"
+    "from soundgate.training.health import rules\n",
+    "src/soundgate/runtime/__init__.py": "",
+    "src/soundgate/runtime/console.py": "import rich\nfrom soundgate import told\n",
+    "src/soundgate/training/__init__.py": "",
+    "src/soundgate/training/health/__init__.py": "",
+    "src/soundgate/training/health/rules.py": "limit = 1\n",
+    "src/soundgate/told.py": "told = 1\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "changes"),
+    [
+        ("src/soundgate/runtime/console.py", "import rich\nfrom soundgate import told\nx = 1\n", False),
+        ("src/soundgate/training/health/rules.py", "limit = 2\n", False),
+        ("src/soundgate/training/health/page.html", "<p>", False),
+        ("src/soundgate/told.py", "told = 2\n", False),
+        ("src/soundgate/six.py", '"""Other words."""\nsix = 6  # A comment.\n', False),
+        ("src/soundgate/six.py", "six = 7\n", True),
+        ("src/soundgate/six.py", "from soundgate import told\nsix = 6\n", True),
+        ("src/soundgate/training/__init__.py", "x = 1\n", True),
+        ("stages/c.py", TELLING["stages/c.py"] + "x = 1\n", True),
+    ],
+)
+def test_unfinished_work_is_gone_on_with_unless_its_numbers_change(repository, name, text, changes):
+    for path, content in TELLING.items():
+        (repository / path).parent.mkdir(parents=True, exist_ok=True)
+        (repository / path).write_text(content)
+    before, watched = (
+        work_hash(repository, ["stages.c"]),
+        work_hash(repository, ["stages.c", "soundgate.training.health"]),
+    )
+    (repository / name).write_text(text)
+    assert (work_hash(repository, ["stages.c"]) != before) == changes
+    # Where the watching is the result, it counts.
+    after = work_hash(repository, ["stages.c", "soundgate.training.health"])
+    assert (after != watched) == (changes or "training" in name)
+
+
+def test_of_a_library_the_minor_version_decides_whether_work_is_gone_on_with(repository, monkeypatch):
+    versions = {"numpy": "2.4.1", "rich": "1.0"}
+    monkeypatch.setattr(hashing, "version", lambda name: versions[name])
+    (repository / "stages/a.py").write_text("import numpy, rich\n")
+    before = work_hash(repository, ["stages.a"])
+    versions |= {"numpy": "2.4.2", "rich": "2.0"}
+    assert work_hash(repository, ["stages.a"]) == before
+    versions["numpy"] = "2.5.0"
+    assert work_hash(repository, ["stages.a"]) != before
 
 
 def test_libraries_are_named_as_they_are_installed():

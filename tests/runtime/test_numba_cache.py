@@ -56,17 +56,20 @@ def test_processes_at_once_have_folders_of_their_own_and_the_next_finds_the_firs
     assert start().folder == str(root / "0")
 
 
-def test_a_new_folder_begins_with_what_the_fullest_has(start, tmp_path):
-    root = tmp_path / "soundgate/numba"
-    for number, files in enumerate((["one.nbc"], ["one.nbc", "two.nbc", "two.nbi", "three.nbc.tmp.f00"])):
+def test_a_folder_begins_with_what_the_fullest_has_and_it_has_not(start, tmp_path):
+    root, functions = tmp_path / "soundgate/numba", ["f-1.py312.nbi", "f-1.py312.1.nbc", "f-1.py312.2.nbc"]
+    others = [name.replace("f-1", "g-2") for name in functions]
+    left_by_a_kill = ["h-3.py312.nbi.tmp.f00", "h-3.py312.1.nbc"]
+    for number, files in enumerate((functions, [*functions, *others, *left_by_a_kill])):
         (root / str(number) / "librosa").mkdir(parents=True)
         for name in files:
-            (root / str(number) / "librosa" / name).write_bytes(name.encode())
+            (root / str(number) / "librosa" / name).write_text(f"{name} of {number}")
     running = [start() for _ in range(3)]
     assert Path(running[2].folder) == root / "2"
-    copied = {path.name: path.read_bytes() for path in (root / "2/librosa").iterdir()}
-    assert copied == {name: name.encode() for name in ("one.nbc", "two.nbc", "two.nbi")}
-    assert [path.name for path in (root / "0/librosa").iterdir()] == ["one.nbc"]
+    contents = [{path.name: path.read_text() for path in (root / place / "librosa").iterdir()} for place in "02"]
+    assert contents[0] == {name: f"{name} of 0" for name in functions} | {name: f"{name} of 1" for name in others}
+    # Both others have as much by then.
+    assert contents[1].keys() == {*functions, *others} and len({contents[1][name][-1] for name in functions}) == 1
 
 
 def test_a_folder_of_the_users_and_a_numba_loaded_before_are_left_alone(start, tmp_path):

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from soundgate.runtime.config import Section
 from soundgate.runtime.errors import FormatError, TrainingError
-from soundgate.training.loop import LoopSettings, fit
+from soundgate.runtime.files import sha256_of
+from soundgate.training.loop import LoopSettings, fit, work_params
 
 SETTINGS = LoopSettings(epochs=3, batch_size=4, steps_per_epoch=5, checkpoint_s=1e-9)
 
@@ -70,6 +72,77 @@ def test_more_epochs_go_on_where_fewer_ended(tmp_path):
     whole = run(Line(), tmp_path / "whole.pt")
     run(Line(), tmp_path / "part.pt", SETTINGS.model_copy(update={"epochs": 1}))
     assert run(Line(), tmp_path / "part.pt") == whole
+
+
+def test_fewer_epochs_than_a_checkpoint_has_begin_anew(tmp_path):
+    shorter = SETTINGS.model_copy(update={"epochs": 2})
+    expected = run(Line(), tmp_path / "shorter.pt", shorter)
+    run(Line(), tmp_path / "longer.pt")
+    assert run(Line(), tmp_path / "longer.pt", shorter) == expected
+    assert (tmp_path / "longer.pt").read_bytes() == (tmp_path / "shorter.pt").read_bytes()
+
+
+def test_a_horizon_alone_says_how_schedules_run():
+    assert (SETTINGS.n_steps(10), SETTINGS.model_copy(update={"horizon": 8}).n_steps(10)) == (15, 40)
+
+
+class Whole(Section):
+    loop: LoopSettings
+    rate: float
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"checkpoint_s": 1.0}, True), ({"patience": 0}, True), ({"epochs": 9}, False), ({"horizon": 3}, False),
+        ({"batch_size": 5}, False), ({"steps_per_epoch": 6}, False),
+    ],
+)  # fmt: skip
+def test_the_work_key_holds_what_changes_numbers(change, same):
+    before, after = (work_params(Whole(loop=SETTINGS.model_copy(update=own), rate=1)) for own in ({}, change))
+    assert (before == after) == same
+    assert work_params(Whole(loop=SETTINGS, rate=2)) != before
+
+
+def test_with_a_horizon_the_length_is_not_in_the_work_key():
+    keys = [
+        work_params(Whole(loop=SETTINGS.model_copy(update={"horizon": 9, "epochs": epochs}), rate=1))
+        for epochs in (3, 4)
+    ]
+    assert keys[0] == keys[1]
+
+
+def test_a_training_begins_with_the_weights_of_another(tmp_path):
+    run(Line(), tmp_path / "first.pt")
+    begun = SETTINGS.model_copy(update={"init_from": str(tmp_path / "first.pt"), "epochs": 0})
+    first, second = Line(), Line()
+    run(first, tmp_path / "first.pt")
+    run(second, tmp_path / "second.pt", begun)
+    assert all(torch.equal(*pair) for pair in zip(first.model.parameters(), second.model.parameters(), strict=True))
+    assert not second.optimisers["adam"].state_dict()["state"]
+    # Its own checkpoint comes before the weights that it began with.
+    history = run(Line(), tmp_path / "longer.pt", begun.model_copy(update={"epochs": 2}))
+    run(Line(), tmp_path / "resumed.pt", begun.model_copy(update={"epochs": 1}))
+    assert run(Line(), tmp_path / "resumed.pt", begun.model_copy(update={"epochs": 2})) == history
+    assert history != run(Line(), tmp_path / "random.pt", SETTINGS.model_copy(update={"epochs": 2}))
+    keys = [work_params(Whole(loop=loop, rate=1))["loop"]["init_from"] for loop in (SETTINGS, begun)]
+    assert keys == [None, sha256_of(tmp_path / "first.pt")]
+
+
+@pytest.mark.parametrize(
+    ("modules", "found"),
+    [
+        ({"other": {}}, "modules other; wanted: model"),
+        ({"model": {"weight": torch.zeros(2, 2), "bias": torch.zeros(1)}}, "size mismatch|Error"),
+        (None, "No such file"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(tmp_path, modules, found):
+    path = tmp_path / "other.pt"
+    if modules is not None:
+        torch.save({"modules": modules}, path)
+    with pytest.raises(FormatError, match=f"other.pt: expected a checkpoint of such a training; found .*({found})"):
+        run(Line(), tmp_path / "run.pt", SETTINGS.model_copy(update={"init_from": str(path)}))
 
 
 def test_a_pass_deals_every_item_at_most_once(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -15,6 +15,14 @@ from soundgate.runtime.imports import PACKAGE_ROOTS, import_closure, imported_na
 # Of a syntax tree: says nothing of what is computed.
 _NO_MATTER = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _DIGITS = 16
+# What tells how work goes and changes nothing of what comes of it.
+TELLING = (
+    "soundgate.runtime.console",
+    "soundgate.training.health",
+    "soundgate.training.peak",
+    "soundgate.training.tensorboard",
+)
+TELLING_LIBRARIES = ("click", "psutil", "rich", "tensorboard")
 
 
 def code_hash(root: Path, modules: Iterable[str]) -> str:
@@ -34,13 +42,32 @@ def code_hash(root: Path, modules: Iterable[str]) -> str:
         ConfigError: a module does not exist, or a file is not Python.
     """
     files = import_closure(root, modules)
+    return _hash_of(root, files, _libraries(root, files))
+
+
+def work_hash(root: Path, modules: Iterable[str]) -> str:
+    """Return a hash of the code that can change what a stage computes: by it, unfinished work is gone on with.
+
+    As `code_hash`, less what only tells how the work goes (`TELLING`, unless it is among ``modules``), and of libraries
+    the minor version (2.11 of 2.11.0), those left out that print or watch (`TELLING_LIBRARIES`).
+    """
+    files = import_closure(root, modules, TELLING)
+    versions = {name: number for name, number in _libraries(root, files).items() if name not in TELLING_LIBRARIES}
+    return _hash_of(root, files, {name: ".".join(number.split(".")[:2]) for name, number in versions.items()})
+
+
+def _libraries(root: Path, files: Iterable[Path]) -> dict[str, str]:
+    names = {name.partition(".")[0] for file in files for name in imported_names(root / file, module_name(file))}
+    return library_versions(names)
+
+
+def _hash_of(root: Path, files: Iterable[Path], versions: Mapping[str, str]) -> str:
     lines = [f"{module_name(file)} {fingerprint((root / file).read_bytes())}" for file in files]
     for file in files:
         if file.name == "__init__.py":
             data = _data_files(root / file.parent)
             lines += (f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in data)
-    names = {name.partition(".")[0] for file in files for name in imported_names(root / file, module_name(file))}
-    lines += (f"{name}=={number}" for name, number in library_versions(names).items())
+    lines += (f"{name}=={number}" for name, number in versions.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_DIGITS]
 
 

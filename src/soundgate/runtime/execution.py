@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import os
+import secrets
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import closing, contextmanager
 from functools import cache, partial
-from typing import TypeVar
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 import joblib
 from threadpoolctl import ThreadpoolController
 
-from soundgate.runtime.console import track
+from soundgate.runtime.console import logger, track
 from soundgate.runtime.errors import ConfigError
+from soundgate.runtime.instructions import _PINS
+from soundgate.runtime.scratch import scratch_root
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_CLUSTER = "SOUNDGATE_CLUSTER"
+# Within which a scheduler answers, and how long none is missed where no worker is left.
+_ANSWER_S = 5
+_PATIENCE_S = 10
+# Items that are given out at a time, for each thread of the cluster: their results wait at the workers.
+_AHEAD = 8
+_HOW = "docs/cluster.md says what workers must share."
 
 
 def worker_count() -> int:
@@ -45,22 +62,27 @@ def map_items(
             names (``tcp://host:port``), or without one to ``worker_count()`` processes.
 
     Raises:
-        ConfigError: a cluster is named but the ``cluster`` extra is not installed.
+        ConfigError: a cluster is named but the ``cluster`` extra is not installed, its scheduler does not answer or
+            goes, a worker would not give the results that this process gives, or an item ends every worker.
     """
     items = list(items)
     function = partial(_single_threaded, function)
-    address = os.environ.get("SOUNDGATE_CLUSTER")
-    with ExitStack() as stack:
-        if address and workers is None:
-            stack.enter_context(_dask_client(address))
-            stack.enter_context(joblib.parallel_config(backend="dask"))
-            parallel = joblib.Parallel(n_jobs=-1, return_as="generator")
-        else:
-            n_jobs = min(workers or worker_count(), max(len(items), 1))
-            backend = {} if n_jobs == 1 else {"backend": "loky", "inner_max_num_threads": 1}
-            stack.enter_context(joblib.parallel_config(**({"backend": "sequential"} | backend)))
-            parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-        yield from track(parallel(joblib.delayed(function)(item) for item in items), description, len(items))
+    address = os.environ.get(_CLUSTER)
+    if address and workers is None:
+        results = _map_on_cluster(address, function, items)
+    else:
+        results = _map_here(function, items, workers or worker_count())
+    with closing(results):
+        yield from track(results, description, len(items))
+
+
+def _map_here(function: Callable[[Item], Result], items: list[Item], workers: int) -> Iterator[Result]:
+    n_jobs = min(workers, max(len(items), 1))
+    backend = {} if n_jobs == 1 else {"backend": "loky", "inner_max_num_threads": 1}
+    with joblib.parallel_config(**({"backend": "sequential"} | backend)):
+        yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
+            joblib.delayed(function)(item) for item in items
+        )
 
 
 def _single_threaded(function: Callable[[Item], Result], item: Item) -> Result:
@@ -74,14 +96,138 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _dask_client(address: str):
+def _map_on_cluster(address: str, function: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
+    """Give out items a bounded distance ahead; a result is sent here when its turn has come."""
+    todo, pending = iter(items), deque()
+    with _dask_client(address) as client, _place() as place:
+        while True:
+            threads = _threads(client, address)
+            wanted = _AHEAD * max(threads, 1) - len(pending)
+            pending.extend(
+                client.submit(_on_worker, place, function, item, pure=False) for item in islice(todo, max(wanted, 0))
+            )
+            if not pending:
+                return
+            yield _result(client, address, pending.popleft())
+
+
+def _dask_client(address: str) -> Client:
     try:
         from dask.distributed import Client
     except ImportError as error:
         raise ConfigError(
-            "SOUNDGATE_CLUSTER",
+            _CLUSTER,
             expected="the 'cluster' extra",
             found=str(error),
             remedy="Run: uv sync --extra cluster",
         ) from error
-    return Client(address)
+    try:
+        return Client(address, timeout=_ANSWER_S)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(
+            _CLUSTER,
+            expected=f"a Dask scheduler that answers within {_ANSWER_S} s, as tcp://host:port",
+            found=f"none at {address}",
+            remedy="Start one ('dask scheduler'), or unset the variable to work here.",
+        ) from error
+
+
+def _threads(client: Client, address: str) -> int:
+    try:
+        return sum(client.nthreads().values())
+    except (OSError, TimeoutError) as error:
+        _lost(address, error)
+
+
+def _result(client: Client, address: str, future: Future) -> object:
+    """Return what an item gave, or raise what it raised."""
+    from distributed import CancelledError, KilledWorker, wait
+
+    warned = False
+    while not future.done():
+        try:
+            wait(future, timeout=_PATIENCE_S)
+        except TimeoutError:
+            if not warned and _threads(client, address) == 0:
+                logger.warning("The scheduler at %s has no worker: waiting for one", address)
+                warned = True
+        except (CancelledError, OSError) as error:
+            _lost(address, error)
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise ConfigError(
+            _CLUSTER,
+            expected="workers that live as long as their items",
+            found=f"an item at whose work workers died again and again, the last one {error.last_worker.address}",
+            remedy="See what they wrote last; most often their memory was too small.",
+        ) from error
+    except CancelledError as error:
+        _lost(address, error)
+
+
+def _lost(address: str, error: BaseException) -> NoReturn:
+    raise ConfigError(
+        _CLUSTER,
+        expected="a scheduler that lives as long as the stage",
+        found=f"none any more at {address}",
+        remedy="Start it and the stage again: finished parts are kept.",
+    ) from error
+
+
+class _Place(NamedTuple):
+    """What this process works with, and a worker must work with too.
+
+    Args:
+        code: of this module.
+        marker: a file in the work folder, with a name that no other run's has.
+        folder: what relative paths are relative to.
+        pins: what the arithmetic libraries are held to, ``VARIABLE=value`` where one is set.
+    """
+
+    code: str
+    marker: str
+    folder: str
+    pins: tuple[str, ...]
+
+
+@contextmanager
+def _place() -> Iterator[_Place]:
+    root = scratch_root().absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    marker = root / f".cluster-{secrets.token_hex(8)}"
+    marker.touch()
+    try:
+        yield _Place(__file__, str(marker), os.getcwd(), _pins())
+    finally:
+        marker.unlink(missing_ok=True)
+
+
+def _pins() -> tuple[str, ...]:
+    return tuple(f"{name}={os.environ[name]}" for name in _PINS if name in os.environ)
+
+
+def _on_worker(place: _Place, function: Callable[[Item], Result], item: Item) -> Result:
+    _check_worker(place)
+    return function(item)
+
+
+@cache
+def _check_worker(place: _Place) -> None:
+    """Refuse to work where results could be lost, or others than those of the process that asks; once a worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    name, threads = f"Dask worker {worker.address}", worker.state.nthreads
+    if __file__ != place.code:
+        raise ConfigError(name, expected=f"the code {place.code}", found=__file__, remedy=_HOW)
+    if not Path(place.marker).exists():
+        found = "a folder of its own, or none"
+        raise ConfigError(name, expected=f"the shared folder {Path(place.marker).parent}", found=found, remedy=_HOW)
+    if os.getcwd() != place.folder:
+        raise ConfigError(name, expected=f"a start in {place.folder}", found=f"one in {os.getcwd()}", remedy=_HOW)
+    if _pins() != place.pins:
+        expected, found = (" ".join(pins) or "no pinned instructions" for pins in (place.pins, _pins()))
+        raise ConfigError(name, expected=expected, found=found, remedy=_HOW)
+    if threads != 1:
+        raise ConfigError(name, expected="one thread (--nthreads 1)", found=f"{threads} threads", remedy=_HOW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -44,17 +44,23 @@ def package_modules(package: str, root: Path = Path()) -> list[str]:
     return sorted(module_name(path.relative_to(root)) for path in (root / file).parent.rglob("*.py"))
 
 
-def import_closure(root: Path, modules: Iterable[str]) -> list[Path]:
+def import_closure(root: Path, modules: Iterable[str], without: Collection[str] = ()) -> list[Path]:
     """Return every file that importing ``modules`` can reach in the repository, sorted, relative to ``root``.
 
     Imports inside functions and under ``TYPE_CHECKING`` count, and so does the ``__init__`` of every package
     on the way. Modules loaded by name are not seen: see `soundgate.pipeline.code`.
 
+    Args:
+        root: the repository.
+        modules: dotted names.
+        without: modules and packages that do not count unless they are among ``modules``, and neither does what is
+            reached through them alone.
+
     Raises:
         ConfigError: one of ``modules`` does not exist, or a file is not Python.
     """
-    reached: set[Path] = set()
-    waiting = []
+    modules = list(modules)
+    reached, without, waiting = set[Path](), frozenset(without) - set(modules), []
     for module in modules:
         if module_file(root, module) is None:
             raise ConfigError(module, expected="a module of this repository", found="no such file")
@@ -62,7 +68,7 @@ def import_closure(root: Path, modules: Iterable[str]) -> list[Path]:
     while waiting:
         module = waiting.pop()
         file = module_file(root, module)
-        if file is None or file in reached:
+        if file is None or file in reached or without & {module, *_packages_above(module)}:
             continue
         reached.add(file)
         waiting += _packages_above(module)

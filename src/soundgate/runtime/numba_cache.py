@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import sys
+from glob import escape
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -90,18 +91,25 @@ def _claim(root: Path) -> tuple[IO, Path]:
 
 
 def _begin(folder: Path) -> None:
-    """Fill a folder that is not there yet with what the fullest beside it has: compiling takes a minute.
+    """Give a folder the functions that the fullest beside it has and it has not: compiling takes a minute.
 
-    That one may be in use: numba replaces files whole and names no file twice, so a copy holds only what is right.
+    That one may be in use: numba replaces files whole and names no file twice, so a copy holds only what is right. A
+    function's index, which names its code, is read before the code is copied and written last.
     """
-    others = [path for path in folder.parent.iterdir() if path.is_dir() and path.name.isdigit()]
-    if folder.exists() or not others:
-        return
-    fullest = max(others, key=lambda path: sum(1 for _ in path.rglob("*.nbc")))
-    unfinished = folder.with_name(f"{folder.name}.copying")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        shutil.copytree(fullest, unfinished, ignore=shutil.ignore_patterns("*.tmp.*"))
-    except shutil.Error:  # Files that were replaced meanwhile are compiled anew.
-        pass
-    unfinished.rename(folder)
+    folder.mkdir(exist_ok=True)
+    folders = [path for path in folder.parent.iterdir() if path.is_dir() and path.name.isdigit()]
+    compiled = {path: sorted(path.rglob("*.nbi")) for path in folders}
+    fullest = max(folders, key=lambda path: len(compiled[path]))
+    for index in compiled[fullest]:
+        copy = folder / index.relative_to(fullest)
+        if copy.exists():
+            continue
+        unfinished = copy.with_name(f"{copy.name}.copying")
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(index, unfinished)
+            for code in index.parent.glob(f"{escape(index.stem)}.*.nbc"):
+                shutil.copyfile(code, copy.with_name(code.name))
+            unfinished.replace(copy)
+        except FileNotFoundError:  # What was replaced meanwhile is compiled anew.
+            continue

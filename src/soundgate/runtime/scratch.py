@@ -1,4 +1,4 @@
-"""Work folders that survive a kill: keyed by everything the result depends on, published whole."""
+"""Work folders that survive a kill: keyed by everything that changes the result, published whole."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from soundgate.runtime.code_hash import code_hash
+from soundgate.runtime.code_hash import work_hash
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import fsync_folder, read_json, sha256_of, write_json
 
+# Names where resumable work is kept.
+SCRATCH = "SOUNDGATE_SCRATCH"
 CARD = "scratch.json"
 LOCK = "scratch.lock"
 DOOMED = ".removing"
@@ -24,7 +26,7 @@ DOOMED = ".removing"
 
 def scratch_root() -> Path:
     """Return where resumable work is kept: ``SOUNDGATE_SCRATCH``, else ``scratch`` in the repository."""
-    return Path(os.environ.get("SOUNDGATE_SCRATCH") or "scratch")
+    return Path(os.environ.get(SCRATCH) or "scratch")
 
 
 def downloads_folder(stage: str) -> Path:
@@ -103,7 +105,7 @@ def open_scratch(
         stage: the stage's name, ``structure-latents``.
         out: the output the work is for.
         modules: the stage's module and those it loads by name; what they can reach by imports is part of the key,
-            see `code_hash`.
+            see `work_hash`.
         params: every parameter the stage reads, as JSON values.
         inputs: files, or folders of files, whose bytes are part of the key. For a corpus its index is enough:
             that holds the hash of every file.
@@ -121,7 +123,7 @@ def open_scratch(
         "out": str(out),
         "params": json.loads(json.dumps(params)),
         "inputs": _hashes(root, [Path(path) for path in inputs]),
-        "code": code_hash(root, modules),
+        "code": work_hash(root, modules),
     }
     key = hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
     folder = scratch_root() / stage / key

@@ -16,6 +16,7 @@ import click
 from soundgate.runtime.console import logger, set_up_logging
 from soundgate.runtime.errors import SoundgateError
 from soundgate.runtime.paths import printable
+from soundgate.runtime.processes import main_outputs, processes
 from soundgate.runtime.scratch import scratch_root
 from soundgate.runtime.threads import own_threads
 
@@ -40,7 +41,7 @@ def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
     The function's docstring is its help. It computes on as many threads on every machine, see `own_threads`. A
     ``SoundgateError`` ends the process with exit code 1 and one red line; anything else is a defect of ours and keeps
-    its traceback.
+    its traceback. Under ``torchrun`` or ``accelerate launch`` a training is shared, see `soundgate.runtime.processes`.
 
     Args:
         name: the stage, ``structure-split`` for ``stages/structure/split.py``.
@@ -51,11 +52,13 @@ def stage_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
         def run(**options: object) -> None:
             set_up_logging()
             started = time.monotonic()
-            with errors_in_one_line(), own_threads():
-                function(**options)
+            outputs = {param.name: options[param.name] for param in command.params if isinstance(param.type, _Output)}
+            with errors_in_one_line(), own_threads(), processes(), main_outputs(outputs) as paths:
+                function(**options | paths)
             logger.info("%s: done in %.1f s", name, time.monotonic() - started)
 
-        return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
+        command = click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
+        return command
 
     return decorate
 
@@ -103,7 +106,11 @@ def origin_option() -> Callable:
 
 def output_option(name: str, help_text: str) -> Callable:
     """Return an option for a file or folder the stage writes."""
-    return click.option(f"--{name}", type=click.Path(path_type=Path), required=True, help=help_text)
+    return click.option(f"--{name}", type=_Output(path_type=Path), required=True, help=help_text)
+
+
+class _Output(click.Path):
+    """Tells outputs from inputs."""
 
 
 def deterministic_torch(seed: int) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import FormatError
-from soundgate.runtime.files import atomic_path
-from soundgate.training.distribution import is_main
+from soundgate.runtime.files import atomic_path, sha256_of
+from soundgate.runtime.processes import is_main
 from soundgate.training.task import Task
 
 
@@ -61,8 +64,13 @@ def _interned(value: object) -> object:
     return sys.intern(value) if type(value) is str else value
 
 
-def resume(task: Task, path: Path) -> Progress:
+def resume(task: Task, path: Path, n_steps: int) -> Progress:
     """Load a checkpoint into a task where there is one, and return where the run stands.
+
+    Args:
+        task: as it is made.
+        path: of the checkpoint; one that is further than the training goes is left aside, and the run begins.
+        n_steps: of the training.
 
     Raises:
         FormatError: the checkpoint cannot be read or belongs to something else.
@@ -70,19 +78,62 @@ def resume(task: Task, path: Path) -> Progress:
     progress = Progress()
     if not path.is_file():
         return progress
-    try:
+    with _explained(path, "a checkpoint of this run", "Remove it to start this stage of training anew."):
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["progress"]["step"] > n_steps:
+            logger.info("%s is of a longer training; this one begins anew", path)
+            return progress
         for name, module in task.modules.items():
             module.load_state_dict(state["modules"][name])
         for name, optimiser in task.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
-    except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError, EOFError) as error:
-        raise FormatError(
-            path,
-            expected="a checkpoint of this run",
-            found=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            remedy="Remove it to start this stage of training anew.",
-        ) from error
     vars(progress).update(state["progress"])
     logger.info("Going on from %s, step %d", path, progress.step)
     return progress
+
+
+def keep_checkpoint(path: Path, result: Path) -> None:
+    """Copy a checkpoint into a result: with all modules and optimisers in it, another training can begin from it.
+
+    Args:
+        path: of the checkpoint; there is none where nothing was trained.
+        result: a folder.
+    """
+    if path.is_file():
+        with atomic_path(result / path.name) as temporary:
+            shutil.copyfile(path, temporary)
+
+
+def begin_from(task: Task, path: str | Path) -> None:
+    """Give a task the weights of another training: of the modules that both have by name.
+
+    Raises:
+        FormatError: it cannot be read, has no such module, or one of another shape.
+    """
+    with _explained(path, "a checkpoint of such a training", "Name another file as init_from."):
+        modules = torch.load(path, map_location="cpu", weights_only=True)["modules"]
+        both = task.modules.keys() & modules.keys()
+        if not both:
+            raise ValueError(f"modules {', '.join(modules)}; wanted: {', '.join(task.modules)}")
+        for name in both:
+            task.modules[name].load_state_dict(modules[name])
+    logger.info("Beginning with %s of %s", ", ".join(sorted(both)), path)
+
+
+def hash_of_checkpoint(path: str | Path) -> str:
+    """Return the hash of a checkpoint's bytes.
+
+    Raises:
+        FormatError: there is none.
+    """
+    with _explained(path, "a checkpoint of another training", "Name another file as init_from."):
+        return sha256_of(path)
+
+
+@contextmanager
+def _explained(path: str | Path, expected: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError, EOFError) as error:
+        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FormatError(path, expected=expected, found=found, remedy=remedy) from error

@@ -1,84 +1,60 @@
-"""One training in several processes: who is who, what they share, gradients added up over them."""
+"""A batch that several processes share: whose items are whose, and what the whole batch is."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, distributed
+from accelerate.utils import gather, reduce
+from torch import Tensor
 
-Value = TypeVar("Value")
-
-
-@contextmanager
-def processes() -> Iterator[None]:
-    """Join the processes that ``torchrun`` or ``accelerate launch`` started, if any did; alone, do nothing.
-
-    On GPUs every process takes the one of its local rank.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
-        return
-    on_gpu = torch.cuda.is_available() and os.environ.get("SOUNDGATE_DEVICE", "cuda").startswith("cuda")
-    if on_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
-
-
-def n_processes() -> int:
-    """Return how many processes train together."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def is_main() -> bool:
-    """Whether this process is the one that writes."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
+from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.processes import n_processes, rank
+from soundgate.training.adversarial import reverse_gradient
 
 
 def own_share(n_items: int) -> slice:
     """Return which items of a batch are this process's: as many for each.
 
     Args:
-        n_items: of the whole batch, a multiple of `n_processes`.
+        n_items: of the whole batch.
+
+    Raises:
+        TrainingError: they cannot be shared evenly.
     """
-    size = n_items // n_processes()
-    assert size * n_processes() == n_items, (n_items, n_processes())
-    first = size * (distributed.get_rank() if distributed.is_initialized() else 0)
-    return slice(first, first + size)
+    size, rest = divmod(n_items, n_processes())
+    if rest:
+        raise TrainingError(
+            "batch",
+            expected=f"a number of items that {n_processes()} processes can share evenly",
+            found=str(n_items),
+            remedy="Set loop.batch_size to a multiple of the number of processes.",
+        )
+    return slice(size * rank(), size * (rank() + 1))
 
 
-def from_main(value: Value) -> Value:
-    """Return the main process's value in every process; it must be picklable."""
-    if not distributed.is_initialized():
-        return value
-    values = [value]
-    distributed.broadcast_object_list(values)
-    return values[0]
+def whole_batch(own: Tensor) -> Tensor:
+    """Return what all processes have of a batch, [B, ...], from this one's share of it, [B / n, ...], in their order.
+
+    A loss over the whole batch (a contrast, a batch's mean) is computed so in every process. Gradients reach the own
+    share alone, multiplied by the number of processes, since `soundgate.training.learner.Learner` takes their mean:
+    together they are those of the whole batch.
+    """
+    if n_processes() == 1:
+        return own
+    batch = gather(own.detach().contiguous()).clone()
+    batch[own_share(len(batch))] = reverse_gradient(own, -n_processes())
+    return batch
 
 
-def add_gradients(parameters: Iterable[Tensor]) -> None:
-    """Make every gradient the sum over processes; a parameter without a gradient has none in any process."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients or not distributed.is_initialized():
-        return
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    distributed.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+def batch_total(own: Tensor) -> Tensor:
+    """Return the sum over processes of a number or of an array, without gradients: a batch's count, for example."""
+    return own.detach() if n_processes() == 1 else reduce(own.detach().clone(), "sum")
 
 
-def totals(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return each scalar's sum over processes; every process must have the same names."""
+def batch_means(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return each scalar's mean over processes; every process must have the same names."""
     if not values:
         return {}
     stacked = torch.stack([value.detach().float() for value in values.values()])
-    if distributed.is_initialized():
-        distributed.all_reduce(stacked)
-    return dict(zip(values, stacked.tolist(), strict=True))
+    return dict(zip(values, (batch_total(stacked) / n_processes()).tolist(), strict=True))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from soundgate.training.distribution import batch_total
 
 
 class NonFiniteBatch(Exception):
@@ -18,38 +19,20 @@ class NonFiniteBatch(Exception):
 
 
 def require_finite(values: Mapping[str, Tensor]) -> None:
-    """Refuse a batch by what was computed from it.
+    """Refuse a batch by what was computed from it, in any process.
 
     Args:
-        values: scalars by name: losses, or the norm that ``clip_grad_norm_`` returns.
+        values: scalars by name: losses, or the norm of the gradient; every process must have the same names.
 
     Raises:
         NonFiniteBatch: one of them is infinite or not a number; names all that are.
     """
     if not values:
         return
-    finite = torch.stack([value.detach().float() for value in values.values()]).isfinite().tolist()
-    wrong = [name for name, right in zip(values, finite, strict=True) if not right]
-    if wrong:
-        raise NonFiniteBatch(f"{', '.join(wrong)} not finite")
-
-
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor, clip: float = math.inf) -> None:
-    """Take an optimiser's step down a loss.
-
-    Args:
-        optimiser: of all parameters that learn from it; their gradients of before are forgotten.
-        loss: scalar.
-        clip: largest norm of the gradient.
-
-    Raises:
-        NonFiniteBatch: loss or gradient is not finite; no parameter was changed.
-    """
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    require_finite({"loss": loss, "gradient": nn.utils.clip_grad_norm_(parameters, clip)})
-    optimiser.step()
+    wrong = batch_total((~torch.stack([value.detach().float() for value in values.values()]).isfinite()).float())
+    names = [name for name, count in zip(values, wrong.tolist(), strict=True) if count]
+    if names:
+        raise NonFiniteBatch(f"{', '.join(names)} not finite")
 
 
 @contextmanager

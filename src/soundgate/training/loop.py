@@ -14,9 +14,9 @@ from pydantic import Field
 from soundgate.runtime.config import Section
 from soundgate.runtime.console import logger, track
 from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.processes import from_main, is_main
 from soundgate.runtime.randomness import keyed_generator, keyed_seed
-from soundgate.training.checkpoint import Progress, resume, save_checkpoint
-from soundgate.training.distribution import is_main
+from soundgate.training.checkpoint import Progress, begin_from, hash_of_checkpoint, resume, save_checkpoint
 from soundgate.training.finite import NonFiniteBatch
 from soundgate.training.health.monitor import Monitor, Unwatched
 from soundgate.training.health.records import RUNS_FOLDER as DIAGNOSTICS_FOLDER
@@ -31,25 +31,54 @@ class LoopSettings(Section):
 
     Args:
         epochs: passes; 0 trains nothing.
+        horizon: passes that schedules are made for; None: ``epochs``. Where it is set, ``epochs`` may grow and what is
+            trained is gone on with: the same numbers as in one go.
         batch_size: items a step.
         steps_per_epoch: steps that count as a pass; None: as many whole batches as there are.
         checkpoint_s: seconds between checkpoints inside an epoch.
         patience: batches in a row that may be skipped because they are not finite; one more ends the training.
+        init_from: a checkpoint of another training, whose weights this one begins with: those of the modules that both
+            have by name; None: random ones. Optimisers begin anew.
     """
 
     epochs: int = Field(ge=0)
+    horizon: int | None = Field(default=None, ge=1)
     batch_size: int = Field(ge=1)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     checkpoint_s: float = Field(default=60.0, gt=0)
     patience: int = Field(default=10, ge=0)
+    init_from: str | None = None
 
     def per_epoch(self, n_items: int) -> int:
         """Return the steps of a pass over so many items."""
         return self.steps_per_epoch or max(1, n_items // self.batch_size)
 
     def n_steps(self, n_items: int) -> int:
-        """Return the steps of the whole training."""
-        return self.epochs * self.per_epoch(n_items)
+        """Return the steps that schedules are made for."""
+        return (self.epochs if self.horizon is None else self.horizon) * self.per_epoch(n_items)
+
+
+def work_params(section: Section) -> dict:
+    """Return a section's values less those that change no number of the steps taken so far, for `open_scratch`.
+
+    Those are of each `LoopSettings` in it how often checkpoints are written, how many batches may be skipped, and, with
+    a horizon, how long it goes on. Of weights to begin from their hash counts, not where they lie. For a stage of one
+    training: of several, each depends on how long others before it went on.
+
+    Raises:
+        FormatError: no weights to begin from.
+    """
+    return _less(section.model_dump(mode="json"))
+
+
+def _less(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    if value.keys() != LoopSettings.model_fields.keys():
+        return {key: _less(part) for key, part in value.items()}
+    left_out = {"checkpoint_s", "patience"} | ({"epochs"} if value["horizon"] else set())
+    begun = {"init_from": value["init_from"] and hash_of_checkpoint(value["init_from"])}
+    return {key: part for key, part in value.items() if key not in left_out} | begun
 
 
 def fit(
@@ -90,8 +119,10 @@ def fit(
     """
     if n_items < 1:
         raise TrainingError(name, expected="items to train on", found="none")
-    checkpoint = Path(checkpoint)
-    progress = resume(task, checkpoint)
+    checkpoint = Path(from_main(str(checkpoint)))
+    progress = resume(task, checkpoint, settings.epochs * settings.per_epoch(n_items))
+    if settings.init_from and not progress.step:
+        begin_from(task, settings.init_from)
     monitor = _monitor(task, health, name, checkpoint, diagnostics, progress)
     try:
         _train(task, settings, n_items, seed, name, checkpoint, progress, monitor)

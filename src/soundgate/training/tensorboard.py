@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from soundgate.runtime.console import logger
 from soundgate.training.run_folders import run_folder
 
 if TYPE_CHECKING:
-    from tensorboard.summary.writer.record_writer import RecordWriter
+    from torch.utils.tensorboard import SummaryWriter
 
 RUNS_FOLDER = Path("runs", "tensorboard")
 EVENT_FILES = "events.out.tfevents.*"
@@ -43,7 +42,7 @@ class Curves:
     """
 
     def __init__(self, folder: Path | None, history: Iterable[Mapping[str, float]]) -> None:
-        self._writer: RecordWriter | None = None
+        self._writer: SummaryWriter | None = None
         if folder is None:
             return
         try:
@@ -58,7 +57,9 @@ class Curves:
         if self._writer is None:
             return
         try:
-            self._writer.write(_event(row))
+            for name, value in row.items():
+                if name not in _COUNTS and math.isfinite(value):
+                    self._writer.add_scalar(name, value, row["step"])
             self._writer.flush()
         except Exception as error:
             _warn(error)
@@ -69,24 +70,11 @@ def _warn(error: Exception) -> None:
     logger.warning("No curves for TensorBoard: %s", error)
 
 
-def _new_writer(folder: Path) -> RecordWriter:
+def _new_writer(folder: Path) -> SummaryWriter:
     # Half a second, spared those who do not train.
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.summary.writer.record_writer import RecordWriter
+    from torch.utils.tensorboard import SummaryWriter
 
     folder.mkdir(parents=True, exist_ok=True)
-    now = time.time()
     for older in folder.glob(EVENT_FILES):
         older.unlink()
-    writer = RecordWriter((folder / EVENT_FILES.replace("*", f"{now:.6f}")).open("wb"))
-    writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
-    return writer
-
-
-def _event(row: Mapping[str, float]) -> bytes:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    figures = {name: value for name, value in row.items() if name not in _COUNTS and math.isfinite(value)}
-    values = [Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
-    return Event(wall_time=time.time(), step=row["step"], summary=Summary(value=values)).SerializeToString()
+    return SummaryWriter(str(folder))

@@ -129,8 +129,14 @@ def test_bands_are_compared_in_frames_that_hear_no_neighbour():
 
 
 def test_the_usual_value_is_the_mean_of_the_densest_window():
-    assert _usual(np.array([5.0, 1.0, 1.04, 1.05, 9.0, np.nan]), 0.05) == pytest.approx((1 + 1.04 + 1.05) / 3)
-    assert _usual(np.array([1.0, 1.051, 7.0]), 0.05) == 1.0
+    assert _usual(np.array([5.0, 1.0, 1.04, 1.05, 9.0, np.nan]), 0.05, 1.0) == pytest.approx((1 + 1.04 + 1.05) / 3)
+    assert _usual(np.array([1.0, 1.051, 7.0]), 0.05, 0.0) == 1.0
+    assert _usual(np.array([np.nan]), 0.05, 0.5) == 0.5 and _usual(np.array([]), 0.05, 0.0) == 0.0
+
+
+def test_where_every_beat_is_silent_somewhere_no_level_is_usual():
+    levels, bands = relative([BeatGain(np.array([np.nan, 2.0, 2.0, 2.0]), np.full(5, np.nan))] * 2)
+    assert levels.tolist() == [[1, 2, 2, 2]] * 2 and not bands.any()
 
 
 def test_gains_are_relative_to_the_usual_ones_and_unknown_ones_are_none():

@@ -41,7 +41,7 @@ def cache():
 @pytest.fixture(scope="module")
 def scorer(cache, tmp_path_factory):
     loop = JUDGE_SETTINGS.loop.model_copy(update={"epochs": 3})
-    task = JudgeTask(cache, JUDGE_SETTINGS, 0, 60)
+    task = JudgeTask(cache, JUDGE_SETTINGS, 0, 60, torch.device("cpu"))
     checkpoint = tmp_path_factory.mktemp("judge") / "checkpoint.pt"
     fit(task, loop, len(task.rows), seed=0, name="judge", checkpoint=checkpoint)
     judges = Judges(task.judge.requires_grad_(False).eval(), fit_style_judge(cache, 1, 0))

@@ -39,7 +39,7 @@ def cache():
 
 @pytest.fixture(scope="module")
 def judges(cache, tmp_path_factory):
-    task = JudgeTask(cache, SETTINGS, 0, 40)
+    task = JudgeTask(cache, SETTINGS, 0, 40, torch.device("cpu"))
     checkpoint = tmp_path_factory.mktemp("judge") / "checkpoint.pt"
     fit(task, SETTINGS.loop, len(task.rows), seed=0, name="judge", checkpoint=checkpoint)
     return Judges(task.judge.requires_grad_(False).eval(), fit_style_judge(cache, 1, 0))

@@ -42,6 +42,8 @@ KNOWN = {"answerable": True, "above": True, "accuracy": {"value": 0.9}, "majorit
     [
         (0.0, 0.99, "clear"),
         (0.01, 0.649, "clear"),
+        # 0.65 - 0.5 is more than 0.15 in binary, 0.5 + 0.15 is not less than 0.65.
+        (0.01, 0.65, "clear"),
         (0.01, 0.651, "undecided"),
         (None, 0.5, "undecided"),
         (-1.0, None, "undecided"),

@@ -23,6 +23,7 @@ from soundgate.tracks.transfer.mel.train import train_mel
 from soundgate.tracks.transfer.run_folder import RunFolder
 from soundgate.tracks.transfer.style.targets import StyleTargets
 from soundgate.training.adversarial import Verdict
+from soundgate.training.learner import Learner
 from soundgate.training.loop import LoopSettings, fit
 from tests.pipeline_file import ROOT
 from tests.tracks.transfer.planted import write_labs
@@ -186,7 +187,7 @@ def test_a_critic_that_is_too_good_does_not_learn(frozen, margin, loss, skipped)
     built = task(TransferTask, frozen, stage2__adversary__r1_gamma=0)
     sure = Sure(margin)
     built.networks = built.networks._replace(critic=sure)
-    built.modules["critic"], built.optimisers["critic"] = sure, torch.optim.SGD(sure.parameters(), 0.1)
+    built.learners["critic"] = Learner(torch.optim.SGD(sure.parameters(), 0.1))
     real, targets = torch.ones(2, 96, 256), torch.zeros(2, frozen.targets.dim)
     losses = built.update_critic(real, targets, -real, targets, step=0)
     assert losses == pytest.approx({"critic": loss, "critic_skipped": skipped})

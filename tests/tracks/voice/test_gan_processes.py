@@ -9,7 +9,7 @@ from soundgate.tracks.voice.gan.task import STAGE
 from soundgate.training.finite import NonFiniteBatch
 from soundgate.training.loop import fit
 from tests.tracks.voice.planted_gan import new_task, settings, take_steps, write_voices
-from tests.training.test_distribution import in_two_processes
+from tests.training.two_processes import in_two_processes
 
 
 def _train(rank, folder):

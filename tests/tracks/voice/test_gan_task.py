@@ -206,7 +206,7 @@ def test_too_little_memory_names_what_to_lower(cache, monkeypatch):
     task = new_task(cache)
     for error in (torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: not enough memory")):
 
-        def fails(*_, error=error):
+        def fails(*_, error=error, **__):
             raise error
 
         monkeypatch.setattr(task, "_backward", fails)

@@ -23,6 +23,8 @@ class Record(NamedTuple):
         overrides: of the parameters, beside profile and seed.
         code: hash of each trained stage's code; None where none was known.
         values: of each gate; None where the training gave no number.
+        confirmed: the commit of other code with which the run itself gave the values it had given with this record's;
+            ``code`` is then that commit's.
     """
 
     seed: int
@@ -30,6 +32,7 @@ class Record(NamedTuple):
     overrides: tuple[str, ...]
     code: dict[str, str | None]
     values: dict[str, float | None]
+    confirmed: str | None = None
 
 
 class Trained(NamedTuple):
@@ -70,6 +73,29 @@ def read_record(path: Path) -> Record:
         remedy = "Remove it and run: soundgate seeds run"
         raise FormatError(path, expected="a finished seed", found=str(error), remedy=remedy) from error
     return found._replace(overrides=tuple(found.overrides))
+
+
+def confirm_records(folder: Path, before: Record, after: Record) -> list[Path]:
+    """Let the records of a track stand for other code where a seed gave with it what it had given before.
+
+    The same values of all gates, to the last digit, after a whole training say that the change of code changed no
+    number, and so none of another seed.
+
+    Args:
+        folder: of the track's records; those of other seeds are confirmed that have code and overrides of ``before``.
+        before: a seed's record.
+        after: the same seed's with other code.
+
+    Returns:
+        The files written: none where the values differ.
+    """
+    if (before.values, before.overrides) != (after.values, after.overrides):
+        return []
+    others = [record for record in read_records(folder) if record.seed != after.seed]
+    stand = [record for record in others if (record.code, record.overrides) == (before.code, before.overrides)]
+    for record in stand:
+        write_record(folder, record._replace(code=after.code, confirmed=after.commit))
+    return [folder / f"{record.seed}.json" for record in stand]
 
 
 def measured_spread(records: Sequence[Record], trained: Trained, gates: Iterable[str]) -> dict:

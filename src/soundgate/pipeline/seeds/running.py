@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +19,7 @@ from soundgate.pipeline.code_hashes import read_hashes
 from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
 from soundgate.pipeline.gate_files import TRACKS, gates_path, read_gates
 from soundgate.pipeline.gathering import GateSources
-from soundgate.pipeline.seeds.records import ROOT, Record, Trained, read_record, write_record
+from soundgate.pipeline.seeds.records import ROOT, Record, Trained, confirm_records, read_record, write_record
 from soundgate.pipeline.workplace import Workplace, refuse_failures
 from soundgate.runtime.config import parse_section
 from soundgate.runtime.console import logger
@@ -93,19 +93,36 @@ class SeedRuns:
     def run(self) -> list[Path]:
         """Run what is missing, and return the files written.
 
+        The run itself comes first: where it gives the values that it gave with older code, the other seeds of that code
+        stand, see `confirm_records`.
+
         Raises:
             TrainingError: code that is not committed, or a run that fails; what did not fail is kept.
         """
-        runs = self.missing()
-        if not runs:
+        missing = self.missing()
+        if not missing:
             return []
         with ExitStack() as stack:
             places: SimpleQueue[Workplace] = SimpleQueue()
-            for number in range(1, min(self.options.jobs, len(runs)) + 1):
+            for number in range(1, min(self.options.jobs, len(missing)) + 1):
                 places.put(stack.enter_context(Workplace(self.root, f"seeds/{number}")))
+            runs = [run for run in missing if run.seed == 0]
+            before = {run: read_record(self._path(run)) for run in runs if self._path(run).is_file()}
             succeeded = self._measure_all(runs, places)
-        refuse_failures([str(run) for run in runs if run not in succeeded])
-        return [self._path(run) for run in runs]
+            confirmed = self._confirmed({run: record for run, record in before.items() if run in succeeded})
+            others = [run for run in missing if run.seed and self._path(run) not in confirmed]
+            succeeded |= self._measure_all(others, places)
+        refuse_failures([str(run) for run in missing if run not in succeeded and self._path(run) not in confirmed])
+        return [*(self._path(run) for run in (*runs, *others)), *confirmed]
+
+    def _confirmed(self, before: Mapping[Planned, Record]) -> list[Path]:
+        """Return the records that stand for the code as it is, from those that the runs themselves had before."""
+        confirmed = []
+        for run, record in before.items():
+            paths = confirm_records(self._path(run).parent, record, read_record(self._path(run)))
+            logger.info("%s: %s", run, f"as before, so {len(paths)} other seeds stand" if paths else "measured anew")
+            confirmed += paths
+        return confirmed
 
     def _measure_all(self, runs: Sequence[Planned], places: SimpleQueue[Workplace]) -> set[Planned]:
         with ThreadPoolExecutor(places.qsize()) as pool:

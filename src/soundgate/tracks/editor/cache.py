@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import atomic_path, read_json, write_json
+from soundgate.runtime.rows import write_rows
 from soundgate.tracks.editor.features import FeatureSettings
 
 INDEX_FILE = "index.parquet"
@@ -112,7 +114,7 @@ class PairCache:
 
 
 def write_cache(
-    folder: str | Path, settings: FeatureSettings, table: pd.DataFrame, parts: list[dict[str, np.ndarray]]
+    folder: str | Path, settings: FeatureSettings, table: pd.DataFrame, parts: Sequence[Mapping[str, np.ndarray]]
 ) -> None:
     """Write a cache.
 
@@ -125,14 +127,7 @@ def write_cache(
     folder = Path(folder)
     assert list(table) == [*COLUMNS, *BEAT_COLUMNS] and len(parts) == len(table)
     for name in FRAMES:
-        with atomic_path(folder / f"{name}.npy") as temporary:
-            shape = (int(table["n_frames"].sum()), settings.n_mels)
-            packed = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            position = 0
-            for part in parts:
-                packed[position : position + len(part[name])] = part[name]
-                position += len(part[name])
-            packed.flush()
+        write_rows(folder / f"{name}.npy", (part[name] for part in parts), np.float16)
     with atomic_path(folder / INDEX_FILE) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
     write_json(folder / SETTINGS_FILE, settings.model_dump())

@@ -16,7 +16,8 @@ from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.adversarial_settings import AdversarySettings, ScheduleSettings
 from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_trainable
 from soundgate.training.averaging import follow
-from soundgate.training.finite import descend
+from soundgate.training.learner import Learner
+from soundgate.training.schedule import set_rate
 
 # Items that the health monitor's probe listens to.
 _PROBED = 8
@@ -72,6 +73,7 @@ class AdversarialTask(ABC):
         self.networks, self.optimisers, self.schedule = networks, optimisers, schedule
         self.weights, self.adversary = weights, adversary
         self.seed, self.n_steps = seed, n_steps
+        self.learners = {name: Learner(own, schedule.clip) for name, own in optimisers.items()}
         self.modules: dict[str, nn.Module] = networks._asdict()
 
     @abstractmethod
@@ -125,8 +127,7 @@ class AdversarialTask(ABC):
         final = self.schedule.final_rate
         share = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
         for name, factor in (("generator", 1.0), ("critic", self.adversary.rate)):
-            for group in self.optimisers[name].param_groups:
-                group["lr"] = self.schedule.learning_rate * factor * share
+            set_rate(self.optimisers[name], self.schedule.learning_rate * factor * share)
 
     def update_critic(self, real: Tensor, real_condition: Tensor, fake: Tensor, condition: Tensor, step: int) -> dict:
         """Let the critic learn, where it is its turn and it is not too good already.
@@ -157,18 +158,15 @@ class AdversarialTask(ABC):
                 penalty = r1_penalty(critic(inputs, real_condition).logits, inputs)
                 loss = loss + self.adversary.r1_gamma * self.adversary.r1_every * penalty
                 losses["r1"] = float(penalty.detach())
-            self._descend("critic", loss)
+            self.learners["critic"].descend({"loss": loss})
         return losses | {"critic_skipped": float(skipped)}
 
     def update_generator(self, losses: dict[str, Tensor]) -> dict[str, float]:
         """Let the generator learn from the weighted sum of the losses, and its average follow."""
         total = sum(self.weights[name] * loss for name, loss in losses.items())
-        self._descend("generator", total)
+        means = self.learners["generator"].descend(losses | {"loss": total})
         follow(self.networks.average, self.networks.generator, self.schedule.average)
-        return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        descend(self.optimisers[name], loss, self.schedule.clip)
+        return means
 
 
 def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:

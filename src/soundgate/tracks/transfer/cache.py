@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 from soundgate.audio.mel import to_model
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import atomic_path
+from soundgate.runtime.rows import write_rows
 
 MELS_FILE = "mels.npy"
 INDEX_FILE = "index.parquet"
@@ -126,23 +128,16 @@ class ChunkCache:
         return {name: self.index[name].to_numpy() for name in self.index}
 
 
-def write_cache(folder: str | Path, index: pd.DataFrame, mels: list[np.ndarray]) -> None:
+def write_cache(folder: str | Path, index: pd.DataFrame, mels: Iterable[np.ndarray]) -> None:
     """Write a cache.
 
     Args:
         folder: made if missing.
         index: columns ``CHUNK_COLUMNS``.
-        mels: float16 [n_i, n_mels, F] each, together one for each row of the index.
+        mels: float16 [n_i, n_mels, F] each, together one for each row of the index; one is in memory at a time.
     """
     folder = Path(folder)
-    assert list(index) == CHUNK_COLUMNS and sum(map(len, mels)) == len(index)
-    with atomic_path(folder / MELS_FILE) as temporary:
-        shape = (len(index), *mels[0].shape[1:])
-        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        position = 0
-        for part in mels:
-            target[position : position + len(part)] = part
-            position += len(part)
-        target.flush()
+    n_chunks = write_rows(folder / MELS_FILE, mels, np.float16)
+    assert list(index) == CHUNK_COLUMNS and n_chunks == len(index)
     with atomic_path(folder / INDEX_FILE) as temporary:
         index.to_parquet(temporary, index=False)

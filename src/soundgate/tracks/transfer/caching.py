@@ -94,12 +94,11 @@ def build_cache(
         _Track(path_from_text(row.path).absolute(), start, (work / PARTS / f"{row.track_id}.npy").absolute())
         for row, start in zip(tracks.itertuples(), starts, strict=True)
     ]
-    parts = [np.load(path) for path in map_items(partial(_cache_track, settings), items, "log-mel spectrograms")]
-    table = _explode(tracks, starts)
-    audible = np.concatenate([part.max(axis=(1, 2)) > FLOOR_DB for part in parts])
-    mels = [part[part.max(axis=(1, 2)) > FLOOR_DB] for part in parts]
-    index = table[audible].reset_index(drop=True)
-    write_cache(out, index, [part for part in mels if len(part)])
+    parts = list(map_items(partial(_cache_track, settings), items, "log-mel spectrograms"))
+    audible = np.concatenate([_is_audible(np.load(part)) for part in parts])
+    index = _explode(tracks, starts)[audible].reset_index(drop=True)
+    mels = (np.load(part) for part in parts)
+    write_cache(out, index, (own[_is_audible(own)] for own in mels))
     _write_rejected(out, speech[short])
     counts = {
         "n_tracks": len(music),
@@ -110,6 +109,10 @@ def build_cache(
     }
     logger.info("transfer-cache: %s", counts)
     return counts
+
+
+def _is_audible(mels: np.ndarray) -> np.ndarray:
+    return mels.max(axis=(1, 2)) > FLOOR_DB
 
 
 def _split_of_groups(music: pd.DataFrame, fractions: SplitFractions, seed: int) -> pd.Series:

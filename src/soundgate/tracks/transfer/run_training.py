@@ -74,6 +74,6 @@ def train_run(
         "seed": seed,
         "stages": list(stages),
         "epochs": {str(number): stage.loop.epochs for number, stage in stages.items()},
-        "steps": {str(number): stage.loop.n_steps(n_items) for number, stage in stages.items()},
+        "steps": {str(number): stage.loop.epochs * stage.loop.per_epoch(n_items) for number, stage in stages.items()},
     })  # fmt: skip
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import atomic_path, read_json, write_json
+from soundgate.runtime.rows import write_rows
 from soundgate.tracks.voice.features import FeatureSettings
 
 SPLITS = ("train", "validation", "judge", "test")
@@ -164,10 +165,10 @@ def write_cache(
     folder: str | Path,
     settings: FeatureSettings,
     table: pd.DataFrame,
-    samples: list[np.ndarray],
-    f0: list[np.ndarray],
+    samples: Sequence[np.ndarray],
+    f0: Sequence[np.ndarray],
 ) -> None:
-    """Write a cache.
+    """Write a cache; of the samples one utterance's are in memory at a time.
 
     Args:
         folder: made if missing.
@@ -181,8 +182,7 @@ def write_cache(
     for split in SPLITS:
         rows = np.flatnonzero((table["split"] == split).to_numpy())
         for name, parts, kind in (("samples", samples, np.int16), ("f0", f0, np.float32)):
-            with atomic_path(folder / f"{name}_{split}.npy") as temporary:
-                np.save(temporary, np.concatenate([np.zeros(0, kind), *(parts[row] for row in rows)]))
+            write_rows(folder / f"{name}_{split}.npy", (parts[row] for row in rows), kind)
     with atomic_path(folder / INDEX_FILE) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
     write_json(folder / SETTINGS_FILE, settings.model_dump())

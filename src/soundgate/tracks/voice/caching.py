@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -81,6 +82,19 @@ class _Utterance(NamedTuple):
     part: Path
 
 
+class _Samples(Sequence):
+    """The samples of utterances, read when they are asked for."""
+
+    def __init__(self, parts: list[Path]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return _read(self._parts[row], "samples")
+
+
 def build_cache(settings: CacheSettings, index: pd.DataFrame, seed: int, work: Path, out: Path) -> dict:
     """Cache some of every speaker.
 
@@ -112,8 +126,7 @@ def build_cache(settings: CacheSettings, index: pd.DataFrame, seed: int, work: P
     # The order of the splits, then of the utterances.
     chosen = chosen.sort_values("utterance").sort_values("split", key=_rank, kind="stable", ignore_index=True)
     chosen = chosen.join(_log_f0(chosen), on="speaker")
-    samples = [_read(part, "samples") for part in chosen["part"]]
-    f0 = [_read(part, "f0") for part in chosen["part"]]
+    samples, f0 = _Samples(list(chosen["part"])), [_read(part, "f0") for part in chosen["part"]]
     chosen["n_samples"] = [len(own) for own in samples]
     write_cache(out, settings.features, chosen[COLUMNS], samples, f0)
     _write_rejected(out, rejected + too_few)

@@ -20,10 +20,11 @@ from soundgate.tracks.editor.policy.settings import ImitationSettings
 from soundgate.tracks.editor.recovery.scores import N_LABELS, accuracy, balanced_accuracy, macro_f1
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import draw_batch, whole_batch
-from soundgate.training.finite import descend
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
+from soundgate.training.schedule import set_rate
 
 STAGE = "editor-imitate"
 
@@ -52,10 +53,11 @@ class ImitationTask:
         self.modules: dict[str, nn.Module] = {"model": self.model}
         optimiser = adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers: dict[str, torch.optim.Optimizer] = {"adamw": optimiser}
+        self.learner = Learner(optimiser, settings.clip)
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on a window of each item."""
-        settings, optimiser = self.settings, self.optimisers["adamw"]
+        settings = self.settings
         batch = draw_batch(self.cache, self.rows[items], settings.network.n_frames, None).to(self.device)
         logits = self.model.train()(batch.raw, batch.beat_of_frame, batch.labels.shape[1])
         loss = functional.cross_entropy(
@@ -65,12 +67,10 @@ class ImitationTask:
             ignore_index=Label.PAD,
             label_smoothing=settings.label_smoothing,
         )
-        for group in optimiser.param_groups:
-            share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
-            rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-            group["lr"] = settings.learning_rate * rise * (0.05 + 0.95 * share)
-        descend(optimiser, loss, settings.clip)
-        return {"loss": float(loss.detach())}
+        share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
+        rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+        set_rate(self.optimisers["adamw"], settings.learning_rate * rise * (0.05 + 0.95 * share))
+        return self.learner.descend({"loss": loss})
 
     def evaluate(self) -> dict[str, float]:
         """Return accuracy, macro-F1 and balanced accuracy on the validation pairs; nothing where there are none."""

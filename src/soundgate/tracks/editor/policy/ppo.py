@@ -31,8 +31,9 @@ from soundgate.tracks.editor.policy.settings import PolicySettings
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.windows import draw_batch
 from soundgate.training.averaging import follow
-from soundgate.training.finite import descend, require_finite
+from soundgate.training.finite import require_finite
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 
@@ -84,6 +85,7 @@ class PpoTask:
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             name: adamw(module.parameters(), rate, eps=1e-5) for name, module in learning.items()
         }
+        self.learners = {name: Learner(own, settings.ppo.max_grad_norm) for name, own in self.optimisers.items()}
         self.average = copy.deepcopy(self.policy).requires_grad_(False)
         self.modules: dict[str, nn.Module] = learning | {"average": self.average}
         others = {"imitation": by_policy(frozen.imitation)} | baselines(frozen.cache)
@@ -137,7 +139,7 @@ class PpoTask:
                 break
             loss = clipped_loss(ratio, rollout.advantages[mask], ppo.clip)
             entropy = thoughts.entropy()[rollout.batch.beat_mask].mean()
-            self._descend("policy", loss - entropy_weight * entropy)
+            self.learners["policy"].descend({"loss": loss - entropy_weight * entropy})
             logged = {
                 "policy_loss": float(loss.detach()),
                 "entropy": float(entropy.detach()),
@@ -154,11 +156,8 @@ class PpoTask:
         for _ in range(self.settings.ppo.n_epochs):
             values = decision_values(self.value, rollout.batch, self.settings.ppo)
             loss = functional.mse_loss(values[rollout.mask], rollout.returns[rollout.mask])
-            self._descend("value", self.settings.ppo.value * loss)
+            self.learners["value"].descend({"loss": self.settings.ppo.value * loss})
         return {"value_loss": float(loss.detach())}
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        descend(self.optimisers[name], loss, self.settings.ppo.max_grad_norm)
 
 
 def clipped_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:

@@ -15,7 +15,7 @@ from soundgate.tracks.editor.reconstruct.measures import measure
 from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.windows import Batch, draw_windows, whole_batch
-from soundgate.training.finite import descend
+from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
@@ -45,6 +45,7 @@ class ReconstructionTask:
         self.modules = {"model": self.model}
         optimiser = adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser, settings.clip)
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Take one step on a window of each item."""
@@ -55,11 +56,9 @@ class ReconstructionTask:
         losses = self._losses(made.float(), batch)
         weights = self.settings.weights.model_dump()
         total = sum(weights[name] * loss for name, loss in losses.items())
-        optimiser = self.optimisers["adamw"]
         share = warm_cosine(step, self.n_steps, warm_up=self.settings.warmup_steps, final=0.0)
-        set_rate(optimiser, share * self.settings.learning_rate)
-        descend(optimiser, total, self.settings.clip)
-        return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
+        set_rate(self.optimisers["adamw"], share * self.settings.learning_rate)
+        return self.learner.descend(losses | {"loss": total})
 
     def draw(self, rows: np.ndarray, step: int) -> Batch:
         """Draw windows of pairs; the first of them, as many as the settings say, get drawn labels."""

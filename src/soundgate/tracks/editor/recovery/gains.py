@@ -80,15 +80,17 @@ def relative(gains: list[BeatGain]) -> tuple[np.ndarray, np.ndarray]:
     bands = np.array([gain.bands_db for gain in gains]).reshape(-1, len(_EDGES_HZ) + 1)
     if not np.isfinite(levels).any():
         return np.ones_like(levels), np.zeros_like(bands)
-    levels = levels / max(_usual(levels.mean(axis=1), 0.05), 1e-6)
+    levels = levels / max(_usual(levels.mean(axis=1), 0.05, unknown=1.0), 1e-6)
     known = np.isfinite(bands)
-    usual = np.array([_usual(column, 0.5) if ok.any() else 0.0 for column, ok in zip(bands.T, known.T, strict=True)])
+    usual = np.array([_usual(column, 0.5, unknown=0.0) for column in bands.T])
     return np.where(np.isfinite(levels), levels, 1.0), np.where(known, bands - usual, 0.0)
 
 
-def _usual(values: np.ndarray, width: float) -> float:
-    """Return the value that most others are near, by the mean of the densest window."""
+def _usual(values: np.ndarray, width: float, unknown: float) -> float:
+    """Return the value that most others are near, by the mean of the densest window; ``unknown`` without any."""
     finite = np.sort(values[np.isfinite(values)])
+    if not len(finite):
+        return unknown
     counts = np.searchsorted(finite, finite + width, side="right") - np.arange(len(finite))
     first = int(counts.argmax())
-    return float(finite[first : first + counts[first]].mean()) if len(finite) else 0.0
+    return float(finite[first : first + counts[first]].mean())

@@ -14,8 +14,9 @@ from soundgate.tracks.editor.vocoder.measures import STAGE, figures, stft_loss
 from soundgate.tracks.editor.vocoder.model import VocoderNetwork
 from soundgate.tracks.editor.vocoder.settings import VocoderSettings
 from soundgate.tracks.editor.vocoder.waves import Waves
-from soundgate.training.finite import descend
+from soundgate.training.distribution import own_share
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -54,6 +55,7 @@ class VocoderTask:
         self.modules = {"network": self.network}
         optimiser = adamw(self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser, settings.clip)
         self.spectra = stft_loss()
         held_out = waves.rows("validation")[: settings.n_evaluated]
         heard = [waves.middle(row, self.n_samples) for row in held_out]
@@ -63,16 +65,17 @@ class VocoderTask:
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on a random crop of each recording."""
-        truth = self.waves.crops(self.rows[items], self.n_samples).to(self.device)
+        truth = self.waves.crops(self.rows[items], self.n_samples)[own_share(len(items))].to(self.device)
         unit = self.features.of_batch(truth)
         made = self.network(unit)
         stft, convergence, *_ = self.spectra(made[:, None], truth[:, None])
         mel = (self.features.of_batch(made) - unit).abs().mean()
         loss = self.settings.weights.mel * mel + self.settings.weights.stft * stft
-        self._update(loss, step)
-        values = {"loss": loss, "stft": stft, "convergence": torch.stack(convergence).mean()}
-        decibels = float(mel.detach()) * self.features.settings.range_db
-        return {name: float(value.detach()) for name, value in values.items()} | {"mel_l1_db": decibels}
+        share = warm_cosine(step, self.n_steps, warm_up=self.settings.warm_up, final=self.settings.final_rate)
+        set_rate(self.optimisers["adamw"], self.settings.learning_rate * share)
+        losses = {"loss": loss, "stft": stft, "convergence": torch.stack(convergence).mean(), "mel_l1_db": mel}
+        means = self.learner.descend(losses)
+        return means | {"mel_l1_db": means["mel_l1_db"] * self.features.settings.range_db}
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -95,12 +98,6 @@ class VocoderTask:
         made = self.features.of_batch(self.network(truth))
         apart = [torch.pdist(frames.flatten(1), p=1).mean() for frames in (made, truth)]
         return {"pairwise_ratio": float(apart[0] / apart[1].clamp(min=1e-8))}
-
-    def _update(self, loss: torch.Tensor, step: int) -> None:
-        optimiser, settings = self.optimisers["adamw"], self.settings
-        share = warm_cosine(step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate)
-        set_rate(optimiser, settings.learning_rate * share)
-        descend(optimiser, loss, settings.clip)
 
 
 def train_vocoder(

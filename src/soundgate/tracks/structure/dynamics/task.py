@@ -16,8 +16,9 @@ from soundgate.tracks.structure.dynamics.model import StepPredictor
 from soundgate.tracks.structure.dynamics.settings import OptimisationSettings
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
 from soundgate.tracks.structure.sequences import HOLDOUT, TRAIN
-from soundgate.training.finite import descend
+from soundgate.training.distribution import own_share
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -80,23 +81,22 @@ class DynamicsTask:
         self.model = model.to(device)
         self.best = Best(self.model)
         self.modules = {"model": self.model, "best": self.best}
-        self.optimisers = {
-            "adamw": adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-        }
+        optimiser = adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser, settings.clip)
         network = self.model.network
         self.fast = torch.compile(network, mode=settings.compile_mode) if settings.compile else network
         self.evaluate()
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on some frames."""
-        settings, optimiser = self.settings, self.optimisers["adamw"]
-        rows = self.rows[items]
+        settings = self.settings
+        rows = self.rows[items[own_share(len(items))]]
         predicted = self.model(self.windows(rows).to(self.device), self._run)
         nll = predicted.nll(self.windows.frames.steps(rows).to(self.device)).mean() / self.dim
         share = warm_cosine(step, settings.max_steps, warm_up=settings.warm_up, final=settings.final_rate)
-        set_rate(optimiser, settings.learning_rate * share)
-        descend(optimiser, nll, settings.clip)
-        return {"nll": float(nll.detach())}
+        set_rate(self.optimisers["adamw"], settings.learning_rate * share)
+        return {"nll": self.learner.descend({"loss": nll})["loss"]}
 
     def evaluate(self) -> dict[str, float]:
         """Return the hold-out's negative log-likelihood in nats a dimension, and keep the weights if they are best.

@@ -1,4 +1,4 @@
-"""Context windows and the steps they are to predict, gathered from frames in memory."""
+"""Context windows and the steps they are to predict, gathered from frames."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.randomness import keyed_generator
+from soundgate.runtime.rows import spilled_rows
+from soundgate.runtime.scratch import scratch_root
 from soundgate.tracks.structure.sequences import Sequences
 from soundgate.tracks.structure.split import SPLITS
 
@@ -21,7 +23,7 @@ STILL = 1e-6
 
 @dataclass(frozen=True)
 class Frames:
-    """All latent frames in memory, utterance after utterance.
+    """All latent frames, utterance after utterance.
 
     Attributes:
         x: float32 ``[n, D]``.
@@ -35,9 +37,10 @@ class Frames:
 
     @classmethod
     def of(cls, sequences: Sequences, history: int) -> Frames:
-        """Read all frames."""
-        x = np.concatenate([chunk.x.astype(np.float32, copy=False) for chunk in sequences.chunks()])
-        return cls(x, sequences, history)
+        """Read all frames, into a file of its own: they may be more than memory holds."""
+        return cls(
+            spilled_rows((chunk.x for chunk in sequences.chunks()), np.float32, scratch_root()), sequences, history
+        )
 
     @cached_property
     def _moves(self) -> np.ndarray:

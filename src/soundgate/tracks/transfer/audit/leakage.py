@@ -131,7 +131,7 @@ def _verdict(reasons: list[str], probes: dict, gap: dict, left_out: dict) -> str
     gap_high, source_high = (part["ci_high"] for part in (gap, probes["source"]["accuracy"]))
     if gap_high is None or source_high is None:
         return "undecided"
-    return "clear" if gap_high <= 0 or source_high - probes["source"]["majority"] <= TOLERATED else "undecided"
+    return "clear" if gap_high <= 0 or source_high <= probes["source"]["majority"] + TOLERATED else "undecided"
 
 
 def _unanswerable(reason: str) -> dict:

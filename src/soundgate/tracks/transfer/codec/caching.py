@@ -21,7 +21,7 @@ from soundgate.runtime.files import atomic_path
 from soundgate.runtime.paths import path_from_text
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.chunks import chunk_wavs
-from soundgate.tracks.transfer.codec.latents import write_latents
+from soundgate.tracks.transfer.codec.latents import LatentCache, write_latents
 
 PARTS = "parts"
 
@@ -73,10 +73,11 @@ def build_latents(
     encode = partial(_encoded, settings, duration_s, codec, device)
     with operation_threads(codec.cpu_threads):
         encoded = map_ahead(encode, items, max(1, worker_count() // codec.cpu_threads))
-        parts = list(track(encoded, "codec latents", len(items)))
-    config = {"codec": codec.name, "settings": dict(codec_settings), "quantised": settings.quantised}
-    write_latents(out, rows, parts, (index["split"] == "train").to_numpy(), config)
-    shape = {"dim": codec.dim, "n_frames": parts[0].shape[2], "frame_rate": codec.frame_rate}
+        config = {"codec": codec.name, "settings": dict(codec_settings), "quantised": settings.quantised}
+        parts = track(encoded, "codec latents", len(items))
+        write_latents(out, rows, parts, (index["split"] == "train").to_numpy(), config)
+    n_frames = LatentCache.open(out).n_frames
+    shape = {"dim": codec.dim, "n_frames": n_frames, "frame_rate": codec.frame_rate}
     return {"n_chunks": len(rows)} | shape
 
 

@@ -14,8 +14,10 @@ from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.latents import LatentCache
 from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.training.adversarial import reverse_gradient
-from soundgate.training.finite import descend
+from soundgate.training.distribution import own_share
+from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
+from soundgate.training.schedule import set_rate
 
 STAGE = "transfer-bank"
 DIM = 128
@@ -87,6 +89,7 @@ class JudgeTask:
         parameters = self.judge.parameters()
         optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser)
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on random crops."""
@@ -94,6 +97,8 @@ class JudgeTask:
         segment = min(self.settings.segment, self.latents.n_frames)
         generator = keyed_generator(self.seed, STAGE, f"crops {step}")
         starts = generator.integers(self.latents.n_frames - segment + 1, size=len(rows))
+        own = own_share(len(rows))
+        rows, starts = rows[own], starts[own]
         embedding = self.judge(self.latents.batch(rows, starts, segment).to(self.device))
         genre, source = (codes[rows].to(self.device) for codes in (self.genre, self.source))
         logits = self.judge.genre_logits(embedding)
@@ -101,14 +106,11 @@ class JudgeTask:
             "genre": functional.cross_entropy(logits, genre),
             "source": functional.cross_entropy(self.judge.source_head(reverse_gradient(10 * embedding)), source),
         }
-        optimiser = self.optimisers["adamw"]
         decay = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
-        optimiser.param_groups[0]["lr"] = self.settings.learning_rate * decay
+        set_rate(self.optimisers["adamw"], self.settings.learning_rate * decay)
         total = losses["genre"] + self.settings.source_weight * losses["source"]
-        descend(optimiser, total)
-        values = {name: float(loss.detach()) for name, loss in losses.items()}
-        accuracy = float((logits.argmax(-1) == genre).float().mean())
-        return values | {"accuracy": accuracy, "loss": float(total.detach())}
+        accuracy = (logits.argmax(-1) == genre).float().mean()
+        return self.learner.descend(losses | {"accuracy": accuracy, "loss": total})
 
     def evaluate(self) -> dict[str, float]:
         """Nothing: the judge is measured once, when it is trained."""

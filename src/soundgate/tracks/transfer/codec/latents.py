@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from torch import Tensor
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import atomic_path, read_json, write_json
 from soundgate.runtime.npz import write_npz
+from soundgate.runtime.rows import write_rows
 
+# Chunks whose mean and spread are summed at once.
+_AT_ONCE = 256
 LATENTS_FILE, SCALE_FILE, CONFIG_FILE = "latents.npy", "scale.npz", "config.json"
 
 
@@ -90,9 +94,9 @@ class LatentCache:
 
 
 def write_latents(
-    folder: str | Path, rows: np.ndarray, parts: list[np.ndarray], train: np.ndarray, config: dict
+    folder: str | Path, rows: np.ndarray, parts: Iterable[np.ndarray], train: np.ndarray, config: dict
 ) -> None:
-    """Write a cache of latents.
+    """Write a cache of latents; one part is in memory at a time.
 
     Args:
         folder: made if missing.
@@ -103,13 +107,19 @@ def write_latents(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    latents = np.concatenate(parts)
-    assert len(latents) == len(rows) == len(train)
-    frames = latents[train].astype(np.float64)
-    mean, std = frames.mean(axis=(0, 2)), frames.std(axis=(0, 2)) + 1e-6
     # Of an earlier run the cache may hold the same file, by a hard link: it is replaced, not written to.
-    with atomic_path(folder / LATENTS_FILE) as temporary:
-        np.save(temporary, latents)
+    n_chunks = write_rows(folder / LATENTS_FILE, parts, np.float16)
+    assert n_chunks == len(rows) == len(train)
+    mean, std = _scale(np.load(folder / LATENTS_FILE, mmap_mode="r"), np.flatnonzero(train))
     with atomic_path(folder / SCALE_FILE) as temporary:
         write_npz(temporary, {"rows": rows, "mean": mean.astype("f4"), "std": std.astype("f4")})
     write_json(folder / CONFIG_FILE, config)
+
+
+def _scale(latents: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation over the frames of some chunks, float64 [D], the latter above 0."""
+    parts = np.array_split(rows, -(-len(rows) // _AT_ONCE))
+    count = len(rows) * latents.shape[2]
+    mean = sum(latents[part].astype(np.float64).sum(axis=(0, 2)) for part in parts) / count
+    squares = sum(np.square(latents[part].astype(np.float64) - mean[:, None]).sum(axis=(0, 2)) for part in parts)
+    return mean, np.sqrt(squares / count) + 1e-6

@@ -21,7 +21,8 @@ from soundgate.tracks.transfer.content.objective import (
 )
 from soundgate.tracks.transfer.content.settings import ContentSettings
 from soundgate.training.adversarial import reverse_gradient
-from soundgate.training.finite import buffers_kept, descend
+from soundgate.training.finite import buffers_kept
+from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate
 
@@ -58,6 +59,7 @@ class ContentTask:
         parameters = [*self.model.parameters(), *self.adversary.parameters()]
         optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser)
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on two views of the items and, for the gate, on as many clips that are not music."""
@@ -77,8 +79,7 @@ class ContentTask:
         with buffers_kept(self.model):
             losses = self._losses(self.model(rerecord(mels)), rows, partners)
             total = sum(weights[name] * loss for name, loss in losses.items())
-            descend(self.optimisers["adamw"], total)
-        return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss": float(total.detach())}
+            return self.learner.descend(losses | {"loss": total})
 
     def evaluate(self) -> dict[str, float]:
         """Nothing: Lab 1 is measured once, when it is trained."""

@@ -18,9 +18,11 @@ from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.content.objective import contrast
 from soundgate.tracks.transfer.judge.features import content_features, shift_bands
 from soundgate.tracks.transfer.judge.networks import ContentJudge
-from soundgate.training.finite import descend
+from soundgate.training.distribution import own_share, whole_batch
+from soundgate.training.learner import Learner
 from soundgate.training.loop import LoopSettings
 from soundgate.training.optimisers import adamw
+from soundgate.training.schedule import set_rate
 
 STAGE = "transfer-judge"
 
@@ -64,18 +66,22 @@ class JudgeTask:
         settings: see `JudgeSettings`.
         seed: of the draws.
         n_steps: of the whole training, for the schedule.
+        device: to compute on.
     """
 
-    def __init__(self, cache: ChunkCache, settings: JudgeSettings, seed: int, n_steps: int) -> None:
-        self.cache, self.settings, self.seed, self.n_steps = cache, settings, seed, n_steps
+    def __init__(
+        self, cache: ChunkCache, settings: JudgeSettings, seed: int, n_steps: int, device: torch.device
+    ) -> None:
+        self.cache, self.settings, self.seed, self.n_steps, self.device = cache, settings, seed, n_steps, device
         self.rows = cache.rows("judge")
         self.music_id = torch.tensor(cache.index.groupby(["group", "chunk"]).ngroup().to_numpy())
         torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
-        self.judge = ContentJudge(cache.mels.shape[1], settings.channels)
+        self.judge = ContentJudge(cache.mels.shape[1], settings.channels).to(device)
         self.modules = {"judge": self.judge}
         parameters = self.judge.parameters()
         optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser)
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on two renderings of each item's music, moved alike in time and key."""
@@ -83,18 +89,20 @@ class JudgeTask:
         rows = self.rows[items]
         partners = np.array([self._partner(row, generator) for row in rows])
         start = int(generator.integers(self.cache.mels.shape[-1] - N_FRAMES + 1))
-        clips = torch.cat([self.cache.batch(part, start) for part in (rows, partners)])
+        clips = torch.cat([self.cache.batch(part, start) for part in (rows, partners)]).to(self.device)
         shift = generator.integers(-self.settings.max_shift, self.settings.max_shift + 1, size=len(rows))
         features = content_features(from_model(rerecord(clips)))
         features = shift_bands(features, np.concatenate([shift, shift]), self.cache.mels.shape[1])
-        first, second = self.judge.embed(features).chunk(2)
+        own = features.unflatten(0, (2, len(rows)))[:, own_share(len(rows))].flatten(0, 1)
+        first, second = (whole_batch(half) for half in self.judge.embed(own).chunk(2))
         # Music in another key is other music.
-        losses = self._losses(first, second, self.music_id[rows] * 100 + torch.from_numpy(shift))
-        optimiser = self.optimisers["adamw"]
+        groups = self.music_id[rows] * 100 + torch.from_numpy(shift)
+        losses = self._losses(first, second, groups.to(self.device))
         decay = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
-        optimiser.param_groups[0]["lr"] = self.settings.learning_rate * decay
-        descend(optimiser, losses["contrast"] + self.settings.margin_weight * (losses["same"] + losses["different"]))
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        set_rate(self.optimisers["adamw"], self.settings.learning_rate * decay)
+        total = losses["contrast"] + self.settings.margin_weight * (losses["same"] + losses["different"])
+        means = self.learner.descend(losses | {"loss": total})
+        return {name: means[name] for name in losses}
 
     def evaluate(self) -> dict[str, float]:
         """Nothing: the judges are measured once, when they are trained."""

@@ -93,7 +93,7 @@ class Queue:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,
+                    process_group=0,
                 )  # fmt: skip
             )
 

@@ -44,17 +44,17 @@ class Critics(nn.Module):
             waves, spectra = self.mpd(wav), self.mrd(wav)
         return Verdict(waves.logits + spectra.logits, waves.features + spectra.features)
 
-    def learn(self, truth: Tensor, made: Tensor, share: float, step: int) -> tuple[dict[str, Tensor], Verdict]:
-        """Add their gradients.
+    def judge(self, truth: Tensor, made: Tensor, share: float, step: int) -> tuple[dict[str, Tensor], Tensor, Verdict]:
+        """Tell truth from what was made.
 
         Args:
             truth: [B, T].
             made: [B, T], detached.
-            share: of these items in the whole batch.
+            share: of these items in the batch of this process.
             step: of the training, for R1.
 
         Returns:
-            Their losses, and their verdict on ``truth``.
+            Their losses, what they minimise, and their verdict on ``truth``.
         """
         settings = self.settings
         set_trainable(self, True)
@@ -66,8 +66,7 @@ class Critics(nn.Module):
             inputs = truth.clone().requires_grad_(True)
             losses["r1"] = share * r1_penalty(self(inputs).logits, inputs)
             loss = loss + settings.r1_gamma * settings.r1_every * losses["r1"]
-        loss.backward()
-        return losses, real
+        return losses, loss, real
 
     def fool(self, made: Tensor, real: Verdict, share: float) -> dict[str, Tensor]:
         """Return the converter's losses by them.
@@ -75,7 +74,7 @@ class Critics(nn.Module):
         Args:
             made: [B, T].
             real: their verdict on what it should have been.
-            share: of these items in the whole batch.
+            share: of these items in the batch of this process.
         """
         weights = self.settings.weights
         set_trainable(self, False)

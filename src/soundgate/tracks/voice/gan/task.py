@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from soundgate.runtime.errors import TrainingError
+from soundgate.runtime.processes import is_main, n_processes
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.gan.batches import Batch, Batches, pick
@@ -24,8 +25,9 @@ from soundgate.tracks.voice.gan.samples import write_samples
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.training.adversarial import set_trainable
-from soundgate.training.distribution import add_gradients, is_main, n_processes, own_share, totals
+from soundgate.training.distribution import batch_means, own_share
 from soundgate.training.finite import require_finite
+from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
 
@@ -35,8 +37,9 @@ STAGE = "voice-train"
 class GanTask:
     """Items are the utterances of the training split.
 
-    Losses are means over the whole batch: a part's counts by its share, and gradients are added over parts and over
-    processes. Both sides' gradients are of the weights before the step, so that a batch is refused before either moves.
+    Losses are means over the whole batch: a part's counts by its share of its process's, gradients are added over parts
+    and are means over processes. Both sides' gradients are of the weights before the step, so that a batch is refused
+    before either moves.
 
     Args:
         cache: the utterances.
@@ -81,6 +84,7 @@ class GanTask:
         }  # fmt: skip
         sides = {"generator": self.converter, "discriminators": self.critics}
         self.optimisers = {name: self._optimiser(side) for name, side in sides.items()}
+        self.learners = {name: Learner(own, settings.clip) for name, own in self.optimisers.items()}
         if settings.compile:
             self.converter.decoder.compile()
         self.rows = heard_rows(cache, settings.n_evaluated)
@@ -100,18 +104,19 @@ class GanTask:
             TrainingError: memory does not suffice.
         """
         self.n_taken = step + 1
-        for optimiser in self.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
+        for learner in self.learners.values():
+            learner.forget()
         with _enough_memory():
             batch = self.batches.draw(items)
             known = self.listener(batch.utterances.wav)
             losses: dict[str, Tensor] = {}
-            for part in self._parts(len(known)):
-                for name, loss in self._backward(batch, part, known, step).items():
+            parts = self._parts(len(known))
+            for number, part in enumerate(parts, 1):
+                for name, loss in self._backward(batch, part, known, step, more=number < len(parts)).items():
                     losses[name] = losses.get(name, 0) + loss
-        self._update(step, losses)
+        means = self._update(step, losses)
         self.memory.add(known, batch.utterances.speaker)
-        return totals(losses)
+        return means
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -146,14 +151,14 @@ class GanTask:
         asked = weights.adversarial or weights.feature_matching
         return bool(asked) and step >= self.settings.gan_start * self.n_steps
 
-    def _parts(self, size: int) -> Iterator[Tensor]:
-        """Yield the places in the batch of each part that this process computes at a time."""
+    def _parts(self, size: int) -> Sequence[Tensor]:
+        """Return the places in the batch of each part that this process computes at a time."""
         places = torch.arange(size, device=self.device)[own_share(size)]
-        yield from places.chunk(self.settings.accumulation)
+        return places.chunk(self.settings.accumulation)
 
-    def _backward(self, batch: Batch, part: Tensor, known: Tensor, step: int) -> dict[str, Tensor]:
-        """Add a part's gradients, and return its share of the losses."""
-        weights, share = self.settings.weights, len(part) / len(known)
+    def _backward(self, batch: Batch, part: Tensor, known: Tensor, step: int, *, more: bool) -> dict[str, Tensor]:
+        """Add a part's gradients, and return its share of the losses; ``more`` parts follow or not."""
+        weights, share = self.settings.weights, len(part) * n_processes() / len(known)
         truth = batch.utterances.wav[part]
         with self._autocast():
             voices = self._voices(batch, batch.sibling[part], known)
@@ -164,13 +169,14 @@ class GanTask:
         judged = {}
         if self.plays(step):
             window = slice(batch.first_judged, batch.first_judged + self.batches.n_judged)
-            judged, real = self.critics.learn(truth[:, window], made.detach()[:, window], share, step)
+            judged, loss, real = self.critics.judge(truth[:, window], made.detach()[:, window], share, step)
+            self.learners["discriminators"].backward(loss, more=more)
             losses |= self.critics.fool(made[:, window], real, share)
         if weights.contrastive:
             losses["contrastive"] = self._contrastive(batch, part, known)
         total = sum(getattr(weights, name) * loss for name, loss in losses.items())
         if losses:
-            total.backward()
+            self.learners["generator"].backward(total, more=more)
             losses["loss"] = total
         return {name: loss.detach() for name, loss in (losses | judged).items()}
 
@@ -181,7 +187,7 @@ class GanTask:
         return Voices(known[places], batch.utterances.log_f0_mean[places], batch.utterances.log_f0_std[places])
 
     def _contrastive(self, batch: Batch, part: Tensor, known: Tensor) -> Tensor:
-        """Return the part's share of the mean over the batch's conversions."""
+        """Return the part's share of the mean over the batch's conversions, times the number of processes."""
         chosen = part[batch.converted[part]]
         if not len(chosen):
             return torch.zeros((), device=self.device)
@@ -195,19 +201,15 @@ class GanTask:
         of_target = known[target], batch.utterances.speaker[target]
         negatives = choose_negatives(*of_target, pool, speakers, batch.order[chosen], self.settings.contrastive)
         losses = contrastive_loss(self.listener.follow(made), known[target], negatives, self.settings.contrastive)
-        return losses.sum() / batch.converted.sum()
+        return losses.sum() * n_processes() / batch.converted.sum()
 
-    def _update(self, step: int, losses: dict[str, Tensor]) -> None:
-        """Let both sides learn, unless something is not finite in any process."""
-        settings, norms = self.settings, {}
-        for name, module in (("generator", self.converter), ("discriminators", self.critics)):
-            parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
-            if not parameters:  # The discriminators before the GAN's start.
-                continue
-            add_gradients(parameters)
-            norms[name] = nn.utils.clip_grad_norm_(parameters, settings.clip)
+    def _update(self, step: int, losses: dict[str, Tensor]) -> dict[str, float]:
+        """Let both sides learn, unless something is not finite in any process; return the whole batch's losses."""
+        settings = self.settings
+        # The discriminators have no gradient before the GAN's start.
+        norms = {name: own.clip_gradients() for name, own in self.learners.items() if own.has_gradient()}
         require_finite({f"gradient of the {name}": norm for name, norm in norms.items()})
-        require_finite({name: torch.tensor(value) for name, value in totals(losses).items()})
+        require_finite(losses)
         rate = settings.learning_rate * warm_cosine(
             step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate
         )
@@ -215,6 +217,7 @@ class GanTask:
         set_rate(self.optimisers["discriminators"], rate * settings.critic_rate)
         for name in norms:
             self.optimisers[name].step()
+        return batch_means(losses)
 
     def _optimiser(self, module: nn.Module) -> torch.optim.Optimizer:
         settings = self.settings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from soundgate.runtime.randomness import keyed_seed
@@ -15,8 +15,9 @@ from soundgate.tracks.voice.judge.encoder import EndToEnd, JudgeEncoder
 from soundgate.tracks.voice.judge.settings import JudgeSettings, TrainSettings
 from soundgate.tracks.voice.judge.units import Teacher, UnitClassifier, fit_units, normalisers
 from soundgate.tracks.voice.speeds import Speeds
-from soundgate.training.finite import descend
+from soundgate.training.distribution import own_share, whole_batch
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -42,16 +43,17 @@ class _JudgeTask:
         parameters = [parameter for module in modules.values() for parameter in module.parameters()]
         optimiser = adamw(parameters, train.learning_rate, weight_decay=train.weight_decay)
         self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser, train.clip)
 
     def evaluate(self) -> dict[str, float]:
         """Nothing: the judges are measured once, when they are trained."""
         return {}
 
-    def _update(self, loss: torch.Tensor, step: int) -> None:
-        optimiser, train = self.optimisers["adamw"], self.train
+    def _descend(self, losses: dict[str, Tensor], step: int) -> dict[str, float]:
+        train = self.train
         share = warm_cosine(step, self.n_steps, warm_up=train.warm_up, final=train.final_rate)
-        set_rate(optimiser, train.learning_rate * share)
-        descend(optimiser, loss, train.clip)
+        set_rate(self.optimisers["adamw"], train.learning_rate * share)
+        return self.learner.descend(losses)
 
 
 class EncoderTask(_JudgeTask):
@@ -81,9 +83,10 @@ class EncoderTask(_JudgeTask):
         which = (items % len(self.speeds)).repeat(n_own)
         wav = self.speeds.crops(self.cache, rows, which, self.n_samples, torch.default_generator)
         spectrum = self.settings.augment.spectrum(self.encoder.cepstra.spectrum(wav.to(self.device)))
-        loss, accuracy = self.objective(self.encoder.embed(spectrum).unflatten(0, (len(items), n_own)))
-        self._update(loss, step)
-        return {"loss": float(loss.detach()), "accuracy": float(accuracy)}
+        own = spectrum.unflatten(0, (len(items), n_own))[own_share(len(items))]
+        embeddings = self.encoder.embed(own.flatten(0, 1)).unflatten(0, (len(own), n_own))
+        loss, accuracy = self.objective(whole_batch(embeddings))
+        return self._descend({"loss": loss, "accuracy": accuracy}, step)
 
     @staticmethod
     def _draw(rows: np.ndarray, count: int) -> np.ndarray:
@@ -121,12 +124,12 @@ class UnitTask(_JudgeTask):
         wav = self.cache.batch(rows, round(self.n_samples * speed), torch.default_generator).wav
         units = self.teacher(wav, torch.stack([self.known[code] for code in self.cache.speaker_codes[rows]]))
         spectrum = self.classifier.cepstra.spectrum(self.speeds.apply(wav, which).to(self.device))
-        logs = self.classifier.classify(self.settings.augment.spectrum(spectrum))
-        units = units[:, at_speed(logs.shape[1], speed, units.shape[1])].to(self.device)
+        own = own_share(len(items))
+        logs = self.classifier.classify(self.settings.augment.spectrum(spectrum)[own])
+        units = units[own, at_speed(logs.shape[1], speed, units.shape[1])].to(self.device)
         loss = functional.nll_loss(logs.mT, units)
-        self._update(loss, step)
         accuracy = (logs.argmax(dim=-1) == units).float().mean()
-        return {"loss": float(loss.detach()), "accuracy": float(accuracy)}
+        return self._descend({"loss": loss, "accuracy": accuracy}, step)
 
 
 def at_speed(n_frames: int, speed: float, n_original: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from soundgate.tracks.voice.speaker.model import SpeakerEncoder
 from soundgate.tracks.voice.speaker.objective import AdditiveMargin
 from soundgate.tracks.voice.speaker.settings import SpeakerSettings
 from soundgate.tracks.voice.speeds import Speeds
-from soundgate.training.finite import descend
+from soundgate.training.distribution import own_share
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -51,6 +52,7 @@ class SpeakerTask:
         parameters = [*self.encoder.parameters(), *self.head.parameters()]
         optimiser = adamw(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.optimisers = {"adamw": optimiser}
+        self.learner = Learner(optimiser, settings.clip)
 
     def step(self, items: np.ndarray, step: int) -> dict[str, float]:
         """Train on a crop of each utterance at a speed drawn for it."""
@@ -58,15 +60,14 @@ class SpeakerTask:
         which = torch.randint(len(self.speeds), (len(items),)).numpy()
         n_samples = round(settings.crop_s * self.cache.settings.sample_rate)
         wav = self.speeds.crops(self.cache, self.rows[items], which, n_samples, torch.default_generator)
-        embeddings = self.encoder.embed(settings.augment.spectrum(self.encoder.log_mel(wav.to(self.device))))
-        classes = torch.from_numpy(self.codes[items] * len(self.speeds) + which).to(self.device)
+        spectrum, own = settings.augment.spectrum(self.encoder.log_mel(wav.to(self.device))), own_share(len(items))
+        embeddings = self.encoder.embed(spectrum[own])
+        classes = torch.from_numpy(self.codes[items] * len(self.speeds) + which)[own].to(self.device)
         margin = settings.margin * min(1.0, step / self.n_steps / _MARGIN_SHARE)
         loss, accuracy = self.head(embeddings, classes, margin)
-        optimiser = self.optimisers["adamw"]
         share = warm_cosine(step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate)
-        set_rate(optimiser, settings.learning_rate * share)
-        descend(optimiser, loss, settings.clip)
-        return {"loss": float(loss.detach()), "accuracy": float(accuracy)}
+        set_rate(self.optimisers["adamw"], settings.learning_rate * share)
+        return self.learner.descend({"loss": loss, "accuracy": accuracy})
 
     def evaluate(self) -> dict[str, float]:
         """Return the mean similarities of the validation utterances, whose speakers are those of the training."""
