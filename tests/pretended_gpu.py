@@ -4,6 +4,8 @@ Finds what fails on a GPU alone because two tensors are on different devices, wi
 own functions, and backward, is not looked at: there devices follow from the arguments.
 """
 
+import sys
+
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
@@ -20,6 +22,12 @@ _BETWEEN = {
     torch._has_compatible_shallow_copy_type,
 }
 _READ_BY_NUMPY = {_TENSOR.numpy, _TENSOR.__array__}
+# The program waits until the GPU has computed what it asks for, or how much there will be of it.
+_WAITED_FOR = {
+    _TENSOR.item, _TENSOR.tolist, _TENSOR.__bool__, _TENSOR.__float__, _TENSOR.__int__, _TENSOR.__index__,
+    _TENSOR.nonzero, torch.nonzero, _TENSOR.unique, torch.unique, _TENSOR.masked_select, torch.masked_select,
+    torch.equal, _TENSOR.equal, torch.bincount,
+}  # fmt: skip
 # Single numbers on a CPU may meet tensors on a GPU, except where they are put beside one another.
 _JOINING = {torch.cat, torch.stack, torch.concatenate, torch.concat}
 
@@ -35,6 +43,8 @@ class PretendedGpu(TorchFunctionMode):
         super().__init__()
         # Weak references keep the numbers of storages that are gone from being given again.
         self.there = {}
+        # Where the program waited for the GPU, and by which function.
+        self.waits = set()
 
     def holds(self, tensor):
         """Whether a tensor is on the GPU."""
@@ -57,6 +67,8 @@ class PretendedGpu(TorchFunctionMode):
         here = [self.holds(tensor) for tensor in given]
         if function in _READ_BY_NUMPY and any(here):
             raise MixedDevices(f"{function.__name__} of a tensor on the GPU")
+        if any(here) and (function in _WAITED_FOR or _picks_by_truth(function, args)):
+            self.waits.add((_place(), function.__name__))
         wanted = kwargs.pop("device", None)
         if function == _TENSOR.grad.__get__ or function in _BETWEEN or function == _TENSOR.__getitem__:
             if function == _TENSOR.__getitem__ and not here[0] and any(here):
@@ -89,9 +101,25 @@ class PretendedGpu(TorchFunctionMode):
             copied = tensor.to(*args) if args else tensor
         else:
             copied = tensor
+        if before and not after:
+            self.waits.add((_place(), function.__name__))
         if after != before and copied.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
             copied = copied.clone()
         return self.put(copied) if after else copied
+
+
+def _picks_by_truth(function, args):
+    """Whether items are chosen by a tensor of truth values."""
+    places = _tensors(args[1]) if function in (_TENSOR.__getitem__, _TENSOR.__setitem__) else ()
+    return any(tensor.dtype == torch.bool for tensor in places)
+
+
+def _place():
+    """Return the module and function of ours that called."""
+    frame = sys._getframe()
+    while not frame.f_globals["__name__"].startswith("soundgate."):
+        frame = frame.f_back
+    return f"{frame.f_globals['__name__'].removeprefix('soundgate.')}: {frame.f_code.co_name}"
 
 
 def _tensors(value):
