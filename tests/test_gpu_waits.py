@@ -1,12 +1,10 @@
 """Where a step of training waits for the GPU, every place with its reason: an idle GPU is what a wait costs."""
 
-import sys
-
 import pytest
 import torch
 
-from tests.pipeline_file import ROOT
 from tests.pretended_gpu import PretendedGpu
+from tests.training.every_training import trainings
 
 # By the place.
 REASONS = {
@@ -31,11 +29,9 @@ REASONS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("track", ["structure", "transfer", "editor", "voice"])
 def test_every_wait_in_a_step_has_a_reason(track):
-    sys.path.append(str(ROOT / "benchmarks"))
-    import gpu_trainings
-
-    tiny, found = gpu_trainings.Setup(gpu_trainings.composed("tiny"), torch.device("cuda")), {}
-    for name, recipe in gpu_trainings.TRAININGS.items():
+    module, found = trainings(), {}
+    tiny = module.Setup(module.composed("tiny"), torch.device("cuda"))
+    for name, recipe in module.TRAININGS.items():
         if name.startswith(track):
             with PretendedGpu() as gpu:
                 training = recipe.build(tiny.changed({recipe.batch: max(4, recipe.fewest)}))

@@ -3,7 +3,6 @@
 import re
 
 import pandas as pd
-import torch
 
 from tests.pipeline_file import ROOT
 
@@ -21,5 +20,3 @@ def test_the_example_is_short_and_learns(tmp_path, monkeypatch):
     exec(compile(TEXT.replace("epochs=3", "epochs=1"), "docs/training.md", "exec"), {})
     exec(compile(TEXT, "docs/training.md", "exec"), resumed := {})
     pd.testing.assert_frame_equal(pd.DataFrame(resumed["history"]), pd.DataFrame(whole["history"]), check_exact=True)
-    checkpoints = [torch.load("denoise.pt", weights_only=True)["modules"]["model"]["weight"]]
-    assert checkpoints[0].isfinite().all()

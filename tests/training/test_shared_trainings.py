@@ -1,25 +1,14 @@
 """Every training of the project in two processes against the same in one."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 
-from tests.pipeline_file import ROOT
+from tests.training.every_training import trainings
 from tests.training.two_processes import in_two_processes
 
 N_STEPS = 2
 CPU = torch.device("cpu")
-
-
-def trainings():
-    """Return the module with all of them."""
-    if str(ROOT / "benchmarks") not in sys.path:
-        sys.path.append(str(ROOT / "benchmarks"))
-    import gpu_trainings
-
-    return gpu_trainings
 
 
 def train(name):
