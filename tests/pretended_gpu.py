@@ -115,10 +115,11 @@ def _picks_by_truth(function, args):
 
 
 def _place():
-    """Return the module and function of ours that called."""
-    frame = sys._getframe()
-    while not frame.f_globals["__name__"].startswith("soundgate."):
+    """Return the module and function of ours that called, or of the test that did so itself."""
+    frame = caller = sys._getframe(2)
+    while frame is not None and not frame.f_globals["__name__"].startswith("soundgate."):
         frame = frame.f_back
+    frame = frame or caller
     return f"{frame.f_globals['__name__'].removeprefix('soundgate.')}: {frame.f_code.co_name}"
 
 
