@@ -2,7 +2,9 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
-UV := $(or $(shell command -v uv),.uv/bin/uv)
+# One of our own where there is none, or one that does not know exclude-dependencies and would read none of our settings.
+FIRST_UV := 0.9.8
+UV := $(or $(shell printf '%s\n' $(FIRST_UV) "$$(uv --version 2>/dev/null | cut -d ' ' -f 2)" | sort -VC && command -v uv),.uv/bin/uv)
 ENVIRONMENT := .venv/.synced
 # Of a clone that was moved, whose programs in .venv name the folder it was in: the stamp says which.
 MOVED := $(shell [ -f $(ENVIRONMENT) ] && [ "$$(cat $(ENVIRONMENT))" != "$$(pwd -P)" ] && echo moved)

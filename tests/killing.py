@@ -19,7 +19,7 @@ PRELOADED = [
     "stages.transfer.content", "stages.transfer.judge", "stages.transfer.mel",
     "stages.voice.cache", "stages.voice.judge", "stages.voice.speaker", "stages.voice.train",
     "tests.hashed_stages",
-    "tests.codecs.test_extraction",
+    "tests.codecs.test_lyra",
     "tests.tracks.editor.test_killed_training", "tests.tracks.rooms.test_rendering",
     "tests.tracks.transfer.test_killed_training", "tests.tracks.voice.test_killed_encoders",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from tests.pipeline_file import ROOT
 
 # Stands for uv: notes that it was called, and makes an environment of one launcher.
 UV = """#!/bin/sh
+if [ "$1" = --version ]; then echo "uv ${STAND_IN:-0.13.9} (of a day)"; exit; fi
 echo "$@" >>"$NOTES"
 mkdir -p .venv/bin
 printf '#!%s\\n' "$(pwd -P)/.venv/bin/python" >.venv/bin/soundgate
@@ -50,6 +51,13 @@ def test_an_environment_that_is_there_is_not_made_again(make, clone):
     output, made = make(clone, "environment")
     assert made == 1 and "sync" not in output
     assert "sync --all-groups" not in make(clone, "-n", "repro")[0]
+
+
+@pytest.mark.parametrize(("version", "used"), [("0.9.7", False), ("0.9.8", True), ("0.10.0", True), ("1.0.0", True)])
+def test_a_uv_that_would_not_read_the_settings_is_not_used(make, clone, monkeypatch, version, used):
+    monkeypatch.setenv("STAND_IN", version)
+    output, _ = make(clone, "-n", "environment")
+    assert (".uv/bin/uv sync --all-groups" in output) != used
 
 
 def test_a_change_of_the_requirements_syncs_and_keeps_what_is_there(make, clone):

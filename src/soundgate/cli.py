@@ -33,6 +33,10 @@ COMMANDS = {
         "soundgate.training.health.command:health",
         "Show what the health monitor found, and what to do about it.",
     ),
+    "judge": (
+        "soundgate.judges.commands:judge",
+        "Ask published models about audio files: quality, pitch, notes, words; with --reference likeness too.",
+    ),
     "rooms": ("soundgate.tracks.rooms.commands:main", "Look at the triples of track `rooms`."),
     "runs": ("soundgate.tracks.transfer.commands:runs", "Keep finished runs of track `transfer` as numbered folders."),
     "seeds": (

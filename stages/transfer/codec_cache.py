@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from soundgate.codecs.registry import load_codec
 from soundgate.runtime.config import load_section, read_section
 from soundgate.runtime.device import torch_device
 from soundgate.runtime.files import write_json
@@ -14,6 +13,7 @@ from soundgate.runtime.stage import deterministic_torch, input_option, output_op
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.caching import CacheSettings
 from soundgate.tracks.transfer.codec.caching import CodecCacheSettings, build_latents
+from soundgate.tracks.transfer.codec.loading import load_differentiable
 
 
 @stage_command("transfer-codec-cache")
@@ -29,6 +29,7 @@ def main(cache: Path, music: Path, codec: str, out: Path, metrics: Path) -> None
     codec_settings = read_section(f"transfer.codec_settings.{codec}")
     deterministic_torch(0)
     device = torch_device()
+    model = load_differentiable(codec, codec_settings)
     scratch = open_scratch(
         "transfer-codec-cache",
         out,
@@ -37,8 +38,8 @@ def main(cache: Path, music: Path, codec: str, out: Path, metrics: Path) -> None
         inputs=[cache, music / "index.parquet"],
     )
     counts = build_latents(
-        settings, ChunkCache.open(cache), chunks.duration_s, load_codec(codec, codec_settings).to(device),
-        codec_settings, device, scratch.folder, scratch.result,
+        settings, ChunkCache.open(cache), chunks.duration_s, model.to(device), codec_settings, device,
+        scratch.folder, scratch.result,
     )  # fmt: skip
     write_json(metrics, counts)
     scratch.publish()

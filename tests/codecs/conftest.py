@@ -1,5 +1,8 @@
 """Codecs with random weights, built once for all tests, and sounds to run through them."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,12 +11,15 @@ from soundgate.codecs.mimi import MimiCodec, Settings
 from soundgate.codecs.registry import load_codec
 from tests.codecs.small import small_models
 
+LYRA = Path(__file__).resolve().parents[3] / "shared" / "weights" / "lyra"
 CASES = {
     "gain_shape_75": ("gain_shape", {"frame_rate": 75}),
     "gain_shape_12.5": ("gain_shape", {"frame_rate": 12.5}),
     "mimi_encoder": ("mimi", {"weights": "random", "latent_space": "encoder"}),
     "mimi_projected": ("mimi", {"weights": "random", "latent_space": "projected"}),
     "encodec": ("encodec", {"weights": "random"}),
+    "lyra": ("lyra", {"n_codebooks": 16}),
+    "lyra_published": ("lyra", {"weights": str(LYRA)}),
 }
 
 
@@ -33,13 +39,27 @@ def cases():
 
 
 @pytest.fixture(scope="session")
-def load_case():
-    """A codec of a case, built at its first use; mimi and encodec are small versions of themselves."""
+def tiny_lyra(tmp_path_factory):
+    """Settings of codec lyra for small models of its signatures; skips where LiteRT is not."""
+    if not find_spec("ai_edge_litert"):
+        pytest.skip("no ai-edge-litert for this platform")
+    from tests.codecs.tiny_lyra import write_tiny
+
+    return write_tiny(tmp_path_factory.mktemp("lyra"))
+
+
+@pytest.fixture(scope="session")
+def load_case(request):
+    """A codec of a case, built at its first use; but for the published one they are small versions of themselves."""
     built = {}
 
     def load(case: str):
+        if case == "lyra_published" and not (LYRA.is_dir() and find_spec("ai_edge_litert")):
+            pytest.skip("no shared/weights/lyra beside the repository, or no ai-edge-litert for this platform")
         if case not in built:
             name, settings = CASES[case]
+            if case == "lyra":
+                settings = settings | request.getfixturevalue("tiny_lyra")
             with small_models():
                 built[case] = load_codec(name, settings)
         return built[case]
@@ -54,7 +74,7 @@ def load_full(load_case):
 
     def load(case: str):
         name, settings = CASES[case]
-        if name == "gain_shape":
+        if name in ("gain_shape", "lyra"):
             return load_case(case)
         if case == "mimi_projected":
             return MimiCodec(load("mimi_encoder").model, Settings(**settings))

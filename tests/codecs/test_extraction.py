@@ -341,7 +341,8 @@ def test_bfloat16_is_moved_without_being_widened():
 
 
 @pytest.mark.parametrize(
-    ("case", "size"), [("gain_shape_75", "load_full"), ("encodec", "load_full"), ("mimi_encoder", "load_case")]
+    ("case", "size"),
+    [("gain_shape_75", "load_full"), ("encodec", "load_full"), ("mimi_encoder", "load_case"), ("lyra", "load_case")],
 )
 def test_real_codecs_batch_and_workers(tmp_path, request, case, size):
     """Batched equals one at a time within rounding; one and two workers give the same bytes."""

@@ -30,7 +30,6 @@ NAMES = [
 def root(tmp_path, monkeypatch):
     """Make a folder with an awkward name, in it one folder for each name with one file of that name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     root = tmp_path / "it's 語 #1; $x=y"
     for number, name in enumerate(NAMES):
         for kind in ("raw", "edit"):

@@ -12,6 +12,7 @@ from soundgate.corpora.colouring import Band, Comb, Equaliser, apply_colour, pow
 from soundgate.corpora.generated_rooms import draw_room, generate_rooms, read_room_source
 from soundgate.corpora.room_response import BANDS_HZ, SPEED_OF_SOUND, Room, room_response, wall_absorption
 from soundgate.runtime.errors import ConfigError
+from tests.workers import as_by_workers
 
 SOURCE = Path(__file__).resolve().parents[2] / "sources" / "generated_rooms.yaml"
 RATE = 48_000
@@ -120,9 +121,8 @@ def tree(folder):
 
 
 def test_workers_and_pool_size_change_no_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     _, first = generate_rooms(tmp_path / "one", SOURCE, "target", 3, 2)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "2")
+    as_by_workers(monkeypatch)
     _, second = generate_rooms(tmp_path / "two", SOURCE, "target", 3, 2)
     generate_rooms(tmp_path / "more", SOURCE, "target", 3, 3)
     generate_rooms(tmp_path / "other", SOURCE, "target", 4, 2)

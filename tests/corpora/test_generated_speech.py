@@ -13,6 +13,7 @@ from soundgate.corpora.generated_speech import generate_speech, read_source, utt
 from soundgate.corpora.sentences import Grammar, transcript
 from soundgate.runtime.errors import ConfigError, CorpusError
 from soundgate.runtime.randomness import keyed_generator
+from tests.workers import as_by_workers
 
 SOURCE = Path(__file__).resolve().parents[2] / "sources" / "generated_speech.yaml"
 TEXT = "The old captain found a yellow lantern near the river."
@@ -89,9 +90,8 @@ def tree(folder):
 
 
 def test_workers_and_corpus_size_change_no_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     generate_speech(tmp_path / "one", SOURCE, 3, 2, 3)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "2")
+    as_by_workers(monkeypatch)
     generate_speech(tmp_path / "two", SOURCE, 3, 2, 3)
     generate_speech(tmp_path / "more", SOURCE, 3, 3, 4)
     one, more = tree(tmp_path / "one"), tree(tmp_path / "more")

@@ -35,7 +35,6 @@ def ramp(frames, channels=1):
 @pytest.fixture
 def entries(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     write_audio("audio/b.wav", ramp(8_000, 2), 16_000)
     write_audio("audio/a.flac", ramp(12_000), 24_000)
     os.link("audio/a.flac", "audio/copy.flac")

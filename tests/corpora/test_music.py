@@ -22,11 +22,6 @@ LIST = ROOT / "sources" / "generated_music.yaml"
 REAL = ROOT.parent / "shared" / "audio" / "music"
 
 
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
-
-
 def generated(**changes):
     values = {"source": "generated", "origin": str(LIST), "n_scores": 2, "duration_s": 2.0, "seed": 5}
     return MusicSettings(**values | changes)

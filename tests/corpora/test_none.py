@@ -33,7 +33,6 @@ ALL = pytest.mark.parametrize("kind", BUILDERS)
 def build(tmp_path, monkeypatch):
     """A function that builds one corpus of a kind and returns its counts."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
 
     def run(kind, source, origin, out):
         settings, builder = BUILDERS[kind]

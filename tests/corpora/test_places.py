@@ -24,7 +24,6 @@ def repository(tmp_path, monkeypatch):
         )
     (tmp_path / "repository").mkdir()
     monkeypatch.chdir(tmp_path / "repository")
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     return tmp_path / "repository"
 
 

@@ -18,6 +18,7 @@ from soundgate.corpora.named import load_named
 from soundgate.corpora.rooms import RoomsSettings, build_room_corpus, room_entries
 from soundgate.runtime.errors import ConfigError, CorpusError, DownloadError, FormatError
 from tests.http_server import Served, serving
+from tests.workers import as_by_workers
 
 GENERATED = Path(__file__).resolve().parents[2] / "sources" / "generated_rooms.yaml"
 NAMES = [f"h{number:03d}_room" for number in range(1, 6)]
@@ -90,11 +91,10 @@ def test_every_source_gives_a_true_index(settings, tmp_path, monkeypatch):
 
 def test_every_source_gives_the_same_bytes_twice(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "2")
     build_room_corpus(settings, Path("out"), Path("work"))
     first = contents(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "first")
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
+    as_by_workers(monkeypatch)
     build_room_corpus(settings, Path("out"), Path("work"))
     assert contents(tmp_path / "out") == first
 

@@ -16,6 +16,7 @@ from soundgate.corpora.librispeech import librispeech_entries
 from soundgate.corpora.speech import SpeechSettings, build_speech_corpus
 from soundgate.runtime.errors import ConfigError, CorpusError, DownloadError
 from tests.http_server import Served, serving
+from tests.workers import as_by_workers
 
 GENERATED = Path(__file__).resolve().parents[2] / "sources" / "generated_speech.yaml"
 SPEAKERS, UTTERANCES = ("19", "26", "8"), 4
@@ -92,7 +93,7 @@ def test_every_source_gives_the_same_bytes_twice(settings, tmp_path, monkeypatch
     build_speech_corpus(settings, Path("out"), Path("work"))
     first = contents(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "first")
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
+    as_by_workers(monkeypatch)
     build_speech_corpus(settings, Path("out"), Path("work"))
     assert contents(tmp_path / "out") == first
 

@@ -17,6 +17,7 @@ from soundgate.corpora.noisy_voices import generate_voices, read_voice_source
 from soundgate.corpora.voices import VoicesSettings, build_voice_corpus
 from soundgate.runtime.errors import ConfigError, CorpusError, DownloadError
 from tests.http_server import Served, serving
+from tests.workers import as_by_workers
 
 SOURCE = Path(__file__).resolve().parents[2] / "sources" / "generated_voices.yaml"
 
@@ -98,11 +99,10 @@ def test_every_source_gives_a_true_index(settings, tmp_path, monkeypatch):
 
 def test_every_source_gives_the_same_bytes_twice(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "2")
     build_voice_corpus(settings, Path("out"), Path("work"))
     first = contents(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "first")
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
+    as_by_workers(monkeypatch)
     build_voice_corpus(settings, Path("out"), Path("work"))
     assert contents(tmp_path / "out") == first
 

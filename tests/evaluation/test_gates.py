@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundgate.evaluation.gates import Gate, count_verdicts, gated, judge, judge_gated, verdict
+from soundgate.evaluation.spread import spread_of, with_spread
 from soundgate.evaluation.statistics import Estimate
 from soundgate.evaluation.tables import gate_cell, gate_rows, gates_overview, markdown_table, rounded
 from soundgate.evaluation.verdicts import overall
@@ -159,6 +160,16 @@ def test_a_gated_number_is_judged_by_its_interval_and_keeps_count_and_control():
     assert judge_gated(gated(Estimate(0.8, 0.5, 0.9, 12), "above", 0.6))["verdict"] == "undecided"
     bare = judge_gated(gated(0.8, "below", 0.6))
     assert bare["verdict"] == "fail" and not {"ci_low", "ci_high", "n", "control"} & set(bare)
+
+
+def test_a_gate_whose_judge_is_deaf_cannot_be_judged_whatever_its_value():
+    for value in (0.8, 0.2, None):
+        gate = judge_gated(gated(value, "above", 0.6) | {"deaf": "difference between two voices"})
+        assert gate["verdict"] == "undecided" and gate["deaf"] == "difference between two voices"
+        assert with_spread(gate, spread_of([0.8, 0.81, 0.79]))["verdict"] == "undecided"
+        assert count_verdicts({"a": gate})["undecided"] == 1
+        assert list(gate_rows({"a": gate})[""]) == ["cannot be judged"]
+        assert "cannot be judged: the judge does not hear the difference" in "\n".join(gates_overview({"a": gate}))
 
 
 def test_tables_are_markdown_with_numbers_of_three_places():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from soundgate.evaluation.gates import verdict
+from soundgate.evaluation.gates import judge_gated, verdict
 from soundgate.pipeline import gates as gating
 from soundgate.pipeline import gathering
 from soundgate.pipeline.gate_files import TRACKS
@@ -114,6 +114,14 @@ def test_the_table_fits_and_says_what_was_not_run(profile):
     one = show("--track", "rooms").output
     assert "hashes" in one and "gain" not in one and "not run" not in one
     assert show("--strict").exit_code == 1 and show("--strict", "--track", "rooms").exit_code == 0
+
+
+def test_a_gate_that_cannot_be_judged_is_shown_as_such(profile):
+    deaf = judge_gated({"value": 0.9, "side": "above", "threshold": 0.5, "deaf": "one voice from another"})
+    write_json(profile / "metrics/tiny/voice/gates.json", {"outside: resemblyzer_closer_to_target": deaf})
+    output = show().output
+    assert "0 of 1 pass, 0 fail, 1 undecided" in output and "cannot be judged" in output
+    assert max(map(len, output.splitlines())) <= 100 and show("--strict").exit_code == 1
 
 
 @pytest.mark.parametrize(

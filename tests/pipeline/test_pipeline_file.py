@@ -91,6 +91,7 @@ def test_a_plugin_and_nothing_else_is_concerned_by_a_change_in_it(copy, written)
         "mimi",
         "encodec",
         "gain_shape",
+        "lyra",
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from soundgate.pipeline.seeds.records import read_record
+from soundgate.pipeline.seeds.records import Record, confirm_records, read_record, read_records, write_record
 from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.errors import ConfigError, TrainingError
 from soundgate.runtime.files import read_json, write_json
@@ -111,6 +111,17 @@ def test_seeds_stand_where_the_run_itself_gives_with_other_code_what_it_gave(her
     for path in records:
         own = read_json(path)
         assert own["commit"] not in (now, measured[0]["commit"]) and own["confirmed"] is None
+
+
+def test_a_gate_that_came_with_the_code_leaves_the_others_confirmed(tmp_path):
+    code, values = {"voice-train": "one"}, {"gain": 0.25, "lost": None}
+    before = Record(0, "a", (), code, values)
+    other = before._replace(seed=1, values=values | {"gain": 0.5})
+    write_record(tmp_path, other)
+    after = Record(0, "b", (), {"voice-train": "two"}, values | {"new": 0.75})
+    assert confirm_records(tmp_path, before, after) == [tmp_path / "1.json"]
+    assert read_records(tmp_path) == [other._replace(code=after.code, confirmed="b")]
+    assert confirm_records(tmp_path, before, after._replace(values={"new": 0.75, "lost": None})) == []
 
 
 def test_a_training_that_fails_is_named_and_the_others_are_kept(toy, monkeypatch):

@@ -56,7 +56,6 @@ def cluster(running, tree, monkeypatch):
         running.start_worker(f"later-{next(_NUMBERS)}")
     running.wait_for_workers()
     monkeypatch.chdir(tree)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     monkeypatch.setenv("SOUNDGATE_CLUSTER", running.address)
     return running
 
@@ -65,7 +64,6 @@ def cluster(running, tree, monkeypatch):
 def rendered_here(small_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("here")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOUNDGATE_WORKERS", "1")
         patch.delenv("SOUNDGATE_CLUSTER", raising=False)
         render(rooms.parts(small_run), out, rooms.SETTINGS)
     return content(out)

@@ -126,13 +126,19 @@ def test_unfinished_work_is_gone_on_with_unless_its_numbers_change(repository, n
     assert (after != watched) == (changes or "training" in name)
 
 
-def test_of_a_library_the_minor_version_decides_whether_work_is_gone_on_with(repository, monkeypatch):
+@pytest.mark.parametrize("trains", [True, False])
+def test_of_a_training_library_the_minor_version_decides_whether_work_is_gone_on_with(repository, monkeypatch, trains):
     versions = {"numpy": "2.4.1", "rich": "1.0"}
     monkeypatch.setattr(hashing, "version", lambda name: versions[name])
-    (repository / "stages/a.py").write_text("import numpy, rich\n")
+    (repository / "src/soundgate/training").mkdir()
+    (repository / "src/soundgate/training/loop.py").write_text("")
+    (repository / "stages/b.py").write_text("from soundgate.training import loop\n" if trains else "")
+    (repository / "stages/a.py").write_text("import numpy, rich\nfrom stages import b\n")
     before = work_hash(repository, ["stages.a"])
-    versions |= {"numpy": "2.4.2", "rich": "2.0"}
+    versions["rich"] = "2.0"
     assert work_hash(repository, ["stages.a"]) == before
+    versions["numpy"] = "2.4.2"
+    assert (work_hash(repository, ["stages.a"]) == before) == trains
     versions["numpy"] = "2.5.0"
     assert work_hash(repository, ["stages.a"]) != before
 

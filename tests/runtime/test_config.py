@@ -66,6 +66,14 @@ def test_an_error_names_the_key_the_value_and_what_is_allowed(params, text, subj
         assert part in str(caught.value)
 
 
+def test_values_are_the_readers_own_and_a_changed_file_is_read_again(params):
+    path = params(PARAMS.format(fraction=0.5))
+    read_section("track.fit", path)["fraction"] = 0.1
+    assert read_section("track.fit", path) == {"fraction": 0.5}
+    params(PARAMS.format(fraction=0.7))
+    assert read_section("track.fit", path) == {"fraction": 0.7}
+
+
 def test_every_wrong_key_is_named(params):
     with pytest.raises(ConfigError, match=r"track\.fit\.fraction.*Also wrong: track\.fit\.n_init"):
         load_section("track.fit", Fit, params(PARAMS.format(fraction="2\n    n_init: 0")))

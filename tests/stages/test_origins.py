@@ -33,7 +33,6 @@ MODULES = {"speech": speech, "music": music, "songs": songs, "voices": voices}
 def at_work(tmp_path, monkeypatch):
     """A function that composes for a folder of two voices with a name, relative as a leading - can only be."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
 
     def run(name):
         rng = np.random.default_rng(0)

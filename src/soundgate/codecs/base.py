@@ -13,7 +13,7 @@ from soundgate.codecs.precision import full_precision
 
 
 class Codec(nn.Module, ABC):
-    """A frozen codec: ``encode`` is whole-utterance and batched, ``decode`` is differentiable.
+    """A frozen codec: ``encode`` is whole-utterance and batched, ``decode`` is differentiable where it says so.
 
     Batching by right zero-padding changes nothing: the first ⌈T/hop⌉ frames of a padded waveform are the
     frames of the waveform itself. Parameters take no gradients and the module stays in evaluation mode.
@@ -32,9 +32,11 @@ class Codec(nn.Module, ABC):
     Attributes:
         cpu_threads: threads of each operation when many utterances are encoded on a CPU. The last digits
             depend on it, so it belongs to the codec and not to the machine.
+        differentiable: whether gradients pass; where they do not, what requires one is refused.
     """
 
     cpu_threads = 2
+    differentiable = True
 
     def __init__(
         self,
@@ -87,9 +89,11 @@ class Codec(nn.Module, ABC):
 
         Raises:
             TypeError: wav is not float32.
-            ValueError: a wrong shape, no samples, or a value that is not finite.
+            ValueError: a wrong shape, no samples, a value that is not finite, or a gradient asked of a codec that
+                has none.
         """
         _check_float("wav", wav)
+        self._check_gradient("wav", wav)
         if wav.ndim != 3 or wav.shape[1] != 1 or 0 in wav.shape:
             raise ValueError(f"wav: expected [B, 1, T] with B, T >= 1, found {list(wav.shape)}")
         n_frames = self.n_frames(wav.shape[-1])
@@ -118,7 +122,7 @@ class Codec(nn.Module, ABC):
             return self._quantise(latents)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Decode latents that were not quantised; gradients reach the latents.
+        """Decode latents that were not quantised; gradients reach the latents where the codec is differentiable.
 
         Args:
             latents: float32 [B, L, D].
@@ -128,9 +132,10 @@ class Codec(nn.Module, ABC):
 
         Raises:
             TypeError: latents are not float32.
-            ValueError: a wrong shape or a value that is not finite.
+            ValueError: a wrong shape, a value that is not finite, or a gradient asked of a codec that has none.
         """
         self._check_latents(latents)
+        self._check_gradient("latents", latents)
         with full_precision(latents.device):
             wav = self._decode(latents).float()
         assert wav.shape == (latents.shape[0], 1, latents.shape[1] * self.hop_length), wav.shape
@@ -211,6 +216,12 @@ class Codec(nn.Module, ABC):
         if latents.ndim != 3 or latents.shape[-1] != self.dim or 0 in latents.shape:
             expected = f"[B, L, {self.dim}] with B, L >= 1"
             raise ValueError(f"latents: expected {expected}, found {list(latents.shape)}")
+
+    def _check_gradient(self, what: str, values: Tensor) -> None:
+        if values.requires_grad and torch.is_grad_enabled() and not self.differentiable:
+            remedy = "Detach them, or use a codec that is differentiable."
+            found = f"codec {self.name} passes no gradients"
+            raise ValueError(f"{what}: expected a differentiable codec for what requires a gradient; {found}. {remedy}")
 
 
 def _check_float(what: str, values: Tensor) -> None:

@@ -107,13 +107,18 @@ def hub_file(repository: str, filename: str, revision: str, sha256: str | None) 
     return path
 
 
-def hub_url(url: str, sha256: str) -> Path:
+def hub_url(url: str, sha256: str, folder: str = "checkpoints") -> Path:
     """Return the file of an address, downloaded once into PyTorch's cache and checked every time.
+
+    Args:
+        url: its address, whose last part is its name.
+        sha256: of the file.
+        folder: of the cache.
 
     Raises:
         WeightsError: the address cannot be reached, or gives another file.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(url).name
+    path = Path(torch.hub.get_dir()) / folder / PurePosixPath(url).name
     try:
         return download(url, path, f"sha256:{sha256}", attempts=3, max_size=MAX_BYTES)
     except (DownloadError, OSError) as error:
@@ -141,7 +146,7 @@ def _named_tensors(content: object, source: str | Path) -> dict[str, Tensor]:
 def _unreachable(subject: str, error: Exception) -> WeightsError:
     remedy = (
         "Check the network (HTTPS_PROXY, HF_ENDPOINT), or fetch the file elsewhere and set weights to its "
-        "path; codec gain_shape needs none."
+        "path (lyra: to the folder of its three files); codec gain_shape needs none."
     )
     reason = error.found if isinstance(error, DownloadError) else f"{type(error).__name__}: {_first_line(error)}"
     return WeightsError(subject, expected="a download or a cached copy", found=reason, remedy=remedy)

@@ -104,11 +104,15 @@ def gated(
 
 
 def judge_gated(number: Mapping) -> dict[str, float | int | str | None]:
-    """Hold what `gated` returned against its threshold; see `verdict`."""
+    """Hold what `gated` returned against its threshold; see `verdict`.
+
+    A number may say that its judge is ``deaf``, and to what: then the gate cannot be judged, whatever the value.
+    """
     interval = (number["ci_low"], number["ci_high"]) if "ci_low" in number else None
-    return verdict(
+    given = verdict(
         number["value"], number["side"], number["threshold"], interval, number.get("n"), number.get("control")
     )
+    return given | ({"verdict": UNDECIDED, "deaf": number["deaf"]} if "deaf" in number else {})
 
 
 def judge(metrics: Mapping, gates: Sequence[Gate]) -> dict[str, dict]:

@@ -58,10 +58,11 @@ def with_spread(gate: Mapping, spread: Mapping) -> dict:
 
     Returns:
         The gate with ``seeds``, how many there are, and ``seed_sd``. Where a training of another seed gave no number
-        the interval is unknown. A value that no seed changes is judged as before.
+        the interval is unknown. A value that no seed changes is judged as before, and a gate whose judge is deaf
+        cannot be judged.
     """
     known = dict(gate) | {"seeds": spread["n"], "seed_sd": spread["sd"]}
-    if gate["value"] is None or spread["n"] < FEWEST_SEEDS or spread["sd"] == 0:
+    if gate["value"] is None or spread["n"] < FEWEST_SEEDS or spread["sd"] == 0 or "deaf" in gate:
         return known
     own = (gate["ci_low"], gate["ci_high"]) if "ci_low" in gate else None
     interval = (None, None) if spread["sd"] is None else widened(gate["value"], own, spread["sd"], spread["n"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED
+from soundgate.evaluation.verdicts import CANNOT_BE_JUDGED, FAIL, PASS, UNDECIDED, verdict_text
 
 
 def markdown_table(table: pd.DataFrame) -> str:
@@ -34,7 +34,7 @@ def gate_rows(gates: dict[str, dict]) -> pd.DataFrame:
 
 def verdict_cell(gate: dict) -> str:
     """Return a gate's verdict as text in which a failure stands out."""
-    return "**FAIL**" if gate["verdict"] == FAIL else gate["verdict"]
+    return "**FAIL**" if gate["verdict"] == FAIL else verdict_text(gate)
 
 
 def gates_overview(gates: dict[str, dict]) -> list[str]:
@@ -46,8 +46,9 @@ def gates_overview(gates: dict[str, dict]) -> list[str]:
     missed = {name: gate for name, gate in gates.items() if gate["verdict"] != PASS}
     lines = [f"{len(gates) - len(missed)} of {len(gates)} gates pass."]
     for verdict in (FAIL, UNDECIDED):
-        own = [f"- `{name}`: {gate_cell(gate)}" for name, gate in missed.items() if gate["verdict"] == verdict]
-        lines += ["", f"{'Failed' if verdict == FAIL else 'Undecided'}:", "", *own] if own else []
+        own = {name: gate for name, gate in missed.items() if gate["verdict"] == verdict}
+        rows = [f"- `{name}`: {gate_cell(gate)}{_why_not(gate)}" for name, gate in own.items()]
+        lines += ["", f"{'Failed' if verdict == FAIL else 'Undecided'}:", "", *rows] if own else []
     return lines
 
 
@@ -58,6 +59,10 @@ def gate_cell(gate: dict) -> str:
     if gate.get("ci_low") is not None:
         interval = f" [{number_cell(gate['ci_low'])}, {number_cell(gate['ci_high'])}], n = {gate['n']}"
     return f"{number_cell(gate['value'])}{interval}, needs {sign} {gate['threshold']:g}"
+
+
+def _why_not(gate: dict) -> str:
+    return f"; {CANNOT_BE_JUDGED}: the judge does not hear the {gate['deaf']}" if "deaf" in gate else ""
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

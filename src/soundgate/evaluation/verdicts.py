@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 Verdict = Literal["pass", "fail", "undecided"]
 Interval = Sequence[float | None]
 PASS, FAIL, UNDECIDED = "pass", "fail", "undecided"
+# How an undecided gate is shown whose judge does not hear, on this corpus, what it is asked about.
+CANNOT_BE_JUDGED = "cannot be judged"
 
 
 def decide(value: float | None, side: str, threshold: float, interval: Interval | None = None) -> Verdict:
@@ -36,6 +38,11 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on what must pass in every point: the worst of its verdicts; none at all pass."""
     found = set(verdicts)
     return next((verdict for verdict in (FAIL, UNDECIDED) if verdict in found), PASS)
+
+
+def verdict_text(gate: Mapping) -> str:
+    """Return a gate's verdict as it is shown."""
+    return CANNOT_BE_JUDGED if "deaf" in gate else gate["verdict"]
 
 
 def finite(value: float | None) -> float | None:

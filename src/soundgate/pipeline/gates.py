@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED, Verdict, overall
+from soundgate.evaluation.verdicts import FAIL, PASS, UNDECIDED, Verdict, overall, verdict_text
 from soundgate.pipeline.code_hashes import read_hashes
 from soundgate.pipeline.comparison import KINDS, Compared, compare
 from soundgate.pipeline.gate_files import SEEDS, TRACKS, Gates, Revision, gates_path, read_gates
@@ -142,19 +142,18 @@ def _cells(gate: Mapping, age: str) -> list[str]:
     seeds = {"measured": "", "unknown": " ?", "old": " old"}
     trained = "" if age in ("", "nothing trained") else "one seed"
     known = f"{gate['seeds']}{seeds[age]}" if gate.get("seeds") and age in seeds else trained
-    return [_number(gate["value"]), interval, n, _needs(gate), known, _coloured(gate["verdict"])]
+    return [_number(gate["value"]), interval, n, _needs(gate), known, _coloured(gate)]
 
 
 def _change_cells(one: Compared) -> list[str]:
     before, now = one.before or {}, one.now or {}
-    verdicts = [gate.get("verdict") for gate in (before, now)]
-    said = " → ".join(_coloured(verdict) for verdict in dict.fromkeys(verdicts))
+    said = " → ".join(dict.fromkeys(_coloured(gate) for gate in (before, now)))
     name = f"{one.track} {escape(one.gate)}"
     return [name, *(_number(gate.get("value")) if gate else "" for gate in (before, now)), _needs(now or before), said]
 
 
-def _coloured(verdict: Verdict | None) -> str:
-    return f"[{COLOURS[verdict]}]{verdict or 'none'}[/]"
+def _coloured(gate: Mapping) -> str:
+    return f"[{COLOURS[gate.get('verdict')]}]{verdict_text(gate) if gate else 'none'}[/]"
 
 
 def _needs(gate: Mapping) -> str:

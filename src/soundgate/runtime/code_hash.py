@@ -23,6 +23,8 @@ TELLING = (
     "soundgate.training.tensorboard",
 )
 TELLING_LIBRARIES = ("click", "psutil", "rich", "tensorboard")
+# A stage that reaches this trains.
+TRAINING_LOOP = "soundgate.training.loop"
 
 
 def code_hash(root: Path, modules: Iterable[str]) -> str:
@@ -48,12 +50,15 @@ def code_hash(root: Path, modules: Iterable[str]) -> str:
 def work_hash(root: Path, modules: Iterable[str]) -> str:
     """Return a hash of the code that can change what a stage computes: by it, unfinished work is gone on with.
 
-    As `code_hash`, less what only tells how the work goes (`TELLING`, unless it is among ``modules``), and of libraries
-    the minor version (2.11 of 2.11.0), those left out that print or watch (`TELLING_LIBRARIES`).
+    As `code_hash`, less what only tells how the work goes (`TELLING`, unless it is among ``modules``) and the libraries
+    that print or watch (`TELLING_LIBRARIES`). A training, which takes long, goes on after a patch release: of its
+    libraries the minor version counts (2.11 of 2.11.0).
     """
     files = import_closure(root, modules, TELLING)
     versions = {name: number for name, number in _libraries(root, files).items() if name not in TELLING_LIBRARIES}
-    return _hash_of(root, files, {name: ".".join(number.split(".")[:2]) for name, number in versions.items()})
+    if any(module_name(file) == TRAINING_LOOP for file in files):
+        versions = {name: ".".join(number.split(".")[:2]) for name, number in versions.items()}
+    return _hash_of(root, files, versions)
 
 
 def _libraries(root: Path, files: Iterable[Path]) -> dict[str, str]:

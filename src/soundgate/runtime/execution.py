@@ -99,6 +99,7 @@ def _thread_pools() -> ThreadpoolController:
 def _map_on_cluster(address: str, function: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
     """Give out items a bounded distance ahead; a result is sent here when its turn has come."""
     todo, pending = iter(items), deque()
+    warn_once = cache(logger.warning)
     with _dask_client(address) as client, _place() as place:
         while True:
             threads = _threads(client, address)
@@ -108,7 +109,7 @@ def _map_on_cluster(address: str, function: Callable[[Item], Result], items: lis
             )
             if not pending:
                 return
-            yield _result(client, address, pending.popleft())
+            yield _result(client, address, pending.popleft(), warn_once)
 
 
 def _dask_client(address: str) -> Client:
@@ -139,18 +140,16 @@ def _threads(client: Client, address: str) -> int:
         _lost(address, error)
 
 
-def _result(client: Client, address: str, future: Future) -> object:
-    """Return what an item gave, or raise what it raised."""
+def _result(client: Client, address: str, future: Future, warn_once: Callable[..., None]) -> object:
+    """Return what an item gave, or raise what it raised; a run is told once that it waits for a worker."""
     from distributed import CancelledError, KilledWorker, wait
 
-    warned = False
     while not future.done():
         try:
             wait(future, timeout=_PATIENCE_S)
         except TimeoutError:
-            if not warned and _threads(client, address) == 0:
-                logger.warning("The scheduler at %s has no worker: waiting for one", address)
-                warned = True
+            if _threads(client, address) == 0:
+                warn_once("The scheduler at %s has no worker: waiting for one", address)
         except (CancelledError, OSError) as error:
             _lost(address, error)
     try:

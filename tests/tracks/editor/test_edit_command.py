@@ -13,7 +13,8 @@ from soundgate.audio.exact import BITS, ExactAudio, read_exact, write_exact
 from soundgate.audio.programme import programme_loudness_lufs, true_peak
 from soundgate.audio.spooled import open_exact
 from soundgate.tracks.editor.edit_list import read_edit_list
-from soundgate.tracks.editor.editing import inputs, output
+from soundgate.tracks.editor.editing import command, inputs, output
+from soundgate.tracks.editor.editing.picture import edit_picture
 from soundgate.tracks.editor.rendering import untouched
 from soundgate.tracks.editor.timeline import LOOP_REPEATS
 from tests.pipeline_file import ROOT
@@ -33,7 +34,14 @@ def models(tmp_path_factory):
 def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").symlink_to(ROOT / "params.yaml")
+    # A picture takes as long as the rest of an edit; `drawn` has it drawn.
+    monkeypatch.setattr(command, "edit_picture", lambda path, *_: path.touch())
     return tmp_path
+
+
+@pytest.fixture
+def drawn(work, monkeypatch):
+    monkeypatch.setattr(command, "edit_picture", edit_picture)
 
 
 @pytest.fixture
@@ -172,7 +180,7 @@ def test_a_name_a_line_labels_the_beats_that_are_given(work, models):
     assert "outside" in refused(source, "--out", out, "--models", models, "--beats", beats)
 
 
-def test_what_the_policy_thought_is_explained(work, models):
+def test_what_the_policy_thought_is_explained(work, models, drawn):
     result = edited(write(work / "a.wav"), "--out", work / "out.wav", "--models", models, "--explain")
     table = pd.read_csv(work / "out.explain.csv")
     assert np.all(table["probability"] >= table["second_probability"]) and np.all(table["label"] != table["second"])
@@ -182,6 +190,14 @@ def test_what_the_policy_thought_is_explained(work, models):
     assert picture.std() > 0.1
     grey, green = np.array([184, 184, 184]) / 255, np.array([0, 158, 115]) / 255
     assert all(np.any(np.abs(picture - colour).max(axis=2) < 0.01) for colour in (grey, green))
+
+
+def test_labels_that_are_given_are_drawn(work, models, drawn):
+    labels = text(work / "l.txt", REGIONS)
+    edited(write(work / "a.wav"), "--out", work / "out.wav", "--models", models, "--labels", labels)
+    picture = matplotlib.image.imread(work / "out.png")[..., :3]
+    cut = np.array([184, 184, 184]) / 255
+    assert np.any(np.abs(picture - cut).max(axis=2) < 0.01)
 
 
 @pytest.mark.parametrize("case", ["missing", "empty", "text", "truncated", "nan", "folder"])

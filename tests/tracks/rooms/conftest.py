@@ -69,7 +69,6 @@ def small_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("SOUNDGATE_WORKERS", "1")
         _irs(folder / "corpus", folder / "irs")
         _vocals(folder / "corpus", folder / "vocals")
     catalogue = load_catalogue(folder / "irs")
@@ -92,9 +91,7 @@ def parts(folder):
 def batches(small_run, tmp_path_factory):
     """The folder of its batches, rendered; not to be changed."""
     out = tmp_path_factory.mktemp("measured")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOUNDGATE_WORKERS", "1")
-        render(parts(small_run), out, SETTINGS)
+    render(parts(small_run), out, SETTINGS)
     return out
 
 

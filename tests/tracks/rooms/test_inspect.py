@@ -27,9 +27,7 @@ SETTINGS = RenderSettings(budget_gb=1, quality=QualitySettings(min_rms=1e-4, max
 def finished(small_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inspected")
     shutil.copytree(small_run / "irs", folder / "irs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOUNDGATE_WORKERS", "1")
-        render(parts(small_run), folder / "batches", SETTINGS)
+    render(parts(small_run), folder / "batches", SETTINGS)
     manifest = build_manifest(parts(small_run), folder / "batches", RATE)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder

@@ -15,6 +15,7 @@ from soundgate.runtime.errors import CorpusError, FormatError
 from soundgate.runtime.files import sha256_of
 from soundgate.tracks.rooms import irs
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue, prepare_ir
+from tests.workers import as_by_workers
 
 RATE = 48_000
 SETTINGS = IrSettings(
@@ -266,17 +267,16 @@ def test_a_file_that_is_not_the_indexed_one_ends_the_run(tmp_path, pools):
         build(pools, tmp_path / "out")
 
 
-def test_one_and_two_workers_write_the_same_bytes(tmp_path, pools, monkeypatch):
-    for workers in "12":
-        monkeypatch.setenv("SOUNDGATE_WORKERS", workers)
-        build(pools, tmp_path / workers)
+def test_workers_write_the_same_bytes(tmp_path, pools, monkeypatch):
+    build(pools, tmp_path / "1")
+    as_by_workers(monkeypatch)
+    build(pools, tmp_path / "2")
     for name in ("irs.npy", "ir_catalogue.json"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
 def decoded(monkeypatch):
     """Note which files are decoded from here on."""
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     read, names = irs.read_audio, []
     monkeypatch.setattr(irs, "read_audio", lambda path: names.append(path.name) or read(path))
     return names

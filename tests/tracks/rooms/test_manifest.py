@@ -92,7 +92,6 @@ def test_the_closing_message_says_what_is_there_and_how_to_go_on(manifest, tmp_p
 
 def test_rejected_triples_are_counted_by_reason(small_run, tmp_path, monkeypatch):
     reasons = iter(["source: silent", None, "target: clipped", "source: silent"])
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     monkeypatch.setattr(rendering, "reject_reason", lambda *_: next(reasons, None))
     render(parts(small_run), tmp_path, SETTINGS)
     found = build_manifest(parts(small_run), tmp_path, RATE)

@@ -27,11 +27,6 @@ def settings(budget_gb=1.0, **limits):
     return RenderSettings(budget_gb=budget_gb, quality=LIMITS.model_copy(update=limits))
 
 
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
-
-
 def content(folder, without=()):
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name not in without}
 
@@ -39,9 +34,7 @@ def content(folder, without=()):
 @pytest.fixture(scope="module")
 def whole(small_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOUNDGATE_WORKERS", "1")
-        render(parts(small_run), out, settings())
+    render(parts(small_run), out, settings())
     return out
 
 

@@ -29,6 +29,7 @@ RATE, CLIP = 48_000, 12_000
 RUN = Path("data/tiny/rooms")
 POOLS = ("bad", "target")
 MAKING = ("rooms-irs", "rooms-embed", "rooms-sterilise", "rooms-plan", "rooms-render", "rooms-manifest")
+JUDGING = ("rooms-outside",)
 SMALL = (
     "profile=tiny", "rooms.embed.probe_duration_s=0.2",
     f"rooms.sterilise.clip_samples={CLIP}", "rooms.sterilise.reduce_noise=false",
@@ -111,7 +112,6 @@ def hashes(folder):
 def patch():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT)
-        patch.setenv("SOUNDGATE_WORKERS", "1")
         patch.delenv("SOUNDGATE_SCRATCH", raising=False)
         yield patch
 
@@ -150,6 +150,22 @@ def test_the_stages_make_a_complete_run(finished):
     assert read_json(metrics / "metrics.json")["counts"]["n_triples"] == 12
     assert (finished / "plots/tiny/rooms/overview.png").is_file()
     assert len(TripleDataset(finished / RUN)) == 12
+
+
+def test_an_outside_judge_judges_nothing_where_clips_are_too_short_or_recordings_are_elsewhere(
+    finished, place, tmp_path, monkeypatch
+):
+    def judged():
+        run("rooms-outside")
+        gates = read_json("metrics/tiny/rooms/run/outside/gates.json")
+        assert len(gates) == 2 and all("deaf" in gate and gate["verdict"] == "undecided" for gate in gates.values())
+        return {kind: own["found"] for kind, own in read_json("metrics/tiny/rooms/outside.json")["recordings"].items()}
+
+    assert sum(judged().values()) == 6
+    monkeypatch.chdir(prepare(tmp_path / "second", *NO_MATERIAL, f"rooms.chain.previous_run={finished / RUN}"))
+    acquire_nothing()
+    run("rooms-sterilise")
+    assert judged() == {"noisy": 0, "clean": 0}
 
 
 def test_what_was_rendered_is_not_rendered_again(place, monkeypatch):
@@ -290,7 +306,6 @@ def test_a_budget_for_no_batch_at_all_halts(place):
 @pytest.mark.parametrize("chain", ["rooms.chain.reuse=[]", "rooms.chain.previous_run=null"])
 def test_nothing_acquired_and_nothing_reused_is_a_clear_error(chain, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     monkeypatch.delenv("SOUNDGATE_SCRATCH", raising=False)
     monkeypatch.chdir(prepare(tmp_path / "place", *NO_MATERIAL, chain))
     acquire_nothing()
@@ -300,7 +315,7 @@ def test_nothing_acquired_and_nothing_reused_is_a_clear_error(chain, tmp_path, m
 
 
 def test_the_commands_of_the_stages_are_those_of_the_pipeline(finished):
-    assert set(MAKING) == {stage for stage in stage_entries() if stage.startswith("rooms-")}
+    assert {*MAKING, *JUDGING} == {stage for stage in stage_entries() if stage.startswith("rooms-")}
     plan = pd.read_parquet(finished / RUN / "plan/plan.parquet")
     assert read_json(finished / RUN / "manifest.json")["plan_sha256"] == sha256_of(finished / RUN / "plan/plan.parquet")
     assert len(plan[~plan["spare"]]) == 12

@@ -23,6 +23,7 @@ from soundgate.tracks.rooms.sterilise import (
     read_voices,
     sterilise,
 )
+from tests.workers import as_by_workers
 
 RATE = 16_000
 CLIP = 8_000
@@ -46,7 +47,6 @@ def with_pauses(seed, duration_s):
 def voices(tmp_path, monkeypatch):
     """Two sources that share utterance and speaker names; source ``b`` is noisy, its truth known."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     for source, seconds in (("a", [1.5, 2.2, 3.1, 0.4]), ("b", [2.4, 1.8, 2.9])):
         entries, clean_paths = [], {}
         for number, duration_s in enumerate(seconds):
@@ -133,9 +133,9 @@ def test_clips_have_the_loudness_and_the_length_asked_for(voices):
         assert not clips[-1][rows["valid_samples"].iloc[-1] :].any()
 
 
-def test_the_same_bytes_with_two_workers(voices, monkeypatch):
+def test_the_same_bytes_by_workers(voices, monkeypatch):
     one = content(run(voices, "one"))
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "2")
+    as_by_workers(monkeypatch)
     assert content(run(voices, "two")) == one
 
 

@@ -13,6 +13,7 @@ from soundgate.tracks.structure.planted import CorpusShape, autoregressive
 from soundgate.tracks.structure.sequences import TRAIN
 from soundgate.tracks.structure.settings import ConditioningSettings
 from soundgate.tracks.structure.stability import prediction_strength
+from tests.workers import as_by_workers
 
 SHAPE = CorpusShape(n_speakers=8, n_utterances=4, n_frames=40, dim=3)
 
@@ -63,12 +64,11 @@ def test_quartiles_hold_a_quarter_of_the_train_frames_each(small_conditioning):
     np.testing.assert_allclose(share, 0.25, atol=0.01)
 
 
-def test_one_and_two_workers_fit_the_same_bytes(small_conditioning, monkeypatch):
+def test_workers_fit_the_same_bytes(small_conditioning, monkeypatch):
     sequences = autoregressive(SHAPE, 0.5, 0)
-    results = []
-    for workers in ("1", "2"):
-        monkeypatch.setenv("SOUNDGATE_WORKERS", workers)
-        results.append(fit_conditioning(sequences, small_conditioning, 0))
+    results = [fit_conditioning(sequences, small_conditioning, 0)]
+    as_by_workers(monkeypatch)
+    results.append(fit_conditioning(sequences, small_conditioning, 0))
     for a, b in zip(results[0].conditions, results[1].conditions, strict=True):
         for left, right in ((a.centroids, b.centroids), (a.edges, b.edges)):
             assert (left is None) == (right is None) and (left is None or left.tobytes() == right.tobytes())

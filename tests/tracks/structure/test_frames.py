@@ -6,6 +6,7 @@ from soundgate.audio.io import write_audio
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import sha256_of
 from soundgate.tracks.structure.frames import FramesSettings, frame_energy, frame_table
+from tests.workers import as_by_workers
 
 HOP, RATE = 320, 24_000
 MEDIAN = FramesSettings(high_energy_quantile=0.5)
@@ -87,11 +88,12 @@ def test_warm_up_frames_are_left_out_of_rows_and_median_but_not_of_positions(pla
     np.testing.assert_array_equal(table["is_high_energy"], table["energy"] > 0.06)
 
 
-def test_workers_do_not_change_the_bytes_and_columns_are_small(planted, tmp_path):
+def test_workers_do_not_change_the_bytes_and_columns_are_small(planted, tmp_path, monkeypatch):
     hashes = set()
     for workers in (1, 2):
         path = tmp_path / f"frames{workers}.parquet"
         table_of(planted, workers=workers).to_parquet(path, index=False)
+        as_by_workers(monkeypatch)
         hashes.add(sha256_of(path))
     assert len(hashes) == 1
     kinds = pd.read_parquet(path).dtypes.astype(str).to_dict()

@@ -6,12 +6,13 @@ import torch
 
 from soundgate.audio.io import write_audio
 from soundgate.codecs.registry import load_codec
-from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.codec.bank import StyleBank, build_bank, measure_bank
 from soundgate.tracks.transfer.codec.caching import CodecCacheSettings, build_latents
 from soundgate.tracks.transfer.codec.judge import JudgeTask, embed_latents
 from soundgate.tracks.transfer.codec.latents import LatentCache, write_latents
+from soundgate.tracks.transfer.codec.loading import load_differentiable
 from soundgate.tracks.transfer.codec.settings import BankSettings
 from soundgate.training.loop import fit
 from tests.tracks.transfer.planted import planted_cache
@@ -24,6 +25,15 @@ DURATION_S = 0.5
 @pytest.fixture(scope="module")
 def codec():
     return load_codec("gain_shape", CODEC_SETTINGS)
+
+
+def test_a_codec_without_gradients_is_refused(tmp_path):
+    pytest.importorskip("ai_edge_litert", reason="no ai-edge-litert for this platform")
+    from tests.codecs.tiny_lyra import write_tiny
+
+    with pytest.raises(ConfigError, match=r"transfer.codecs: expected a codec that gradients.*lyra.*\[gain_shape\]"):
+        load_differentiable("lyra", write_tiny(tmp_path))
+    assert load_differentiable("gain_shape", CODEC_SETTINGS).differentiable
 
 
 @pytest.fixture

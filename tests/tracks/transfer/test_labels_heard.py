@@ -28,12 +28,12 @@ from soundgate.tracks.transfer.style.descriptor import descriptor32
 from stages.transfer.labels import main
 from tests.embeddings.talking_clap import save_talking_clap
 from tests.tracks.transfer.label_settings import section, settings, write_tracks
+from tests.workers import as_by_workers
 
 
 @pytest.fixture(autouse=True)
 def one_cpu(monkeypatch, tmp_path):
     monkeypatch.setenv("SOUNDGATE_DEVICE", "cpu")
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
     monkeypatch.setenv("SOUNDGATE_SCRATCH", str(tmp_path / "scratch"))
 
 
@@ -357,9 +357,10 @@ def test_the_stage_says_what_is_missing_in_one_line(repository, tracks):
 @pytest.mark.slow
 def test_any_number_of_workers_hears_the_same(repository, tracks, monkeypatch):
     written = []
-    for workers in ("1", "2"):
-        monkeypatch.setenv("SOUNDGATE_WORKERS", workers)
-        monkeypatch.setenv("SOUNDGATE_SCRATCH", str(repository / workers))
+    for scratch in ("here", "workers"):
+        if scratch == "workers":
+            as_by_workers(monkeypatch)
+        monkeypatch.setenv("SOUNDGATE_SCRATCH", str(repository / scratch))
         result = run_stage(repository, tracks, genre_schema="cluster")
         assert result.exit_code == 0, result.output
         written.append((Path("labels.csv").read_bytes(), Path("labels.json").read_bytes()))

@@ -11,14 +11,10 @@ from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.transfer.audit.confounding import confounding
 from soundgate.tracks.transfer.audit.leakage import leakage_audit
 from soundgate.tracks.transfer.audit.probes import held_out_hits, left_out_hits, make_rows, permuted_hits
+from tests.workers import as_by_workers
 
 N_CHUNKS = 2
 DIM = 16
-
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch):
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "1")
 
 
 def directions(names, seed):
@@ -236,7 +232,7 @@ def test_any_number_of_workers_gives_the_same_audit(monkeypatch):
     tracks = crossed(10)
     other = planted(tracks, 0.0, 1.0)[0]
     one = audit(tracks, 0.5, 0.5, other=other)
-    monkeypatch.setenv("SOUNDGATE_WORKERS", "2")
+    as_by_workers(monkeypatch)
     assert audit(tracks, 0.5, 0.5, other=other) == one
 
 

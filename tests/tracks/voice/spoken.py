@@ -3,13 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from soundgate.audio.io import write_audio
 from soundgate.corpora.index import build_index, write_corpus
 from soundgate.tracks.voice.cache import VoiceCache
-from soundgate.tracks.voice.caching import CacheSettings
-from soundgate.tracks.voice.caching import build_cache as build_cache_by_workers
+from soundgate.tracks.voice.caching import CacheSettings, build_cache
 from soundgate.tracks.voice.features import FeatureSettings
 
 RATE, HOP = 8_000, 128
@@ -53,23 +51,11 @@ def write_speech(folder, speakers=SPEAKERS, n_utterances=5, seed=0):
             write_audio(path, wav + generator.normal(size=len(wav)).astype(np.float32) * 1e-3, RATE)
             entries.append((path.stem, name, path))
             said[path.stem] = sounds
-    index, rejected = in_this_process(build_index, entries, "spoken")
+    index, rejected = build_index(entries, "spoken")
     # Stages are run in folders of their own.
     index["path"] = [str(Path(path).absolute()) for path in index["path"]]
     write_corpus(folder, index, rejected)
     return index, said
-
-
-def build_cache(*arguments):
-    """Build a cache; see `soundgate.tracks.voice.caching.build_cache`."""
-    return in_this_process(build_cache_by_workers, *arguments)
-
-
-def in_this_process(function, *arguments):
-    """Call a function whose work is too little for processes of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOUNDGATE_WORKERS", "1")
-        return function(*arguments)
 
 
 def spoken_cache(folder, settings=SETTINGS, **options):

@@ -14,7 +14,6 @@ from tests.tracks.voice.spoken import (
     SETTINGS,
     SPEAKERS,
     build_cache,
-    in_this_process,
     spoken_cache,
     write_speech,
 )
@@ -95,7 +94,7 @@ def test_who_speaks_too_little_or_without_a_voice_is_left_out_with_a_reason(spok
     write_audio(tmp_path / "whisper.flac", np.clip(np.diff(noise, 3, append=[0] * 3), -1, 1), RATE)
     write_audio(tmp_path / "click.flac", np.full(RATE // 2, 0.1), RATE)
     files = [("b-9", "b", tmp_path / "click.flac"), ("b-8", "b", tmp_path / "whisper.flac")]
-    more, _ = in_this_process(build_index, files, "more")
+    more, _ = build_index(files, "more")
     settings = SETTINGS.model_copy(update={"speaker_s": 100.0})
     build_cache(settings, pd.concat([index, more], ignore_index=True), 0, tmp_path / "work", tmp_path / "out")
     rejected = pd.read_csv(tmp_path / "out/rejected.csv", keep_default_na=False).set_index("utterance")

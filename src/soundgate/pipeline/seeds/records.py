@@ -79,7 +79,7 @@ def confirm_records(folder: Path, before: Record, after: Record) -> list[Path]:
     """Let the records of a track stand for other code where a seed gave with it what it had given before.
 
     The same values of all gates, to the last digit, after a whole training say that the change of code changed no
-    number, and so none of another seed.
+    number, and so none of another seed. Gates that came with the change have no spread until they are measured.
 
     Args:
         folder: of the track's records; those of other seeds are confirmed that have code and overrides of ``before``.
@@ -89,7 +89,8 @@ def confirm_records(folder: Path, before: Record, after: Record) -> list[Path]:
     Returns:
         The files written: none where the values differ.
     """
-    if (before.values, before.overrides) != (after.values, after.overrides):
+    kept = {name: after.values.get(name) for name in before.values}
+    if (before.values, before.overrides) != (kept, after.overrides):
         return []
     others = [record for record in read_records(folder) if record.seed != after.seed]
     stand = [record for record in others if (record.code, record.overrides) == (before.code, before.overrides)]

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from soundgate.audio.mel import MelSettings, MelTransform, to_model
 from soundgate.codecs.base import Codec
-from soundgate.codecs.registry import load_codec
 from soundgate.tracks.transfer.cache import N_FRAMES
 from soundgate.tracks.transfer.codec.latents import LatentCache
+from soundgate.tracks.transfer.codec.loading import load_differentiable
 
 
 class Sound(nn.Module):
@@ -44,5 +44,5 @@ class Sound(nn.Module):
 
 
 def sound_of(latents: LatentCache, settings: MelSettings) -> Sound:
-    """Load the codec that latents are of, with the same settings, on the CPU."""
-    return Sound(load_codec(latents.config["codec"], latents.config["settings"]), settings)
+    """Load the codec that latents are of, with the same settings, on the CPU; see `load_differentiable` for errors."""
+    return Sound(load_differentiable(latents.config["codec"], latents.config["settings"]), settings)

@@ -1,0 +1,1 @@
+"""What a judge says of the vocoder's sound that nothing here trained."""

@@ -1,0 +1,1 @@
+"""What a judge says of sterilised voices that nothing here trained."""

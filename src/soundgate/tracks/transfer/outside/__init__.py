@@ -1,0 +1,1 @@
+"""What a judge of notes that nothing here trained says of transfers."""

@@ -1,0 +1,84 @@
+"""How far the notes of outputs are those of their sources, as Basic Pitch hears them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache as remembered
+
+import numpy as np
+import pandas as pd
+
+from soundgate.audio.noise import coloured_noise
+from soundgate.judges.notes import SOUNDING, NotesJudge, note_overlap
+from soundgate.runtime.console import track
+from soundgate.runtime.randomness import keyed_seed
+from soundgate.tracks.transfer.outside.clips import STAGE, Clip
+from soundgate.tracks.transfer.outside.systems import Maker, Originals, Sounds
+
+MEASURES = ("note_f1", "note_f1_other")
+
+
+class NotesListening:
+    """Asks the judge once of every recording.
+
+    Args:
+        judge: of notes.
+        originals: the music.
+    """
+
+    def __init__(self, judge: NotesJudge, originals: Originals) -> None:
+        self.judge, self.originals = judge, originals
+        self.source = remembered(lambda row: self.keys(originals.chunk(row)))
+
+    def table(self, clips: Sequence[Clip], made: Mapping[tuple[str, str], Maker]) -> pd.DataFrame:
+        """Return one row for each path, system and clip.
+
+        ``path``, ``system``, ``row``, ``group``, ``source_genre``, ``target_genre``, and ``MEASURES``: F1 of each
+        frame's notes with the source's and with the other music's; nan where there is no such output or music, no
+        note is heard in what the output is held against, or the corpus lacks the band that the judge listens to.
+        """
+        return pd.DataFrame(
+            [
+                self._row(path, system, make, clip)
+                for (path, system), make in made.items()
+                for clip in track(clips, f"notes: {path} {system}")
+            ]
+        )
+
+    def _row(self, path: str, system: str, make: Maker, clip: Clip) -> dict:
+        sounds = make(clip)
+        f1, other = (np.nan, np.nan) if sounds is None else self.both(clip, self.keys(sounds))
+        known = {"path": path, "system": system, "row": clip.row}
+        known |= {"group": self.originals.cache.index["group"].iloc[clip.row]}
+        return known | {
+            "source_genre": clip.source_genre, "target_genre": clip.target_genre,
+            "note_f1": f1, "note_f1_other": other,
+        }  # fmt: skip
+
+    def both(self, clip: Clip, found: np.ndarray | None) -> tuple[float, float]:
+        """Return the F1 of notes with those of a clip's source, and with those of its other music."""
+        other = None if clip.other is None else self.source(clip.other)
+        return agreement(self.source(clip.row), found), agreement(other, found)
+
+    def keys(self, sounds: Sounds) -> np.ndarray | None:
+        """Return which of 88 keys sound, bool [L, 88], as long as sources are; None where the judge lacks its band."""
+        if sounds.sample_rate < self.judge.min_rate:
+            return None
+        wav = sounds.wav[: round(self.originals.duration_s * sounds.sample_rate)]
+        return self.judge.activations([wav.astype(np.float32)], sounds.sample_rate)[0].sounding >= SOUNDING
+
+    def noisy(self, row: int, snr_db: float) -> Sounds:
+        """Return a source with white noise."""
+        wav, rate = self.originals.chunk(row)
+        noise = coloured_noise("white", len(wav), rate, keyed_seed(0, STAGE, f"noise {row}"))
+        level = np.sqrt(np.mean(np.square(wav, dtype=np.float64))) * 10 ** (-snr_db / 20)
+        return Sounds((wav + level * noise).astype(np.float32), rate)
+
+
+def agreement(reference: np.ndarray | None, found: np.ndarray | None) -> float:
+    """Return the F1 of each frame's notes, bool [L, 88]; 0 where none is found, nan where none is to be found."""
+    if reference is None or found is None or not reference.any():
+        return float("nan")
+    n_frames = min(len(reference), len(found))
+    reference, found = reference[:n_frames], found[:n_frames]
+    return note_overlap(reference, found)["note_f1"] if found.any() else 0.0

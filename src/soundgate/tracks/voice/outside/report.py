@@ -1,0 +1,66 @@
+"""The outside judges for people: verdicts, whether each judge hears anything, and where they and our own disagree."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from soundgate.evaluation.second_opinion import above, agreement, interval_cell
+from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_table, number_cell, rounded
+from soundgate.tracks.voice.audit.pairs import UNSEEN
+from soundgate.tracks.voice.audit.systems import CONVERTED
+
+# The same question by a judge trained here, its threshold, and the outside one.
+_SAME = {
+    "closer to the target than to the source": ("closer", "resemblyzer_closer", 0.5),
+    "more like the target than like others": ("follows", "resemblyzer_follows", 0.0),
+    "melody as the source's": ("f0_correlation", "crepe_f0_correlation", 0.7),
+    "words as the source's": ("content_margin", "words_margin", 0.0),
+}
+
+
+def report_markdown(found: dict, gates: dict[str, dict], audit: dict) -> str:
+    """Return the report.
+
+    Args:
+        found: ``judges``, ``systems`` and ``over``.
+        gates: verdicts by name.
+        audit: what the judges trained here find, from stage voice-audit.
+    """
+    parts = ["# Voice conversion: outside judges", "", *gates_overview(gates), "", "## Gates", ""]
+    parts += [markdown_table(gate_rows(gates)), "", "## What each judge hears on this corpus", ""]
+    parts += ["The twin is a judge of the same shape whose weights know nothing.", ""]
+    parts += [markdown_table(rounded(_judges(found["judges"]))), "", "## Systems, speakers nobody trained on", ""]
+    parts += [markdown_table(rounded(_systems(found["systems"]))), "", "## Beside the judges trained here", ""]
+    parts += [markdown_table(_beside(found, audit)), ""]
+    return "\n".join(parts)
+
+
+def _judges(tried: dict) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "judge": name, "asked": own["asked"], "answer": interval_cell(own), "chance": own["chance"],
+                "twin": number_cell(own["twin"]), "": "deaf" if own["deaf"] else "hears",
+            }
+            for name, own in tried.items()
+        ]
+    )  # fmt: skip
+
+
+def _systems(systems: dict) -> pd.DataFrame:
+    rows = [
+        {"system": name} | {measure: own["value"] for measure, own in figures.items()}
+        for name, figures in systems.items()
+    ]
+    return pd.DataFrame(rows).astype(object)
+
+
+def _beside(found: dict, audit: dict) -> pd.DataFrame:
+    """Return the question, both answers, and whether one proves what the other denies."""
+    rows = []
+    for question, (inside, outside, threshold) in _SAME.items():
+        answers = [audit["systems"][UNSEEN][CONVERTED][inside], found["systems"][CONVERTED][outside]]
+        first, second = map(interval_cell, answers)
+        said = agreement(*(above(own, threshold) for own in answers))
+        rows.append({"question": question, "trained here": first, "outside": second, "": said})
+    return pd.DataFrame(rows)
