@@ -204,7 +204,8 @@ def test_interrupted_it_ends_its_stages_and_says_how_to_go_on(sleeping, capfd, n
     sleeping.send_signal(number)
     _, errors = sleeping.communicate(timeout=LIMIT_S)
     assert sleeping.returncode == 130 and "the same command goes on" in errors and "Traceback" not in errors
-    assert all(map(is_gone, Path("here.txt").read_text().split()))
+    # Killed, they may take a moment to be gone.
+    wait_until(lambda: all(map(is_gone, Path("here.txt").read_text().split())), "the end of the stage")
     assert run(capfd)[0] == 0
 
 
@@ -223,7 +224,8 @@ def test_a_killed_guard_is_replaced(sleeping, capfd):
     os.kill(int(Path("was.txt").read_text().split()[0]), signal.SIGKILL)
     _, errors = sleeping.communicate(timeout=LIMIT_S)
     assert guards and sleeping.returncode == 1 and "Traceback" not in errors
-    assert "failed: voice-sleep" in errors and all(map(is_gone, Path("was.txt").read_text().split()))
+    assert "failed: voice-sleep" in errors
+    wait_until(lambda: all(map(is_gone, Path("was.txt").read_text().split())), "the end of the stage")
 
 
 def test_a_second_run_waits_for_the_first(sleeping, tmp_path):
