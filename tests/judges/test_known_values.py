@@ -44,6 +44,7 @@ def test_noise_has_no_pitch_and_says_so(named):
     assert np.isnan(scores.values["pitch_hz"][0]) and scores.notes[0] == "no voiced frame: no pitch"
 
 
+@pytest.mark.slow
 def test_identity_is_the_best_and_noise_is_worse(named, speech, noisy):
     pair = np.stack([speech, noisy])
     for name in ("similarity", "pitch", "notes", "speaker"):

@@ -25,7 +25,8 @@ def show_judged(judged: Mapping[str, Judged], judges: Sequence[Judge]) -> None:
         table = _table("figure", "value", "", "better", "says")
         for figure, value in one.figures.values():
             table.add_row(figure.name, _number(value), figure.unit, _ARROWS[figure.better], figure.says)
-        out.print(table)
+        if one.figures:
+            out.print(table)
         for line in [f"heard: {one.text}"] * bool(one.text) + one.notes:
             out.print(f"  {escape(line)}")
     out.print("[bold]Says nothing of[/]")

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from soundgate.audio.io import write_audio
+from soundgate.audio.noisy import with_white_noise
 from soundgate.corpora.index import Entry, build_index, write_corpus
 from soundgate.judges.registry import load_judge
 from soundgate.runtime.errors import FormatError
@@ -13,7 +14,7 @@ from soundgate.tracks.rooms.outside.recordings import CLEAN, NOISY, choose, know
 from soundgate.tracks.rooms.outside.report import report_markdown
 from soundgate.tracks.rooms.outside.settings import OutsideSettings, OutsideThresholds
 from soundgate.tracks.rooms.outside.summary import hearing, numbers, outside_gates, summarise
-from soundgate.tracks.rooms.outside.systems import SYSTEMS, Signal, place_of, signals_of, with_noise
+from soundgate.tracks.rooms.outside.systems import SYSTEMS, Signal, place_of, signals_of
 from soundgate.tracks.rooms.segments import load_segments
 from soundgate.tracks.rooms.sterilise import SteriliseSettings, sterilise
 
@@ -57,7 +58,7 @@ def bursts(number, seconds=4.0):
 
 
 def noisy(wav, snr_db, number):
-    return with_noise(wav, RATE, snr_db, number)
+    return with_white_noise(wav, RATE, snr_db, number)
 
 
 def corpus(folder, voices):

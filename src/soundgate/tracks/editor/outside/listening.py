@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from soundgate.audio.noise import coloured_noise
-from soundgate.audio.snr import mix_at_snr
+from soundgate.audio.noisy import with_white_noise
 from soundgate.judges.similarity import AUDIO_BANDS, SimilarityJudge
 from soundgate.runtime.console import track
 from soundgate.runtime.randomness import keyed_seed
@@ -92,6 +91,5 @@ def _made(
     yield IDENTITY, passage.truth
     yield OTHER_PASSAGE, passage.other
     for system, snr_db in ((NOISE, settings.noise_db), (MORE_NOISE, settings.more_noise_db)):
-        rate, length = features.settings.sample_rate, len(passage.truth)
-        noise = coloured_noise("white", length, rate, keyed_seed(0, STAGE, f"noise {passage.recording}"))
-        yield system, mix_at_snr(passage.truth, noise, snr_db, rate, length)[0]
+        seed = keyed_seed(0, STAGE, f"noise {passage.recording}")
+        yield system, with_white_noise(passage.truth, features.settings.sample_rate, snr_db, seed)

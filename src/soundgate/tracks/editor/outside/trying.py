@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from soundgate.evaluation.statistics import Estimate
+from soundgate.evaluation.hearing import answer
 from soundgate.judges.similarity import SimilarityJudge
 from soundgate.tracks.editor.outside.listening import FIGURES, MORE_NOISE, NOISE, OTHER_PASSAGE, VISQOL, Heard
 from soundgate.tracks.editor.outside.settings import OutsideSettings
@@ -22,9 +22,8 @@ def try_judge(judge: SimilarityJudge, heard: Heard, settings: OutsideSettings, s
         seed: of the resampling.
 
     Returns:
-        By figure and question: ``figure``; what was ``asked``; the answer as an estimate over songs (``value``,
-        ``ci_low``, ``ci_high``, ``n``); ``chance``; ``twin``, the mean answer of ``judge.n_twins`` twins (None of
-        ``visqol_nsim``, which has no weights); ``deaf``: the interval does not lie above both.
+        By figure and question: ``figure`` and the `answer` over songs; ``twin`` is the mean of ``judge.n_twins`` twins
+        (None of ``visqol_nsim``, which has no weights).
     """
     rated = f"true sound with noise at {settings.noise_db:g} dB rated above"
     questions = {MORE_NOISE: f"{rated} that at {settings.more_noise_db:g} dB", OTHER_PASSAGE: f"{rated} another song"}
@@ -37,16 +36,10 @@ def try_judge(judge: SimilarityJudge, heard: Heard, settings: OutsideSettings, s
                 own = [over(one, figure, NOISE, lower, seed, settings.n_bootstrap).value for one in twins]
                 twin = float(np.mean(own))
             estimate = over(heard.table, figure, NOISE, lower, seed, settings.n_bootstrap)
-            answers.append(_answer(figure, asked, estimate, twin))
+            answers.append({"figure": figure} | answer(asked, estimate, twin))
     return answers
 
 
 def _rated_by(twin: SimilarityJudge, heard: Heard) -> pd.DataFrame:
     """Return the table as a twin rates it: the same similarities, another regression."""
     return heard.table.assign(**{VISQOL: [twin.rating(bands) for bands in heard.bands]})
-
-
-def _answer(figure: str, asked: str, estimate: Estimate, twin: float | None) -> dict:
-    opponents = [0.0] if twin is None else [0.0, twin]
-    hears = all(estimate.ci_low > opponent for opponent in opponents)
-    return {"figure": figure, "asked": asked} | estimate.as_dict() | {"chance": 0.0, "twin": twin, "deaf": not hears}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from soundgate.evaluation.gates import gated, judge_gated
 from soundgate.evaluation.groups import group_mean
+from soundgate.evaluation.hearing import answer
 from soundgate.evaluation.statistics import Estimate
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.outside.listening import MEASURES
@@ -83,12 +84,11 @@ def hearing(over: Figures, noise_db: float) -> dict:
     """Say whether the judge hears noise on this corpus: clean recordings are rated above themselves with noise.
 
     Returns:
-        What was ``asked``; ``value``, ``ci_low``, ``ci_high``, ``n``; ``chance``; and ``deaf``: the interval does not
-        lie above chance.
+        See `answer`. There is no twin: a rating that knows nothing is not moved by noise in one direction.
     """
     noticed = over[CLEAN][OVERALL][f"{TRIMMED}_over_{WITH_NOISE}"]
     asked = f"points by which clean recordings are rated above themselves with white noise at {noise_db:g} dB"
-    return {"asked": asked} | noticed.as_dict() | {"chance": 0.0, "deaf": not noticed.ci_low > 0}
+    return answer(asked, noticed)
 
 
 def outside_gates(over: Figures, heard: Mapping, thresholds: OutsideThresholds) -> dict[str, dict]:

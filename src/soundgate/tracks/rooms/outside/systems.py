@@ -9,7 +9,7 @@ import numpy as np
 from soundgate.audio.denoise import default_gating
 from soundgate.audio.io import read_audio, resample
 from soundgate.audio.loudness import loudness_lufs, normalise_loudness
-from soundgate.audio.noise import coloured_noise
+from soundgate.audio.noisy import with_white_noise
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.paths import path_from_text
 from soundgate.runtime.randomness import keyed_seed
@@ -67,7 +67,7 @@ def signals_of(recording, segments: Segments, settings: OutsideSettings) -> dict
     }  # fmt: skip
     if recording.kind == CLEAN:
         seed = keyed_seed(settings.seed, STAGE, f"{recording.source} {recording.utt_id}")
-        return made | {WITH_NOISE: Signal(with_noise(made[TRIMMED].wav, rate, settings.noise_db, seed), rate)}
+        return made | {WITH_NOISE: Signal(with_white_noise(made[TRIMMED].wav, rate, settings.noise_db, seed), rate)}
     made[GATED] = levelled(default_gating(wav[first:last], rate)[start - first : stop - first])
     if recording.clean_path:
         made[TRUTH] = levelled(_truth(recording, len(wav), rate)[start:stop])
@@ -82,12 +82,6 @@ def place_of(clip: Signal, recording: Signal) -> int:
     part, whole = (resample(one.wav[None], one.sample_rate, _PLACING_HZ)[0] for one in (clip, recording))
     found = correlate(whole, part[: len(whole)], mode="valid", method="fft")
     return round(int(np.argmax(found)) * recording.sample_rate / _PLACING_HZ)
-
-
-def with_noise(wav: np.ndarray, sample_rate: int, snr_db: float, seed: int) -> np.ndarray:
-    """Return a signal [T] with white noise at a signal-to-noise ratio over the whole of it, float32 [T]."""
-    level = np.sqrt(np.mean(np.square(wav, dtype=np.float64))) * 10 ** (-snr_db / 20)
-    return (wav + level * coloured_noise("white", len(wav), sample_rate, seed)).astype(np.float32)
 
 
 def _published(recording, segments: Segments, speech_s: float) -> np.ndarray:

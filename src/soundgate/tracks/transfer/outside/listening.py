@@ -8,7 +8,7 @@ from functools import cache as remembered
 import numpy as np
 import pandas as pd
 
-from soundgate.audio.noise import coloured_noise
+from soundgate.audio.noisy import with_white_noise
 from soundgate.judges.notes import SOUNDING, NotesJudge, note_overlap
 from soundgate.runtime.console import track
 from soundgate.runtime.randomness import keyed_seed
@@ -70,9 +70,8 @@ class NotesListening:
     def noisy(self, row: int, snr_db: float) -> Sounds:
         """Return a source with white noise."""
         wav, rate = self.originals.chunk(row)
-        noise = coloured_noise("white", len(wav), rate, keyed_seed(0, STAGE, f"noise {row}"))
-        level = np.sqrt(np.mean(np.square(wav, dtype=np.float64))) * 10 ** (-snr_db / 20)
-        return Sounds((wav + level * noise).astype(np.float32), rate)
+        noisy = with_white_noise(np.asarray(wav, np.float32), rate, snr_db, keyed_seed(0, STAGE, f"noise {row}"))
+        return Sounds(noisy, rate)
 
 
 def agreement(reference: np.ndarray | None, found: np.ndarray | None) -> float:

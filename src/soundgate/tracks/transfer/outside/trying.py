@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from soundgate.evaluation.groups import group_mean
+from soundgate.evaluation.hearing import answer
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.transfer.outside.clips import STAGE, Clip
 from soundgate.tracks.transfer.outside.listening import NotesListening
@@ -27,9 +28,7 @@ def try_judge(
         n_bootstrap: resamples.
 
     Returns:
-        What was ``asked``; the answer as an estimate over groups (``value``, ``ci_low``, ``ci_high``, ``n``);
-        ``chance``; ``twin``, the answer of the same judge with its weights shuffled, None where it hears no note; and
-        ``deaf``: the interval does not lie above chance, or the value not above the twin's.
+        See `answer`, over groups. The twin has the same weights shuffled; None where it hears no note.
     """
     own = _margins(listening, clips, noise_db)
     twin = _margins(NotesListening(listening.judge.twin(TWIN_SEED), listening.originals), clips, noise_db)
@@ -37,9 +36,8 @@ def try_judge(
     estimate = group_mean(own, group, keyed_generator(seed, STAGE, "bootstrap judge"), n_bootstrap)
     known = twin[np.isfinite(twin)]
     unheard = float(known.mean()) if len(known) else None
-    hears = estimate.ci_low > 0 and (unheard is None or estimate.value > unheard)
     asked = f"notes of a source with white noise at {noise_db:g} dB: F1 with its own less F1 with other music's"
-    return {"asked": asked} | estimate.as_dict() | {"chance": 0.0, "twin": unheard, "deaf": not hears}
+    return answer(asked, estimate, unheard)
 
 
 def _margins(listening: NotesListening, clips: Sequence[Clip], noise_db: float) -> np.ndarray:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache as remembered
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from soundgate.audio.noise import coloured_noise
+from soundgate.audio.noisy import with_white_noise
 from soundgate.judges.base import Judge
 from soundgate.judges.pitch import HOP_S, PitchJudge
 from soundgate.judges.quality import QualityJudge
@@ -91,32 +91,32 @@ class OutsideListening:
         return pd.DataFrame([row for name, system in systems.items() for row in self._rows(name, system)])
 
     def _rows(self, name: str, system: System) -> list[dict]:
-        made = remembered(lambda key: {})
+        heard: dict[Hashable, dict] = {}
         rows = []
         for number, pair in enumerate(track(self.pairs, f"outside judges: {name}")):
-            known = made(system.key(pair))
-            if not known:
-                known |= self._heard(name, system.make(pair), number < self.settings.n_word_pairs)
-            rows.append({"source": pair.source, "target": pair.target, "system": name} | self._measured(pair, known))
+            key, has_words = system.key(pair), name in ASKED["words"] and number < self.settings.n_word_pairs
+            if key not in heard:
+                heard[key] = self._heard(name, system.make(pair), has_words)
+            measured = self._measured(pair, heard[key], has_words)
+            rows.append({"source": pair.source, "target": pair.target, "system": name} | measured)
         return rows
 
     def _heard(self, name: str, wav: np.ndarray, with_words: bool) -> dict:
-        """Ask the judges about a recording: its embedding, rating, fundamental and words."""
+        """Ask the judges about a recording: its embedding, rating, fundamental and, where wished for, words."""
         wav = np.asarray(wav, np.float32)
         return {
             "embedding": self.ask(self.judges.speaker, lambda judge: judge.embed([wav], self.rate)[0]),
             "dnsmos": self.rating(wav) if name in ASKED["dnsmos"] else float("nan"),
             "f0": self.f0(wav) if name in ASKED["crepe_f0_correlation"] else None,
-            "text": self.text(wav) if name in ASKED["words"] and with_words else None,
+            "text": self.text(wav) if with_words else None,
         }
 
-    def _measured(self, pair: Pair, heard: dict) -> dict[str, float]:
+    def _measured(self, pair: Pair, heard: dict, with_words: bool) -> dict[str, float]:
         to = {speaker: self.similarity(heard["embedding"], own) for speaker, own in self.references.items()}
         others = [value for speaker, value in to.items() if speaker not in (pair.source, pair.target)]
         correlation = f0_correlation(heard["f0"], self.source_f0(pair.row)) if heard["f0"] is not None else np.nan
         kept = [
-            np.nan if heard["text"] is None else words_kept(self.said(row), heard["text"])
-            for row in (pair.row, pair.other_row)
+            words_kept(self.said(row), heard["text"]) if with_words else np.nan for row in (pair.row, pair.other_row)
         ]
         return {
             "resemblyzer_to_target": to[pair.target],
@@ -152,10 +152,7 @@ class OutsideListening:
 
     def noisy(self, row: int, snr_db: float) -> np.ndarray:
         """Return a source with white noise, float32 [T]."""
-        wav = self.source(row)
-        noise = coloured_noise("white", len(wav), self.rate, keyed_seed(0, STAGE, f"noise {row}"))
-        level = np.sqrt(np.mean(np.square(wav, dtype=np.float64))) * 10 ** (-snr_db / 20)
-        return (wav + level * noise).astype(np.float32)
+        return with_white_noise(self.source(row), self.rate, snr_db, keyed_seed(0, STAGE, f"noise {row}"))
 
     def cached_f0(self, row: int) -> np.ndarray:
         """Return the fundamental that the cache holds of a source, Hz, at CREPE's times; 0 where unvoiced."""

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from soundgate.evaluation.groups import group_mean
-from soundgate.evaluation.pairs import pair_share
+from soundgate.evaluation.hearing import answer
+from soundgate.evaluation.pairs import pair_mean
 from soundgate.evaluation.statistics import Estimate
+from soundgate.judges.speaker import SpeakerJudge
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.audit.pairs import Evaluation, Pair
 from soundgate.tracks.voice.audit.pitch import f0_correlation
@@ -29,10 +31,8 @@ def try_judges(listening: OutsideListening, evaluation: Evaluation, seed: int, n
         n_bootstrap: resamples.
 
     Returns:
-        By judge what was ``asked``; the answer as an estimate (``value``, ``ci_low``, ``ci_high``, ``n``); ``chance``;
-        ``twin``, the answer of a judge of the same shape whose weights know nothing (None of quality, whose twin no
-        noise moves in one direction, and of words, whose twin would take a minute); and ``deaf``: the interval does
-        not lie above chance, or the value not above the twin's.
+        By judge its `answer`. There is no twin of quality, which no noise moves in one direction, nor of words, where
+        it would take a minute.
     """
 
     def mean(values: Sequence[float], rows: Sequence[Pair], name: str) -> Estimate:
@@ -43,8 +43,8 @@ def try_judges(listening: OutsideListening, evaluation: Evaluation, seed: int, n
     words = list({pair.row: pair for pair in evaluation.pairs[: listening.settings.n_word_pairs]}.values())
     settings = listening.settings
     speaker = listening.judges.speaker
-    own, twin = (_closer(listening, evaluation, judge) for judge in (speaker, speaker.twin(TWIN_SEED)))
-    closer = pair_share(*own, keyed_generator(seed, STAGE, "bootstrap speaker"), n_bootstrap)
+    own, twin = (_separation(listening, evaluation, judge) for judge in (speaker, speaker.twin(TWIN_SEED)))
+    apart = pair_mean(*own, keyed_generator(seed, STAGE, "bootstrap speaker"), n_bootstrap)
     noticed = [
         listening.rating(listening.source(pair.row)) - listening.rating(listening.noisy(pair.row, settings.noise_db))
         for pair in rows
@@ -55,34 +55,23 @@ def try_judges(listening: OutsideListening, evaluation: Evaluation, seed: int, n
     )
     repeated = [_repeated(listening, pair) for pair in words]
     return {
-        "resemblyzer": _answer(
-            "share of real utterances of the target closer to the target than to the source",
-            closer,
-            0.5,
+        "resemblyzer": answer(
+            "similarity of real utterances of the target with the target less that with the source",
+            apart,
             float(np.mean(twin[0])),
         ),
-        "dnsmos": _answer(
+        "dnsmos": answer(
             f"points by which sources are rated above themselves with white noise at {settings.noise_db:g} dB",
             mean(noticed, rows, "quality"),
-            0.0,
         ),
-        "crepe": _answer(
-            "correlation of its log-F0 of sources with the cache's",
-            mean(heard, rows, "pitch"),
-            0.0,
-            _known_mean(unheard),
+        "crepe": answer(
+            "correlation of its log-F0 of sources with the cache's", mean(heard, rows, "pitch"), _known_mean(unheard)
         ),
-        "words": _answer(
+        "words": answer(
             f"words of a source kept with noise at {settings.repeat_db:g} dB, less those of another utterance",
             mean(repeated, words, "words"),
-            0.0,
         ),
     }
-
-
-def _answer(asked: str, estimate: Estimate, chance: float, twin: float | None = None) -> dict:
-    hears = estimate.ci_low > chance and (twin is None or estimate.value > twin)
-    return {"asked": asked} | estimate.as_dict() | {"chance": chance, "twin": twin, "deaf": not hears}
 
 
 def _known_mean(values: Sequence[float]) -> float | None:
@@ -90,19 +79,21 @@ def _known_mean(values: Sequence[float]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _closer(listening: OutsideListening, evaluation: Evaluation, judge) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return of each pair whether the target's own utterance is closer to the target, and the pairs' two ends."""
+def _separation(
+    listening: OutsideListening, evaluation: Evaluation, judge: SpeakerJudge
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each pair how much more a real utterance of the target is like the target, and the pair's two ends."""
     references, duration_s = listening.references_by(judge, evaluation), listening.settings.evaluation.duration_s
-    hits = []
+    gaps = []
     for pair in evaluation.pairs:
         wav = spoken(listening.cache, pair.target_row, duration_s).wav
         embedding = judge.embed([wav], listening.rate)[0]
         to_target, to_source = (
             listening.similarity(embedding, references[name]) for name in (pair.target, pair.source)
         )
-        hits.append(to_target > to_source)
+        gaps.append(to_target - to_source)
     ends = pd.DataFrame([(pair.source, pair.target) for pair in evaluation.pairs])
-    return np.array(hits), ends[0].to_numpy(), ends[1].to_numpy()
+    return np.array(gaps), ends[0].to_numpy(), ends[1].to_numpy()
 
 
 def _pitch(listening: OutsideListening, row: int, judge) -> float:
