@@ -1,3 +1,4 @@
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,6 +136,15 @@ def test_the_map_shows_speakers_of_any_name(tmp_path, name):
     embeddings, speakers = cloud(3, 4, 0.4)
     draw_map(tmp_path / "map.png", embeddings, np.where(speakers == speakers[0], name, "other"), 0)
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_map_of_many_speakers_has_no_legend_that_leaves_it_no_room(tmp_path):
+    embeddings, speakers = cloud(60, 2, 0.4)
+    draw_map(tmp_path / "map.png", embeddings, speakers, 0)
+    picture = matplotlib.image.imread(tmp_path / "map.png")[..., :3]
+    # Points at the left and the right end.
+    coloured = (picture.max(axis=2) - picture.min(axis=2) > 0.2).any(axis=0)
+    assert coloured[: len(coloured) // 4].any() and coloured[-len(coloured) // 8 :].any()
 
 
 def test_without_pictures_none_are_drawn(tmp_path):

@@ -147,7 +147,8 @@ def test_loaders_of_torch_are_read_batched_and_not():
     batches = read(DataLoader(Corpus(), batch_size=2), fields=fields)
     assert [own.speakers.tolist() for own in batches] == [[84, 85], [84, 85], [84]]
     single = read(DataLoader(Corpus(), batch_size=None), fields=fields)
-    assert torch.equal(torch.cat([own.wav for own in single]), torch.cat([own.wav for own in batches]))
+    for own in (single, read(Corpus(), fields=fields)):
+        assert torch.equal(torch.cat([one.wav for one in own]), torch.cat([two.wav for two in batches]))
     assert [len(own.wav) for own in read(DataLoader(Stream(), batch_size=2))] == [2, 2, 1]
     assert [own.speakers.tolist() for own in read(DataLoader(Stream(), batch_size=None))][1] == ["s1"]
 

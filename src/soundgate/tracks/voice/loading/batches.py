@@ -57,7 +57,7 @@ def spoken_batches(
     these leave no choice; the first batch's are logged.
 
     Args:
-        loader: gives batches.
+        loader: gives batches; a dataset's items are batches of one.
         stage: what errors begin with.
         model_rate: Hz that audio is brought to; None: it stays as it is, and has to be of one rate.
         sample_rate: Hz of batches that do not say their own; None: ``model_rate``.
@@ -72,7 +72,7 @@ def spoken_batches(
     if unknown := set(fields) - set(NAMES):
         raise CorpusError(stage, expected=f"fields out of {', '.join(NAMES)}", found=", ".join(sorted(unknown)))
     reader = _Reader(f"{stage}, loader", model_rate, sample_rate, fields)
-    for number, batch in enumerate(track((batch for batch in loader), stage, total=_length(loader))):
+    for number, batch in enumerate(track(_items(loader), stage, total=_length(loader))):
         yield reader.read(batch, number)
 
 
@@ -119,6 +119,16 @@ class _Reader:
             for wav, length, rate in zip(audio.wav, audio.lengths, rates, strict=True)
         ]
         return Audio(pad_sequence(rows, batch_first=True), np.array([len(row) for row in rows]))
+
+
+def _items(loader: Iterable) -> Iterator[object]:
+    """Return what a loader gives; a dataset without iteration of its own, such as torch's, gives its items in order.
+
+    A generator that is left before its end stays open, and may be gone on with.
+    """
+    if hasattr(loader, "__iter__"):
+        return (item for item in loader)
+    return (loader[number] for number in range(len(loader)))
 
 
 def _length(loader: Iterable) -> int | None:
