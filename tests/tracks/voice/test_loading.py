@@ -75,8 +75,16 @@ VARIABLE = {
     },
     "tuple": lambda waves, names: (pad(waves), sizes(waves), names),
     "list": lambda waves, names: (list(waves), names),
+    "array of arrays": lambda waves, names: (ragged(waves), names),
     "items": lambda waves, names: list(zip(waves, names, strict=True)),
 }  # fmt: skip
+
+
+def ragged(waves):
+    whole = np.empty(len(waves), object)
+    for number, own in enumerate(waves):
+        whole[number] = own.numpy()
+    return whole
 
 
 def pad(waves):
@@ -168,6 +176,7 @@ REFUSED = {
     "stereo": ((torch.zeros(3, 2, 40), [0, 1, 2]), r"float \[B, T\] or \[B, 1, T\]"),
     "two of audio": ((WAV, WAV, [0, 1, 2]), r"in one entry \(not \[0, 1\] alike\)"),
     "no speakers": ({"wav": WAV, "path": [None] * 3}, "speakers of the utterances"),
+    "no speakers but text": ({"wav": WAV, "text": ["ONE", "TWO", "THREE"]}, "speakers of the utterances"),
     "lengths alone": ((WAV, torch.tensor([40, 30, 20])), "speakers of the utterances"),
     "rate alone": ((WAV, RATE), "speakers of the utterances"),
     "rate or lengths": ((torch.zeros(3, RATE), [RATE] * 3, [0, 1, 2]), "either the sample rate or lengths.*in 1;"),

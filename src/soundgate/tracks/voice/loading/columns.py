@@ -27,6 +27,8 @@ NAMES = {
     ),
     RATE: ("sample_rate", "sample_rates", "sampling_rate", "sampling_rates", "sr"),
 }  # fmt: skip
+# What is never taken for speakers because nothing else is left.
+_OTHERS = ("text", "texts", "transcript", "transcripts", "sentence", "id", "ids", "utterance", "path", "paths", "file")
 # Hz; an entry without a name that is one of them throughout says the sample rate.
 _COMMON_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 
@@ -154,7 +156,11 @@ def _by_look(
     Raises:
         Misread: several may be the speakers, or one may be two things.
     """
-    left = [key for key in _rest(columns, keys) if isinstance(key, int) or SPEAKER not in keys]
+    left = [
+        key
+        for key in _rest(columns, keys)
+        if isinstance(key, int) or (SPEAKER not in keys and str(key).lower() not in _OTHERS)
+    ]
     labels = {key: own for key in left if (own := labels_of(columns[key])) is not None}
     looks = {key: _looks(own, shape) for key, own in labels.items()}
     if unclear := [key for key, own in looks.items() if len(own) > 1]:

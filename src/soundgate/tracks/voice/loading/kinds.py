@@ -35,6 +35,8 @@ def audio_of(value: object) -> Audio | None:
     Audio is float of any precision or int16 (whose full scale is taken off): a tensor or array [B, T], [B, 1, T] or
     [T], or a list of such, one for each utterance and of any lengths.
     """
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        value = list(value) if value.ndim == 1 else None
     if isinstance(value, (list, tuple)):
         return _audio_of_list(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "fi":
