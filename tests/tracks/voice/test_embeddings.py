@@ -1,3 +1,5 @@
+import tracemalloc
+
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from soundgate.tracks.voice.embeddings.analysis import analysis, analyze_embeddi
 from soundgate.tracks.voice.embeddings.gating import embedding_gates
 from soundgate.tracks.voice.embeddings.pictures import draw_map
 from soundgate.tracks.voice.embeddings.settings import Thresholds
-from soundgate.tracks.voice.embeddings.similarity import equal_error_rate, pairs_of, speaker_figures
+from soundgate.tracks.voice.embeddings.similarity import _BLOCK, equal_error_rate, pairs_of, speaker_figures
 
 THRESHOLDS = Thresholds(same=0.7, different=0.3, separation=0.4, over_random=0.2)
 
@@ -39,6 +41,20 @@ def test_similarities_are_those_of_all_pairs():
     assert figures["different"].value == pytest.approx((0 - 1 + half - half) / 4)
     assert figures["separation"].value == pytest.approx(figures["same"].value - figures["different"].value)
     assert figures["same"].n == 2
+
+
+def test_pairs_take_a_few_numbers_each_in_memory():
+    embeddings, speakers = cloud(30, 20, 0.3, dim=64)
+    tracemalloc.start()
+    pairs = pairs_of(embeddings, speakers)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pairs.similarity) == 600 * 599 // 2 > 2 * _BLOCK
+    # Both ends' vectors of a block, and the pairs; with all vectors at once it would be 184 MB and more.
+    assert peak < 4 * _BLOCK * 64 * 8 + 100 * len(pairs.similarity) < 60e6
+    first, second = np.triu_indices(600, 1)
+    expected = np.einsum("pd,pd->p", embeddings[first], embeddings[second])
+    np.testing.assert_array_equal(pairs.similarity, expected)
 
 
 @pytest.mark.parametrize("n", [7, 30])
