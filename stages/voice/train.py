@@ -36,7 +36,8 @@ def main(cache: Path, speaker: Path, out: Path, metrics: Path, history: Path) ->
         STAGE,
         out,
         modules=[__spec__.name],
-        params={"seed": seed, "train": work_params(settings)},
+        # Samples along the way draw nothing and change no number.
+        params={"seed": seed, "train": work_params(settings.model_copy(update={"sample_interval": 0}))},
         inputs=[cache, speaker],
     )
     utterances, encoder = VoiceCache.open(cache), load_speaker(speaker)

@@ -13,8 +13,8 @@ from tests.tracks.voice.planted_gan import settings, speaker_encoder, write_voic
 STEPS = LOOP["steps_per_epoch"]
 
 
-def trained(**loop):
-    own = settings(segment_s=0.5).model_dump(mode="json") | {"loop": LOOP | loop}
+def trained(sample_interval=0, **loop):
+    own = settings(segment_s=0.5, sample_interval=sample_interval).model_dump(mode="json") | {"loop": LOOP | loop}
     params = {"seed": 0, "training_seed": 0, "voice": {"train": own}}
     return Training("stages.voice.train", params, ("cache", "speaker"), ("out", "metrics", "history"))
 
@@ -50,3 +50,20 @@ def test_longer_is_gone_on_with_and_other_weights_are_begun_from(tmp_path):
     begun = trained(epochs=0, init_from=str(result.rename(tmp_path / "begun.pt")))
     other = repository(tmp_path / "begun", inputs, begun)
     assert run(other, begun)["made/out/model.safetensors"] == expected["made/out/model.safetensors"]
+
+
+@pytest.mark.slow
+def test_samples_along_the_way_change_no_byte_and_train_nothing_anew(tmp_path):
+    inputs = tmp_path / "inputs"
+    write_voices(inputs / "cache")
+    save_speaker(inputs / "speaker", speaker_encoder())
+    silent, sampled = trained(), trained(sample_interval=1)
+    folder, other = repository(tmp_path / "one", inputs, silent), repository(tmp_path / "other", inputs, sampled)
+    expected = run(folder, silent)
+    (checkpoint,) = (folder / "scratch/voice-train").glob("*/checkpoint.pt")
+    written = checkpoint.stat().st_mtime_ns
+    assert run(folder, sampled) == expected
+    assert scratch(folder) == {checkpoint.parent.name} and checkpoint.stat().st_mtime_ns == written
+    assert run(other, sampled) == expected and scratch(other) == scratch(folder)
+    assert len(list((other / "runs/samples").rglob("epoch_0001/*.flac"))) == 3
+    assert not (folder / "runs/samples").exists()

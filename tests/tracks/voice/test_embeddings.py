@@ -1,3 +1,6 @@
+import tracemalloc
+
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +16,7 @@ from soundgate.tracks.voice.embeddings.analysis import analysis, analyze_embeddi
 from soundgate.tracks.voice.embeddings.gating import embedding_gates
 from soundgate.tracks.voice.embeddings.pictures import draw_map
 from soundgate.tracks.voice.embeddings.settings import Thresholds
-from soundgate.tracks.voice.embeddings.similarity import equal_error_rate, pairs_of, speaker_figures
+from soundgate.tracks.voice.embeddings.similarity import _BLOCK, equal_error_rate, pairs_of, speaker_figures
 
 THRESHOLDS = Thresholds(same=0.7, different=0.3, separation=0.4, over_random=0.2)
 
@@ -38,6 +41,20 @@ def test_similarities_are_those_of_all_pairs():
     assert figures["different"].value == pytest.approx((0 - 1 + half - half) / 4)
     assert figures["separation"].value == pytest.approx(figures["same"].value - figures["different"].value)
     assert figures["same"].n == 2
+
+
+def test_pairs_take_a_few_numbers_each_in_memory():
+    embeddings, speakers = cloud(30, 20, 0.3, dim=64)
+    tracemalloc.start()
+    pairs = pairs_of(embeddings, speakers)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pairs.similarity) == 600 * 599 // 2 > 2 * _BLOCK
+    # Both ends' vectors of a block, and the pairs; with all vectors at once it would be 184 MB and more.
+    assert peak < 4 * _BLOCK * 64 * 8 + 100 * len(pairs.similarity) < 60e6
+    first, second = np.triu_indices(600, 1)
+    expected = np.einsum("pd,pd->p", embeddings[first], embeddings[second])
+    np.testing.assert_array_equal(pairs.similarity, expected)
 
 
 @pytest.mark.parametrize("n", [7, 30])
@@ -135,6 +152,15 @@ def test_the_map_shows_speakers_of_any_name(tmp_path, name):
     embeddings, speakers = cloud(3, 4, 0.4)
     draw_map(tmp_path / "map.png", embeddings, np.where(speakers == speakers[0], name, "other"), 0)
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_map_of_many_speakers_has_no_legend_that_leaves_it_no_room(tmp_path):
+    embeddings, speakers = cloud(60, 2, 0.4)
+    draw_map(tmp_path / "map.png", embeddings, speakers, 0)
+    picture = matplotlib.image.imread(tmp_path / "map.png")[..., :3]
+    # Points at the left and the right end.
+    coloured = (picture.max(axis=2) - picture.min(axis=2) > 0.2).any(axis=0)
+    assert coloured[: len(coloured) // 4].any() and coloured[-len(coloured) // 8 :].any()
 
 
 def test_without_pictures_none_are_drawn(tmp_path):

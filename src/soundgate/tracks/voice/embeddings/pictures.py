@@ -20,6 +20,8 @@ from soundgate.tracks.voice.embeddings.similarity import Pairs
 _EDGES = np.linspace(-1, 1, 41)
 _PERPLEXITY = 20.0
 _DPI = 90
+# Speakers that a legend has room for.
+_NAMED = 24
 
 
 def write_similarities(path: str | Path, pairs: Pairs) -> None:
@@ -57,7 +59,8 @@ def draw_map(path: str | Path, embeddings: np.ndarray, speakers: np.ndarray, see
         flat = components.transform(embeddings)
     _scatter(left, flat, speakers, f"PCA, {components.explained_variance_ratio_.sum():.0%} of the variance")
     _scatter(right, near, speakers, "t-SNE (distances between groups mean nothing)")
-    right.legend(title="speaker", loc="center left", bbox_to_anchor=(1, 0.5))
+    if len(np.unique(speakers)) <= _NAMED:
+        right.legend(title="speaker", loc="center left", bbox_to_anchor=(1, 0.5))
     save_figure(figure, path, _DPI)
 
 

@@ -11,6 +11,9 @@ from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.resampling import weighted_estimate
 from soundgate.evaluation.statistics import Estimate
 
+# Pairs whose vectors are in memory at a time.
+_BLOCK = 2**14
+
 
 class Pairs(NamedTuple):
     """All pairs of different utterances.
@@ -46,7 +49,11 @@ def pairs_of(embeddings: np.ndarray, speakers: np.ndarray) -> Pairs:
     """
     codes = np.unique(speakers, return_inverse=True)[1]
     first, second = np.triu_indices(len(codes), 1)
-    cosines = np.einsum("pd,pd->p", embeddings[first].astype(float), embeddings[second].astype(float))
+    cosines = np.empty(len(first))
+    for start in range(0, len(first), _BLOCK):
+        own = slice(start, start + _BLOCK)
+        ends = (embeddings[places[own]].astype(float) for places in (first, second))
+        cosines[own] = np.einsum("pd,pd->p", *ends)
     return Pairs(cosines, codes[first], codes[second], int(codes.max()) + 1)
 
 
@@ -95,6 +102,9 @@ def speaker_figures(
     """
     pairs = pairs_of(embeddings, speakers)
     same = pairs.same
+    # What is in order already is quickly brought in order, for every resample.
+    order = np.argsort(pairs.similarity, kind="stable")
+    ordered = pairs.similarity[order], same[order]
 
     def mean(own: np.ndarray, counts: np.ndarray) -> float:
         weights = pairs.weights(counts) * own
@@ -104,7 +114,7 @@ def speaker_figures(
         "same": lambda counts: mean(same, counts),
         "different": lambda counts: mean(~same, counts),
         "separation": lambda counts: mean(same, counts) - mean(~same, counts),
-        "eer": lambda counts: equal_error_rate(pairs.similarity, same, pairs.weights(counts)),
+        "eer": lambda counts: equal_error_rate(*ordered, pairs.weights(counts)[order]),
     }
     figures: dict[str, Estimate | float] = {
         name: weighted_estimate(statistic, pairs.n_speakers, generator, n_bootstrap)

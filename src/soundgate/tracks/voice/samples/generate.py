@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +23,11 @@ from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter
 from soundgate.tracks.voice.model.converting import convert
-from soundgate.tracks.voice.samples.cast import Cast, Listener
+from soundgate.tracks.voice.samples.cast import STAGE, Cast, Listener
 from soundgate.tracks.voice.samples.coherence import Coherence, coherence
+from soundgate.tracks.voice.samples.identity import weights_hash
 from soundgate.tracks.voice.samples.levels import write_matched
+from soundgate.tracks.voice.samples.loaded import SPLIT, Wanted, cache_of_loader
 from soundgate.tracks.voice.samples.page import write_samples_page
 from soundgate.tracks.voice.samples.settings import SamplesSettings
 
@@ -48,7 +51,7 @@ class Samples(NamedTuple):
 
 def generate_evaluation_samples(
     model: VoiceConverter,
-    dataset: VoiceCache,
+    dataset: VoiceCache | Iterable,
     device: torch.device | str,
     output_dir: str | Path,
     num_samples: int,
@@ -56,29 +59,42 @@ def generate_evaluation_samples(
     split: str = "test",
     encoder: nn.Module | None = None,
     settings: SamplesSettings | None = None,
+    max_samples: int = 2_000,
+    sample_rate: int | None = None,
+    fields: Mapping[str, str | int] | None = None,
     seed: int = 0,
 ) -> Samples:
     """Write samples, their measures and a page to listen to them.
 
     Each ``sample_NNN`` has ``original.wav``, ``reconstruction.wav``, ``converted_to_<speaker>.wav`` for several
     speakers, a picture of each, and ``metadata.json``; ``voices`` has a real utterance of each target. Beside them
-    stand ``summary.csv`` and ``coherence.csv`` (what is returned) and ``samples.html``.
+    stand ``summary.csv`` and ``coherence.csv`` (what is returned) and ``samples.html``. ``summary.csv`` has speakers,
+    files, similarities, seconds, loudness, the seed and a hash of the model's weights.
 
     Args:
         model: trained.
-        dataset: utterances.
+        dataset: a cache, or a loader with batches of any form (see
+            `soundgate.tracks.voice.loading.batches.spoken_batches`), of which no more is read than is needed.
         device: what to compute on; the model is moved there.
         output_dir: made if missing.
         num_samples: source passages.
-        split: whose speakers.
+        split: whose speakers, of a cache.
         encoder: of the similarities, best a held-out judge; None: the model's own.
         settings: see `SamplesSettings`; None: those of params.yaml. Its ``num_samples`` is not looked at.
+        max_samples: utterances of a loader that are read at most.
+        sample_rate: Hz of a loader's batches that do not say their own; None: the model's.
+        fields: where a loader's batch has its ``wav``, ``speaker``, ``lengths`` and ``sample_rate``; None: searched.
         seed: of the draws.
 
     Raises:
-        CorpusError: fewer than two speakers with enough utterances.
+        CorpusError: fewer than two speakers with enough utterances, or a batch that is not understood.
     """
     settings = settings or load_section("voice.samples", SamplesSettings)
+    if not isinstance(dataset, VoiceCache):
+        wanted = Wanted(max(num_samples, settings.n_targets + 1), 3 * (settings.n_enrolment + 1), max_samples)
+        dataset, split = cache_of_loader(
+            dataset, model.features, wanted, settings.loudness_lufs, STAGE, sample_rate=sample_rate, fields=fields
+        ), SPLIT  # fmt: skip
     encoder = (encoder or model.speaker).to(device)
     before = {module: module.training for module in (model.to(device), encoder)}
     for module in before:
@@ -134,6 +150,7 @@ class SampleWriter:
             "levels": {file: self._write_wave(f"{name}/{file}.wav", wav) for file, wav in waves.items()},
             "similarity": {file: self.listener.similarities(wav, [source, *targets]) for file, wav in waves.items()},
             "coherence": {file: own.as_dict() for file, own in heard.items()},
+            "seed": self.cast.seed, "model": self._model,
         }  # fmt: skip
         write_json(self.folder / name / "metadata.json", jsonable(facts))
         windows = [
@@ -142,6 +159,10 @@ class SampleWriter:
             for start, value in zip(own.start_s, own.similarity, strict=True)
         ]
         return [self._row(facts, target, waves) for target in targets], windows
+
+    @cached_property
+    def _model(self) -> str:
+        return weights_hash(self.model)
 
     @cached_property
     def _called(self) -> dict[str, str]:
@@ -166,6 +187,8 @@ class SampleWriter:
             "similarity_to_target": similarity[target], "similarity_to_source": similarity[facts["source"]],
             "spread": steady.get("spread"), "drift": steady.get("drift"),
             "clipped_samples": level["clipped_samples"], "short_of_db": level["short_of_db"],
+            "seconds": facts["duration_s"], "loudness_lufs": level["loudness_lufs"], "seed": self.cast.seed,
+            "model": self._model,
         }  # fmt: skip
 
     def _coherence(self, waves: dict[str, np.ndarray], meant: dict[str, str]) -> dict[str, Coherence]:

@@ -1,0 +1,1 @@
+"""Batches of any DataLoader, read as waveforms and speakers."""
