@@ -20,7 +20,10 @@ COMMANDS = {
         "Train the arms of track `voice`, and compare them.",
     ),
     "compose": ("soundgate.pipeline.compose:main", "Compose conf/ into params.yaml."),
-    "corpora": ("soundgate.corpora.commands:corpora", "Look at folders of audio before anything is built from them; lay out published recordings."),
+    "corpora": (
+        "soundgate.corpora.commands:corpora",
+        "Look at folders of audio before anything is built from them; lay out published recordings.",
+    ),
     "edit": (
         "soundgate.tracks.editor.commands:edit",
         "Edit IN: label its beats, play what is kept, write OUT in the format of IN.",
