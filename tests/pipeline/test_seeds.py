@@ -124,6 +124,17 @@ def test_a_gate_that_came_with_the_code_leaves_the_others_confirmed(tmp_path):
     assert confirm_records(tmp_path, before, after._replace(values={"new": 0.75, "lost": None})) == []
 
 
+def test_a_gate_that_went_with_the_code_or_that_no_other_seed_has_leaves_the_others_confirmed(tmp_path):
+    code = {"voice-train": "one"}
+    before = Record(0, "a", (), code, {"gain": 0.25, "gone": 1.0, "of this seed alone": 2.0})
+    other = before._replace(seed=1, values={"gain": 0.5, "gone": 3.0})
+    write_record(tmp_path, other)
+    after = Record(0, "b", (), {"voice-train": "two"}, {"gain": 0.25, "of this seed alone": 4.0})
+    assert confirm_records(tmp_path, before, after._replace(values=after.values | {"gain": 0.125})) == []
+    assert confirm_records(tmp_path, before, after) == [tmp_path / "1.json"]
+    assert read_records(tmp_path) == [other._replace(code=after.code, values={"gain": 0.5}, confirmed="b")]
+
+
 def test_a_training_that_fails_is_named_and_the_others_are_kept(toy, monkeypatch):
     monkeypatch.setenv("TOY_FAIL", "train-voice 0")
     with pytest.raises(TrainingError, match="voice, seed 0: expected every run to finish"):

@@ -78,8 +78,9 @@ def read_record(path: Path) -> Record:
 def confirm_records(folder: Path, before: Record, after: Record) -> list[Path]:
     """Let the records of a track stand for other code where a seed gave with it what it had given before.
 
-    The same values of all gates, to the last digit, after a whole training say that the change of code changed no
-    number, and so none of another seed. Gates that came with the change have no spread until they are measured.
+    The same values, to the last digit, of all gates that other seeds have and that there still are say, after a whole
+    training, that the change of code changed no number, and so none of another seed. Gates that came with the change
+    have no spread until they are measured; values of gates that went with it are dropped.
 
     Args:
         folder: of the track's records; those of other seeds are confirmed that have code and overrides of ``before``.
@@ -87,15 +88,17 @@ def confirm_records(folder: Path, before: Record, after: Record) -> list[Path]:
         after: the same seed's with other code.
 
     Returns:
-        The files written: none where the values differ.
+        The files written: none where the values differ, or where no number is left to compare.
     """
-    kept = {name: after.values.get(name) for name in before.values}
-    if (before.values, before.overrides) != (kept, after.overrides):
-        return []
     others = [record for record in read_records(folder) if record.seed != after.seed]
     stand = [record for record in others if (record.code, record.overrides) == (before.code, before.overrides)]
+    shared = {name for record in stand for name in record.values} & set(before.values) & set(after.values)
+    found, expected = ({name: record.values[name] for name in shared} for record in (after, before))
+    if before.overrides != after.overrides or found != expected or all(value is None for value in found.values()):
+        return []
     for record in stand:
-        write_record(folder, record._replace(code=after.code, confirmed=after.commit))
+        kept = {name: value for name, value in record.values.items() if name in after.values}
+        write_record(folder, record._replace(code=after.code, values=kept, confirmed=after.commit))
     return [folder / f"{record.seed}.json" for record in stand]
 
 
