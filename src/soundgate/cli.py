@@ -20,6 +20,10 @@ COMMANDS = {
         "Train the arms of track `voice`, and compare them.",
     ),
     "compose": ("soundgate.pipeline.compose:main", "Compose conf/ into params.yaml."),
+    "convert": (
+        "soundgate.tracks.voice.convert.commands:convert",
+        "Say recordings in another voice: files or folders IN, in the format of IN, to the voice of seconds of reference.",
+    ),
     "corpora": ("soundgate.corpora.commands:corpora", "Look at folders of audio before anything is built from them."),
     "edit": (
         "soundgate.tracks.editor.commands:edit",
