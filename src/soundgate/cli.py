@@ -22,7 +22,7 @@ COMMANDS = {
     "compose": ("soundgate.pipeline.compose:main", "Compose conf/ into params.yaml."),
     "convert": (
         "soundgate.tracks.voice.convert.commands:convert",
-        "Say recordings in another voice: files or folders IN, in the format of IN, to the voice of seconds of reference.",
+        "Say recordings in another voice, known from seconds of reference: files or folders IN, in the format of IN.",
     ),
     "corpora": ("soundgate.corpora.commands:corpora", "Look at folders of audio before anything is built from them."),
     "edit": (

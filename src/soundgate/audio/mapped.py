@@ -20,8 +20,8 @@ from soundgate.audio.flac import read_flac
 
 # "fLaC", and the head and the 34 bytes of STREAMINFO, which is the first block.
 _FLAC_HEAD_BYTES = 42
-# Holds the last frame of any FLAC (65,535 frames of 8 channels of 32 bits), and tags behind it.
-_FLAC_TAIL_BYTES = 2**22
+# Holds the last frame of any FLAC (65,535 samples of 8 channels of 32 bits), and tags behind it.
+_FLAC_TAIL_BYTES = 2**21 + 2**16
 
 
 class MappedDecoding(Decoding):
@@ -137,7 +137,7 @@ def _in_place(content: _Map) -> tuple[Declared, bytes, int] | None:
 
     None where the file cannot be decoded from where it lies.
     """
-    if content.startswith(b"fLaC") and content[4] & 0x7F == 0:
+    if content.startswith(b"fLaC") and content[4:5] in (b"\x00", b"\x80"):
         # What counts are the first block and the last frame.
         tail = max(_FLAC_HEAD_BYTES, len(content) - _FLAC_TAIL_BYTES)
         ends = content[:_FLAC_HEAD_BYTES] + content[tail:]

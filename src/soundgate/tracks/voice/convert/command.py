@@ -14,7 +14,6 @@ from soundgate.tracks.voice.convert.conversion import Conversion, Options, prepa
 from soundgate.tracks.voice.convert.file import convert_with
 from soundgate.tracks.voice.convert.planning import Job, plan
 from soundgate.tracks.voice.convert.record import Record, remove_leftovers
-from soundgate.tracks.voice.convert.targets import find_references
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,9 @@ def run_convert(request: Request) -> int:
         SoundgateError: the references, the converter, the options or the output's place are unfit; nothing was written.
     """
     planned = plan(request.inputs, request.out)
-    kept = {
-        path.resolve() for path in (*find_references(request.to, request.profile), *(j.source for j in planned.jobs))
-    }
     conversion = prepare(request.to, request.method, request.profile, request.models, request.options)
     target, choice = conversion.target, conversion.choice
+    kept = {path.resolve() for path in (*target.paths, *(job.source for job in planned.jobs))}
     logger.info("Method %s: %s", choice.name, choice.why)
     text = "Target %s: %.1f s of reference, %.1f s voiced, mean F0 %.0f Hz"
     logger.info(text, target.name, target.seconds, target.voicing.voiced_s, target.voicing.f0_hz)

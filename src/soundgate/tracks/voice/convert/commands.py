@@ -56,7 +56,7 @@ def convert(
     profile: str,
     models: Path | None,
 ) -> None:
-    """Say recordings in another voice: files or folders IN, in the format of IN, to the voice of seconds of reference.
+    """Say recordings in another voice, known from seconds of reference: files or folders IN, in the format of IN.
 
     A file that cannot be converted is named with the reason, and the others go on: exit code 1.
     """

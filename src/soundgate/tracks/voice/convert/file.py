@@ -16,7 +16,7 @@ from soundgate.tracks.voice.baselines.contract import UnknownVoiceError
 from soundgate.tracks.voice.convert.channels import Group, group_channels
 from soundgate.tracks.voice.convert.conversion import Conversion, Converted, Options, prepare
 from soundgate.tracks.voice.convert.methods import AUTO
-from soundgate.tracks.voice.convert.pieces import converted, cut_at_pauses, passages, step_powers
+from soundgate.tracks.voice.convert.pieces import STEP_S, converted, cut_at_pauses, passages, step_powers
 from soundgate.tracks.voice.convert.reading import Source, Spool, open_source
 from soundgate.tracks.voice.convert.voicing import hear_voice
 from soundgate.tracks.voice.convert.writing import Written, sample_format, write_converted
@@ -143,10 +143,7 @@ def _convert_groups(conversion: Conversion, source: Source, folder: Path, stack:
 def _convert_group(conversion: Conversion, source: Source, group: Group, spool: Spool) -> Converted | str:
     """Convert one sound into a spool; return why it is no voice where it is none."""
     method, options, rate, n_samples = conversion.method, conversion.options, source.rate, len(source.samples)
-
-    def read(start: int, stop: int) -> np.ndarray:
-        return np.ascontiguousarray(source.samples.read(start, stop)[:, group.lead])
-
+    read = source.reader(group.lead)
     powers = step_powers(read, n_samples, rate)
     pieces = cut_at_pauses(powers, n_samples, rate)
     chosen = passages(pieces, powers, rate, _OWN_S)
@@ -158,15 +155,15 @@ def _convert_group(conversion: Conversion, source: Source, group: Group, spool: 
         own = method.enrol(recordings)
     except UnknownVoiceError as error:
         return f"nothing to go by: {error}"
+
+    def convert(wav: np.ndarray) -> np.ndarray:
+        return method.convert(wav, own, conversion.voice, semitones=options.semitones, formant=options.formant)
+
     power = 0.0
-    shown = track(pieces, f"{source.path.name}")
-    convert = lambda wav: method.convert(  # noqa: E731
-        wav, own, conversion.voice, semitones=options.semitones, formant=options.formant
-    )
-    for block in converted(shown, read, convert, n_samples, rate):
+    for block in converted(track(pieces, path_to_text(source.path.name)), read, convert, n_samples, rate):
         spool.append(block)
         power += float(np.square(block, dtype=np.float64).sum())
-    wanted = float(powers.sum()) * n_samples / max(len(powers), 1)
+    wanted = float(powers.sum()) * round(STEP_S * rate)
     gain = float(np.clip(np.sqrt(wanted / power), *_GAINS)) if power > 0 else 1.0
     return Converted(group, voicing, chosen, spool, gain)
 

@@ -14,7 +14,6 @@ from soundgate.audio.loudness import normalise_loudness
 from soundgate.runtime.errors import ConfigError, FormatError, WeightsError
 from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.baselines.contract import Method
-from soundgate.tracks.voice.baselines.knn import NearestNeighbours
 from soundgate.tracks.voice.baselines.world import WorldEnvelope
 from soundgate.tracks.voice.features import track_f0
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
@@ -152,6 +151,9 @@ def load_method(name: str, profile: str, models: Path | None = None) -> Method:
         WeightsError: there is no converter, or it is damaged.
     """
     if name == KNN:
+        # Imported here: transformers takes seconds to load.
+        from soundgate.tracks.voice.baselines.knn import NearestNeighbours
+
         return NearestNeighbours()
     if name == WORLD:
         return WorldEnvelope()

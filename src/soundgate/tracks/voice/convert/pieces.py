@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soundgate.tracks.voice.convert.reading import Reader
+
 # Of a step of levels; over so many the quietest place is looked for.
-_STEP_S, _QUIET_STEPS = 0.01, 10
+STEP_S, _QUIET_STEPS = 0.01, 10
 _SHORTEST_S, _LONGEST_S, _LAST_S = 8.0, 20.0, 1.0
 # To either side of a piece so much is converted and dropped; half of the fade lies on either side of a cut.
 _MARGIN_S, _FADE_S = 0.25, 0.02
@@ -24,15 +26,15 @@ class Piece(NamedTuple):
     stop: int
 
 
-def step_powers(read: Callable[[int, int], np.ndarray], n_samples: int, rate: int) -> np.ndarray:
+def step_powers(read: Reader, n_samples: int, rate: int) -> np.ndarray:
     """Return the mean square of every 10 ms, float64 [n]; what is left at the end belongs to the last.
 
     Args:
-        read: samples from one to another, float32 [t].
+        read: of the recording.
         n_samples: in all.
         rate: Hz.
     """
-    step, block = round(_STEP_S * rate), _BLOCK_S * rate
+    step, block = round(STEP_S * rate), _BLOCK_S * rate
     powers = []
     for first in range(0, n_samples, block):
         wav = read(first, min(first + block, n_samples))
@@ -49,8 +51,8 @@ def cut_at_pauses(powers: np.ndarray, n_samples: int, rate: int) -> list[Piece]:
         n_samples: of the recording.
         rate: Hz.
     """
-    step = round(_STEP_S * rate)
-    shortest, longest, last = (round(seconds / _STEP_S) for seconds in (_SHORTEST_S, _LONGEST_S, _LAST_S))
+    step = round(STEP_S * rate)
+    shortest, longest, last = (round(seconds / STEP_S) for seconds in (_SHORTEST_S, _LONGEST_S, _LAST_S))
     cuts = [0]
     while len(powers) - cuts[-1] > longest:
         stop = min(cuts[-1] + longest, len(powers) - last)
@@ -70,7 +72,7 @@ def passages(pieces: Sequence[Piece], powers: np.ndarray, rate: int, most_s: flo
         rate: Hz.
         most_s: a single longer piece is cut to it.
     """
-    step = round(_STEP_S * rate)
+    step = round(STEP_S * rate)
     loud = np.array([powers[one.start // step : max(one.stop // step, one.start // step + 1)].mean() for one in pieces])
     heard = [one for one, power in zip(pieces, loud, strict=True) if power > loud.max() * 10 ** (_HEARD_DB / 10)]
     left, chosen = round(most_s * rate), []
@@ -87,7 +89,7 @@ def passages(pieces: Sequence[Piece], powers: np.ndarray, rate: int, most_s: flo
 
 def converted(
     pieces: Iterable[Piece],
-    read: Callable[[int, int], np.ndarray],
+    read: Reader,
     convert: Callable[[np.ndarray], np.ndarray],
     n_samples: int,
     rate: int,
@@ -96,7 +98,7 @@ def converted(
 
     Args:
         pieces: of the recording, in order, without gaps.
-        read: samples from one to another, float32 [t].
+        read: of the recording.
         convert: makes of samples [t] as many others, or nearly so: what is missing at the end is silent.
         n_samples: of the recording.
         rate: Hz.

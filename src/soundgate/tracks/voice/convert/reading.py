@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,6 +17,9 @@ from soundgate.audio.exact import type_of
 from soundgate.audio.mapped import MappedDecoding
 from soundgate.audio.programme import full_scale
 from soundgate.runtime.errors import AudioError
+
+# Samples from one to another, float32 [t], fewer at the end.
+Reader = Callable[[int, int], np.ndarray]
 
 
 class Spool:
@@ -104,6 +108,10 @@ class Source:
     def seconds(self) -> float:
         """How long it is."""
         return self.n_samples / self.sample_rate
+
+    def reader(self, channel: int) -> Reader:
+        """Return what reads a channel at the working rate."""
+        return lambda start, stop: np.ascontiguousarray(self.samples.read(start, stop)[:, channel])
 
 
 def open_source(path: str | Path, rate: int, folder: Path) -> Source:

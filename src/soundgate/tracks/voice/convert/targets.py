@@ -29,12 +29,14 @@ class Target:
 
     Args:
         name: of the references, for people.
+        paths: of their files.
         recordings: float32 [T] each, of one speaker.
         rate: of them, Hz.
         voicing: what was found of the voice.
     """
 
     name: str
+    paths: list[Path]
     recordings: list[np.ndarray]
     rate: int
     voicing: Voicing
@@ -95,7 +97,8 @@ def open_target(wished: Sequence[str | Path], profile: str, rate: int, force: bo
             break
     if not recordings:
         raise refused[0]
-    target = Target(", ".join(path_to_text(one) for one in wished), recordings, rate, hear_voice(recordings, rate))
+    name = ", ".join(path_to_text(one) for one in wished)
+    target = Target(name, paths, recordings, rate, hear_voice(recordings, rate))
     _check(target, force)
     return target
 
@@ -103,11 +106,11 @@ def open_target(wished: Sequence[str | Path], profile: str, rate: int, force: bo
 def reference_passages(source: Source, most_s: float) -> Iterator[np.ndarray]:
     """Yield the passages of a recording that have sound, float32 [T] each; of its channels the loudest."""
     lead = group_channels(source.products)[0].lead
-    read = lambda start, stop: source.samples.read(start, stop)[:, lead]  # noqa: E731
+    read = source.reader(lead)
     powers = step_powers(read, len(source.samples), source.rate)
     pieces = cut_at_pauses(powers, len(source.samples), source.rate)
     for one in passages(pieces, powers, source.rate, most_s):
-        yield np.ascontiguousarray(read(*one))
+        yield read(*one)
 
 
 def _check(target: Target, force: bool) -> None:
