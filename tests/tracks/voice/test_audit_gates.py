@@ -34,6 +34,7 @@ SETTINGS = EvaluationSettings(seed=0, n_content=2, n_enrolment=2, n_pairs=20, n_
 THRESHOLDS = AuditThresholds(
     closer_to_target=0.501,
     margin=0.02,
+    over_baseline=0.001,
     mel_db=6.0,
     f0_correlation=0.7,
     f0_error=2.0,

@@ -29,8 +29,8 @@ SETTINGS = AuditSettings(
         "seed": 0, "n_content": 2, "n_enrolment": 2, "n_pairs": 8, "n_seen_pairs": 2, "duration_s": 1.2,
     },
     thresholds={
-        "closer_to_target": 0.501, "margin": 0.02, "mel_db": 6.0, "f0_correlation": 0.7, "f0_error": 2.0,
-        "fault_recall": 0.9, "false_alarms": 0.1,
+        "closer_to_target": 0.501, "margin": 0.02, "over_baseline": 0.001, "mel_db": 6.0,
+        "f0_correlation": 0.7, "f0_error": 2.0, "fault_recall": 0.9, "false_alarms": 0.1,
     },
     griffin_lim_iterations=2,
     n_bootstrap=100,

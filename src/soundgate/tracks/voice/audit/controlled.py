@@ -73,6 +73,11 @@ def best_of(values: Mapping[str, float | None], side: Side) -> dict[str, float]:
     return {name: known[name]}
 
 
+def less(value: float | None, other: float | None) -> float | None:
+    """Return a difference; None where either is missing."""
+    return None if value is None or other is None else value - other
+
+
 def controlled_rows(gates: Mapping[str, dict]) -> pd.DataFrame:
     """Return a row for each gate: what was measured, controls, which of them pass too, and the verdict."""
     rows = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from soundgate.evaluation.gates import judge_gated
-from soundgate.tracks.voice.audit.controlled import Side, beside, best_of, controlled
+from soundgate.tracks.voice.audit.controlled import Side, beside, best_of, controlled, less
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.settings import AuditThresholds
 from soundgate.tracks.voice.audit.systems import CONVERTED, COPY_SYNTHESIS, IDENTITY, PITCH_SHIFT, RANDOM, TARGET
@@ -64,7 +64,7 @@ def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict
         )  # fmt: skip
 
     def over_control(control: str, threshold: float) -> dict:
-        values = {name: _less(value, similarity[control]) for name, value in similarity.items()}
+        values = {name: less(value, similarity[control]) for name, value in similarity.items()}
         shown = {RANDOM: values[RANDOM]} | best_of(values, "above")
         return controlled(over[control], "above", threshold, shown, "similarity to the target")
 
@@ -75,7 +75,7 @@ def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict
         "conversion_closer_to_target": gate("closer", "above", closer, IDENTITY, "similarity to the target"),
         "conversion_follows_target": gate("follows", "above", margin, IDENTITY, uninvolved),
         "conversion_over_pitch_shift": over_control(PITCH_SHIFT, margin),
-        "conversion_over_best_baseline": over_control(best, 0.0),
+        "conversion_over_best_baseline": over_control(best, thresholds.over_baseline),
         "content_over_shuffled": gate("content_margin", "above", margin, TARGET, "units of an audible source"),
         "f0_correlation": gate("f0_correlation", "above", thresholds.f0_correlation, TARGET, "a voiced source"),
         "f0_error": gate("f0_error", "below", thresholds.f0_error, IDENTITY, "a voiced target"),
@@ -86,7 +86,7 @@ def reconstruction_gates(found: dict, thresholds: AuditThresholds) -> dict[str, 
     """Hold reconstructions of unseen speakers against a distance, and against random weights; see above."""
     by_method, needs = found["reconstruction"], "distance of a reconstruction"
     random = by_method[RANDOM]["mel_db"]["value"]
-    nearer = {name: _less(random, own["mel_db"]["value"]) for name, own in by_method.items()}
+    nearer = {name: less(random, own["mel_db"]["value"]) for name, own in by_method.items()}
     return {
         "reconstruction_mel_db": controlled(
             by_method[COPY_SYNTHESIS]["mel_db"], "below", thresholds.mel_db, beside(by_method, "mel_db", "below"), needs
@@ -99,7 +99,3 @@ def reconstruction_gates(found: dict, thresholds: AuditThresholds) -> dict[str, 
 
 def _held(estimate: Mapping, side: Side, threshold: float, control: Mapping) -> dict:
     return judge_gated(dict(estimate) | {"side": side, "threshold": threshold, "control": control["value"]})
-
-
-def _less(value: float | None, other: float | None) -> float | None:
-    return None if value is None or other is None else value - other
