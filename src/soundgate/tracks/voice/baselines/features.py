@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import soxr
 import torch
 from transformers import WavLMModel
 
+from soundgate.audio.io import resample
 from soundgate.runtime.errors import WeightsError
 from soundgate.tracks.voice.baselines.vocoder import FRAME_PERIOD_S, Analysis, Vocoder
 
@@ -92,9 +92,9 @@ class WavLM:
     @torch.inference_mode()
     def __call__(self, wav: np.ndarray, analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
         """Return frames and features; see `Features`."""
-        heard = soxr.resample(wav, self.sample_rate, WAVLM_RATE) if self.sample_rate != WAVLM_RATE else wav
+        heard = resample(wav, self.sample_rate, WAVLM_RATE)
         heard = np.pad(heard, (0, max(0, _WAVLM_FEWEST_SAMPLES - len(heard))))
         states = self.model(torch.from_numpy(heard)[None], output_hidden_states=True).hidden_states[self.layer][0]
-        times_s = (np.arange(len(states)) * WAVLM_HOP + _WAVLM_FEWEST_SAMPLES / 2) / WAVLM_RATE
-        rows = np.rint(times_s / FRAME_PERIOD_S).astype(np.int64)
+        centres = np.arange(len(states)) * WAVLM_HOP + _WAVLM_FEWEST_SAMPLES // 2
+        rows = centres // round(FRAME_PERIOD_S * WAVLM_RATE)
         return np.minimum(rows, len(analysis.f0) - 1), states.numpy()
