@@ -222,3 +222,18 @@ def test_weights_that_are_missing_or_too_shallow_are_an_error(wavlm_folder, tmp_
         WavLM(tmp_path)
     with pytest.raises(WeightsError, match="9 layers or more; found 7 layers"):
         WavLM(wavlm_folder, layer=9)
+
+
+@pytest.mark.parametrize(("rate", "edge_hz"), [(44_100, 7_300), (8_000, 4_000)])
+def test_a_band_that_a_recording_lacks_is_not_raised_out_of_nothing(methods, rate, edge_hz):
+    """A recording that was resampled, and a target of a longer throat with the whole band."""
+    generator, target = np.random.default_rng(0), (90.0, 0.85)
+    hisses = 0.03 * generator.normal(size=32_000) * (np.arange(32_000) % 8_000 < 3_000)
+    said = [(say(LOW, seed) + hisses).astype(np.float32) for seed in (1, 2)]
+    said = [resample(resample(wav[None], RATE, rate), rate, RATE)[0] for wav in said]
+    hissing = [(say(target, seed) + hisses).astype(np.float32) for seed in (1, 2)]
+    method = methods[WORLD_ENV]
+    made = method.convert(said[0], method.enrol(said), method.enrol(hissing))
+    power = np.abs(np.fft.rfft(made)) ** 2
+    above = np.fft.rfftfreq(len(made), 1 / RATE) > 0.85 * edge_hz
+    assert power[above].sum() < 0.1 * power.sum()

@@ -29,6 +29,10 @@ _MADE_HZ, _RANGES = (40.0, 900.0), (0.5, 2.0)
 _WARPS, _WARP_BAND_HZ = np.linspace(0.8, 1.25, 46), (250.0, 4_500.0)
 # The envelope's ripples that belong to a voice; those finer belong to what was said.
 N_CEPSTRA = 24
+# Above this share of half the rate the low-pass of a resampler leaves next to nothing, which says nothing of a voice.
+_BAND = 0.9
+# By which envelopes are raised or lowered at the most, 20 dB: of a band that one recording lacks nothing is to be made.
+_MOST_CHANGE = math.log(100)
 _TINY = 1e-16
 
 
@@ -133,8 +137,10 @@ class WorldEnvelope(WorldMethod):
         """Return the frames with formants moved and timbre changed."""
         factor = formant_factor(own, voice, self.sample_rate)
         moved = scaled(analysis, factor)
-        source = stretched(own.log_envelope, factor)
-        change = low_quefrencies(voice.log_envelope - source, self.n_cepstra)
+        change = voice.log_envelope - stretched(own.log_envelope, factor)
+        edge = _edge(len(change))
+        change[edge:] = change[edge]
+        change = low_quefrencies(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE), self.n_cepstra)
         return scaled(moved._replace(envelope=moved.envelope * np.exp(change)), formant)
 
 
@@ -199,9 +205,17 @@ def low_quefrencies(log_envelope: np.ndarray, n_cepstra: int) -> np.ndarray:
 
 
 def stretched(rows: np.ndarray, factor: float) -> np.ndarray:
-    """Return rows [..., n_bins] whose value at a bin is that at the bin divided by ``factor``; the last one is held."""
+    """Return rows [..., n_bins] whose value at a bin is that at the bin divided by ``factor``.
+
+    What would come from above the band of a resampled recording has the value at its edge.
+    """
     last = rows.shape[-1] - 1
-    places = np.minimum(np.arange(last + 1) / factor, last)
+    places = np.minimum(np.arange(last + 1) / factor, _edge(last + 1) if factor < 1 else last)
     left = np.minimum(places.astype(np.int64), max(last - 1, 0))
     share = places - left
     return rows[..., left] * (1 - share) + rows[..., left + 1] * share
+
+
+def _edge(n_bins: int) -> int:
+    """Return the highest bin that a resampled recording is sure to have sound in."""
+    return int(_BAND * (n_bins - 1))

@@ -19,7 +19,7 @@ from soundgate.tracks.voice.convert.methods import AUTO
 from soundgate.tracks.voice.convert.pieces import STEP_S, converted, cut_at_pauses, passages, step_powers
 from soundgate.tracks.voice.convert.reading import Source, Spool, open_source
 from soundgate.tracks.voice.convert.voicing import hear_voice
-from soundgate.tracks.voice.convert.writing import Written, sample_format, write_converted
+from soundgate.tracks.voice.convert.writing import Written, band_power, sample_format, write_converted
 
 # A speaker's own voice is known from so many seconds at the most, spread over the recording.
 _OWN_S = 120.0
@@ -159,12 +159,10 @@ def _convert_group(conversion: Conversion, source: Source, group: Group, spool: 
     def convert(wav: np.ndarray) -> np.ndarray:
         return method.convert(wav, own, conversion.voice, semitones=options.semitones, formant=options.formant)
 
-    power = 0.0
     for block in converted(track(pieces, path_to_text(source.path.name)), read, convert, n_samples, rate):
         spool.append(block)
-        power += float(np.square(block, dtype=np.float64).sum())
-    wanted = float(powers.sum()) * round(STEP_S * rate)
-    gain = float(np.clip(np.sqrt(wanted / power), *_GAINS)) if power > 0 else 1.0
+    wanted, found = float(powers.sum()) * round(STEP_S * rate) / n_samples, band_power(spool, rate, source.sample_rate)
+    gain = float(np.clip(np.sqrt(wanted / found), *_GAINS)) if found > 0 else 1.0
     return Converted(group, voicing, chosen, spool, gain)
 
 

@@ -76,6 +76,24 @@ def write_converted(out: Path, source: Source, made: list[tuple[Spool, np.ndarra
     return Written(gain * peak, 20 * float(np.log10(gain)))
 
 
+def band_power(made: Spool, rate: int, own_rate: int) -> float:
+    """Return the mean square of a sound of one channel, of what of it is heard at a file's rate.
+
+    Args:
+        made: at the working rate.
+        rate: the working rate, Hz.
+        own_rate: of the file, Hz.
+    """
+    heard, size, energy, count = min(rate, own_rate), _BLOCK_S * rate, 0.0, 0
+    stream = soxr.ResampleStream(rate, heard, 1, "float32", quality="HQ")
+    for first in range(0, len(made), size):
+        block = made.read(first, first + size)
+        if heard != rate:
+            block = stream.resample_chunk(block, last=first + size >= len(made))
+        energy, count = energy + float(np.square(block, dtype=np.float64).sum()), count + len(block)
+    return energy / max(count, 1)
+
+
 def _blocks(source: Source, made: list[tuple[Spool, np.ndarray]]) -> Iterator[np.ndarray]:
     """Yield the channels at the file's rate, float32 [t, C], in all as many samples as the file has."""
     rate, own_rate, channels = source.rate, source.sample_rate, source.samples.channels
