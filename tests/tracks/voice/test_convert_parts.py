@@ -137,7 +137,7 @@ def test_a_source_is_read_as_it_is(tmp_path):
 
 def test_memory_does_not_grow_with_length(tmp_path):
     peaks, wav = [], np.tile(bursts(10), 6)
-    for n_minutes in (2, 8):
+    for n_minutes in (1, 4):
         with soundfile.SoundFile(tmp_path / "a.wav", "w", 48_000, 2) as file:
             for _ in range(n_minutes):
                 file.write(np.repeat(np.stack([wav, 0.5 * wav], axis=1), 3, axis=0))
@@ -151,7 +151,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
             write_converted(tmp_path / "b.wav", source, [(made, np.ones(2))], "PCM_16")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert soundfile.info(tmp_path / "b.wav").frames == 8 * 60 * 48_000
+    assert soundfile.info(tmp_path / "b.wav").frames == 4 * 60 * 48_000
     assert peaks[1] < 1.05 * peaks[0] and peaks[1] < 60e6
 
 
