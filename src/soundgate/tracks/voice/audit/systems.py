@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from functools import cache as remembered
+from functools import partial
 from typing import NamedTuple
 
 import librosa
 import numpy as np
 import torch
 
-from soundgate.audio.io import resample
-from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.audit.pairs import Pair
-from soundgate.tracks.voice.baselines.contract import Method, UnknownVoiceError, Voice
-from soundgate.tracks.voice.baselines.methods import KNN, baseline_methods
-from soundgate.tracks.voice.baselines.vocoder import LOWEST_RATE
+from soundgate.tracks.voice.baselines.cached import CachedBaselines
+from soundgate.tracks.voice.baselines.methods import BASELINES
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.tracks.voice.model.converting import convert
@@ -70,33 +68,12 @@ def enrolled_f0(cache: VoiceCache, rows: Iterable[int]) -> tuple[float, float]:
 
 def baselines(cache: VoiceCache, roles: dict[str, Roles], duration_s: float) -> dict[str, System]:
     """Return the methods that need no training, by name, which hear just what the converter hears of both speakers."""
-    rate = cache.settings.sample_rate
-    methods = baseline_methods(max(rate, LOWEST_RATE))
+    methods = CachedBaselines(cache, roles)
 
-    def heard(row: int, seconds: float) -> np.ndarray:
-        return resample(spoken(cache, row, seconds).wav, rate, max(rate, LOWEST_RATE))
+    def made(method: str, pair: Pair) -> np.ndarray:
+        return methods.convert(method, spoken(cache, pair.row, duration_s).wav, pair.source, pair.target)
 
-    @remembered
-    def voice(speaker: str) -> Voice:
-        # The voice that neighbours need holds all that the others do.
-        try:
-            return methods[KNN].enrol([heard(row, VOICE_S) for row in roles[speaker].enrolment])
-        except UnknownVoiceError as error:
-            raise CorpusError(
-                f"voice-audit, speaker {speaker}",
-                expected="utterances that a voice is known from",
-                found=str(error),
-                remedy="Leave the speaker out of the corpus.",
-            ) from error
-
-    def system(method: Method) -> System:
-        def make(pair: Pair) -> np.ndarray:
-            made = method.convert(heard(pair.row, duration_s), voice(pair.source), voice(pair.target))
-            return resample(made, method.sample_rate, rate)[: len(spoken(cache, pair.row, duration_s).wav)]
-
-        return System(make, lambda pair: (pair.row, pair.target))
-
-    return {name: system(method) for name, method in methods.items()}
+    return {name: System(partial(made, name), lambda pair: (pair.row, pair.target)) for name in BASELINES}
 
 
 def copy_synthesis(model: VoiceConverter, cache: VoiceCache, roles: dict[str, Roles], duration_s: float) -> System:

@@ -22,14 +22,12 @@ class Frames:
         mean: float32 [D].
         deviation: float32 [D].
         envelopes: float32 [N, n_coded], coded spectral envelopes.
-        aperiodicity: float32 [N, n_places], 0 to 1.
     """
 
     features: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
     envelopes: np.ndarray
-    aperiodicity: np.ndarray
 
 
 @dataclass(frozen=True)

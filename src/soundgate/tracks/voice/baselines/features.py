@@ -27,9 +27,11 @@ class Features(Protocol):
     Args:
         weights: float32 [D], of the features once each speaker's have mean 0 and deviation 1; None: they are compared
             as they are.
+        moves: whether they tell of the length of a throat, and so are taken of envelopes at the target's scale.
     """
 
     weights: np.ndarray | None
+    moves: bool
 
     def __call__(self, wav: np.ndarray, analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
         """Return the frames of the analysis that the features belong to, int64 [N], and the features, float32 [N, D].
@@ -47,13 +49,15 @@ class Cepstra:
         vocoder: that analysed.
     """
 
+    moves = True
+
     def __init__(self, vocoder: Vocoder) -> None:
         self.vocoder = vocoder
         self.weights = np.append(np.ones(N_CEPSTRA * len(_AROUND_FRAMES)), _VOICED_WEIGHT).astype(np.float32)
 
     def __call__(self, wav: np.ndarray, analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
         """Return frames and features; see `Features`."""
-        cepstra = self.vocoder.code(analysis)[0][:, 1 : 1 + N_CEPSTRA]
+        cepstra = self.vocoder.code(analysis.envelope)[:, 1 : 1 + N_CEPSTRA]
         rows = np.arange(0, len(cepstra), EVERY_FRAMES)
         around = [cepstra[np.clip(rows + step, 0, len(cepstra) - 1)] for step in _AROUND_FRAMES]
         return rows, np.column_stack([*around, analysis.f0[rows] > 0]).astype(np.float32)
@@ -74,7 +78,7 @@ class WavLM:
         (layer 6).
     """
 
-    weights = None
+    weights, moves = None, False
 
     def __init__(self, folder: str | Path, sample_rate: int = WAVLM_RATE, layer: int = WAVLM_LAYER) -> None:
         try:

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from soundgate.tracks.voice.baselines.contract import Frames, Voice
 from soundgate.tracks.voice.baselines.features import Cepstra, Features
-from soundgate.tracks.voice.baselines.vocoder import LOWEST_RATE, Analysis
-from soundgate.tracks.voice.baselines.world import WorldMethod, scaled
+from soundgate.tracks.voice.baselines.vocoder import LOWEST_RATE, Analysis, Vocoder
+from soundgate.tracks.voice.baselines.world import WorldMethod, formant_factor, scaled, stretched
 
 N_NEIGHBOURS = 4
 # Similarities in memory at a time, 64 MiB.
@@ -20,47 +20,66 @@ _TINY = 1e-16
 
 
 class NearestNeighbours(WorldMethod):
-    """Envelopes of the target's frames that are most like the source's, with the source's melody and levels.
+    """Envelopes of the target's frames that are most like the source's; melody, levels and noise are the source's.
 
     Args:
-        sample_rate: Hz.
+        sample_rate: Hz, 16,000 at least.
         features: that frames are compared by; None: the project's own cepstra.
         k: neighbours.
+        vocoder: see `soundgate.tracks.voice.baselines.world.WorldMethod`.
 
     Source: Baas, van Niekerk and Kamper 2023, "Voice conversion with just nearest neighbors".
     Differs: WORLD synthesises, from the means of the neighbours' envelopes, instead of a HiFi-GAN trained on means of
-        WavLM's features; F0 and level are the source's.
+        WavLM's features; F0, level and aperiodicity are the source's (its aperiodicity is rated better than the
+        neighbours' mean).
     """
 
     name = "knn"
 
-    def __init__(self, sample_rate: int = LOWEST_RATE, features: Features | None = None, k: int = N_NEIGHBOURS) -> None:
-        super().__init__(sample_rate)
+    def __init__(
+        self,
+        sample_rate: int = LOWEST_RATE,
+        features: Features | None = None,
+        k: int = N_NEIGHBOURS,
+        vocoder: Vocoder | None = None,
+    ) -> None:
+        super().__init__(sample_rate, vocoder)
         self.features, self.k = features or Cepstra(self.vocoder), k
 
     def gather(self, wav: np.ndarray, analysis: Analysis) -> tuple[np.ndarray, ...]:
-        """Return features, coded envelopes and coded aperiodicity of the frames that have features."""
+        """Return features and coded envelopes of the frames that have features."""
         rows, features = self.features(wav, analysis)
-        envelopes, aperiodicity = self.vocoder.code(analysis)
-        return features, envelopes[rows], aperiodicity[rows]
+        return features, self.vocoder.code(analysis.envelope)[rows]
 
     def frames(self, gathered: list[tuple[np.ndarray, ...]]) -> Frames:
         """Return all frames of a speaker, their features normalised."""
-        features, envelopes, aperiodicity = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
+        features, envelopes = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
         mean, deviation = np.zeros(features.shape[1], np.float32), np.ones(features.shape[1], np.float32)
         if self.features.weights is not None:
             mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3) / self.features.weights
-        return Frames((features - mean) / deviation, mean, deviation, envelopes, aperiodicity)
+        return Frames((features - mean) / deviation, mean, deviation, envelopes)
 
     def filtered(self, wav: np.ndarray, analysis: Analysis, own: Voice, voice: Voice, formant: float) -> Analysis:
-        """Return the frames with the neighbours' envelopes and aperiodicity, at their own levels."""
-        rows, features = self.features(wav, analysis)
-        asked = (features - own.frames.mean) / own.frames.deviation
-        places, n_frames = neighbours(asked, voice.frames.features, self.k), len(analysis.f0)
-        found = (part[places].mean(axis=1) for part in (voice.frames.envelopes, voice.frames.aperiodicity))
-        envelope, aperiodicity = self.vocoder.decode(*(spread(part, rows, n_frames) for part in found))
+        """Return the frames with the neighbours' envelopes, at their own levels."""
+        factor = formant_factor(own, voice, self.sample_rate) if self.features.moves else 1.0
+        rows, features = self.features(wav, scaled(analysis, factor))
+        asked = (features - own.frames.mean - self._moved(own, factor)) / own.frames.deviation
+        places = neighbours(asked, voice.frames.features, self.k)
+        found = spread(voice.frames.envelopes[places].mean(axis=1), rows, len(analysis.f0))
+        envelope = self.vocoder.decode(found)
         power = analysis.envelope.sum(axis=1, keepdims=True) / (envelope.sum(axis=1, keepdims=True) + _TINY)
-        return scaled(analysis._replace(envelope=envelope * power, aperiodicity=aperiodicity), formant)
+        return scaled(analysis._replace(envelope=envelope * power), formant)
+
+    def _moved(self, own: Voice, factor: float) -> np.ndarray:
+        """Return by how much a speaker's mean features change with the scale of their envelopes' frequencies."""
+        if factor == 1:
+            return np.zeros_like(own.frames.mean)
+        silent = [
+            Analysis(np.zeros(1), np.exp(logs)[None], np.ones((1, self.vocoder.n_bins)))
+            for logs in (stretched(own.log_envelope, factor), own.log_envelope)
+        ]
+        after, before = (self.features(np.zeros(0, np.float32), one)[1][0] for one in silent)
+        return after - before
 
 
 def neighbours(asked: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:

@@ -10,8 +10,8 @@ import pyworld
 
 LOWEST_RATE = 16_000
 FRAME_PERIOD_S = 0.005
-# Of coded envelopes and aperiodicities, which are smooth.
-N_CODED, N_PLACES = 60, 17
+# Of coded envelopes, which are smooth.
+N_CODED = 60
 # Blocks end at the quietest place of their last part, overlap by a margin that is computed and dropped, and fade.
 _BLOCK_S, _LAST_S, _MARGIN_S, _FADE_S, _LEVEL_S = 20.0, 8.0, 0.25, 0.01, 0.02
 
@@ -41,7 +41,7 @@ class Vocoder:
     Raises:
         ValueError: a rate below 16 kHz, at which D4C reads beyond its spectra.
 
-    Source: Morise, Yokomori and Ozawa 2016, "WORLD: a vocoder-based high-quality speech synthesis system"; DIO,
+    Source: Morise, Yokomori and Ozawa 2016, "WORLD: a vocoder-based high-quality speech synthesis system"; Harvest,
         StoneMask, CheapTrick and D4C of pyworld.
     """
 
@@ -56,12 +56,12 @@ class Vocoder:
         """Return F0, envelope and aperiodicity of float32 [T], T at least 1."""
         samples = np.ascontiguousarray(wav, np.float64)
         period_ms, rate = 1_000 * FRAME_PERIOD_S, self.sample_rate
-        f0, times_s = pyworld.dio(
+        f0, times_s = pyworld.harvest(
             samples, rate, f0_floor=self.f0_min_hz, f0_ceil=self.f0_max_hz, frame_period=period_ms
         )
         f0 = pyworld.stonemask(samples, f0, times_s, rate)
         envelope = pyworld.cheaptrick(samples, f0, times_s, rate, fft_size=self.n_fft)
-        # DIO decides what is voiced, not D4C.
+        # Harvest decides what is voiced, not D4C.
         aperiodicity = pyworld.d4c(samples, f0, times_s, rate, threshold=0.0, fft_size=self.n_fft)
         return Analysis(f0, envelope, aperiodicity)
 
@@ -71,20 +71,15 @@ class Vocoder:
         made = pyworld.synthesize(*parts, self.sample_rate, 1_000 * FRAME_PERIOD_S)[:n_samples]
         return np.pad(made, (0, n_samples - len(made))).astype(np.float32)
 
-    def code(self, analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
-        """Return envelopes as cosine transforms along mels, float32 [L, N_CODED], and aperiodicity at a few places."""
-        envelopes = pyworld.code_spectral_envelope(analysis.envelope, self.sample_rate, N_CODED)
-        places = np.rint(np.linspace(0, self.n_bins - 1, N_PLACES)).astype(np.int64)
-        return envelopes.astype(np.float32), analysis.aperiodicity[:, places].astype(np.float32)
+    def code(self, envelope: np.ndarray) -> np.ndarray:
+        """Return envelopes [L, n_bins] as cosine transforms along mels, float32 [L, N_CODED]."""
+        rows = np.ascontiguousarray(envelope)
+        return pyworld.code_spectral_envelope(rows, self.sample_rate, N_CODED).astype(np.float32)
 
-    def decode(self, envelopes: np.ndarray, aperiodicity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return envelope and aperiodicity, float64 [L, n_bins], of what `code` returned."""
-        coded = np.ascontiguousarray(envelopes, np.float64)
-        envelope = pyworld.decode_spectral_envelope(coded, self.sample_rate, self.n_fft)
-        places = np.linspace(0, N_PLACES - 1, self.n_bins)
-        left = np.minimum(places.astype(np.int64), N_PLACES - 2)
-        share = places - left
-        return envelope, aperiodicity[:, left] * (1 - share) + aperiodicity[:, left + 1] * share
+    def decode(self, coded: np.ndarray) -> np.ndarray:
+        """Return envelopes, float64 [L, n_bins], of what `code` returned."""
+        rows = np.ascontiguousarray(coded, np.float64)
+        return pyworld.decode_spectral_envelope(rows, self.sample_rate, self.n_fft)
 
 
 class Block(NamedTuple):

@@ -41,13 +41,14 @@ class WorldMethod(ABC):
 
     Args:
         sample_rate: Hz, 16,000 at least.
+        vocoder: of that rate, which methods may share; None: one of its own.
     """
 
     name: str
 
-    def __init__(self, sample_rate: int = LOWEST_RATE) -> None:
+    def __init__(self, sample_rate: int = LOWEST_RATE, vocoder: Vocoder | None = None) -> None:
         self.sample_rate = sample_rate
-        self.vocoder = Vocoder(sample_rate, F0_MIN_HZ, F0_MAX_HZ)
+        self.vocoder = vocoder or Vocoder(sample_rate, F0_MIN_HZ, F0_MAX_HZ)
 
     def enrol(self, recordings: Sequence[np.ndarray]) -> Voice:
         """Return what is known of a speaker; see `soundgate.tracks.voice.baselines.contract.Method`."""
@@ -123,14 +124,17 @@ class WorldEnvelope(WorldMethod):
     """The pitch of another voice, its formants' scale, and the difference between both mean envelopes.
 
     Args:
-        sample_rate: Hz.
+        sample_rate: Hz, 16,000 at least.
+        vocoder: see `WorldMethod`.
         n_cepstra: of the difference, from the mean on; more of them follow the target more closely.
     """
 
     name = "world_env"
 
-    def __init__(self, sample_rate: int = LOWEST_RATE, n_cepstra: int = N_CEPSTRA) -> None:
-        super().__init__(sample_rate)
+    def __init__(
+        self, sample_rate: int = LOWEST_RATE, vocoder: Vocoder | None = None, n_cepstra: int = N_CEPSTRA
+    ) -> None:
+        super().__init__(sample_rate, vocoder)
         self.n_cepstra = n_cepstra
 
     def filtered(self, wav: np.ndarray, analysis: Analysis, own: Voice, voice: Voice, formant: float) -> Analysis:
