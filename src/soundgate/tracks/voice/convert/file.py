@@ -79,7 +79,7 @@ def convert_with(conversion: Conversion, path: Path, out: Path) -> dict:
     Raises:
         SoundgateError: the recording or the output is unfit; nothing was written then.
     """
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     check_output(path, out)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(path, conversion.method.sample_rate, out.parent))
@@ -88,8 +88,12 @@ def convert_with(conversion: Conversion, path: Path, out: Path) -> dict:
         subtype = sample_format(source, out)
         made = _convert_groups(conversion, source, out.parent, stack)
         written = write_converted(out, source, [(one.samples, _channel_gains(one, source)) for one in made], subtype)
-        took_s = time.perf_counter() - started
-        figures = _figures(conversion, source, made, written, took_s)
+        took_s, processor_s = time.perf_counter() - started, time.process_time() - worked
+        figures = _figures(conversion, source, made, written) | {
+            "took_s": took_s,
+            "processor_s": processor_s,
+            "real_time_factor": took_s / source.seconds,
+        }
         if conversion.options.explain:
             # Imported here: the judges take seconds to load.
             from soundgate.tracks.voice.convert.explaining import explain
@@ -173,7 +177,7 @@ def _channel_gains(made: Converted, source: Source) -> np.ndarray:
     return gains
 
 
-def _figures(conversion: Conversion, source: Source, made: list[Converted], written: Written, took_s: float) -> dict:
+def _figures(conversion: Conversion, source: Source, made: list[Converted], written: Written) -> dict:
     options, target = conversion.options, conversion.target
     return {
         "source": path_to_text(source.path),
@@ -191,8 +195,6 @@ def _figures(conversion: Conversion, source: Source, made: list[Converted], writ
         "clipped_in_source": source.clipped,
         "peak": written.peak,
         "scaled_db": written.scaled_db,
-        "took_s": took_s,
-        "real_time_factor": took_s / source.seconds,
         "voices": [
             {
                 "channels": sorted(channel + 1 for channel in one.group.gains),
@@ -208,8 +210,9 @@ def _figures(conversion: Conversion, source: Source, made: list[Converted], writ
 
 def _say(figures: dict, out: Path) -> None:
     logger.info(
-        "%s: %.1f s in %.1f s (%.2f of real time) by %s; %d Hz, of which sound up to %d Hz%s",
-        path_to_text(out), figures["seconds"], figures["took_s"], figures["real_time_factor"], figures["method"],
+        "%s: %.1f s in %.1f s (%.2f of real time; %.1f s of the processor) by %s; %d Hz, of which sound up to %d Hz%s",
+        path_to_text(out), figures["seconds"], figures["took_s"], figures["real_time_factor"],
+        figures["processor_s"], figures["method"],
         figures["sample_rate"], figures["bandwidth_hz"],
         f"; {-figures['scaled_db']:.1f} dB quieter, so that nothing clips" if figures["scaled_db"] < 0 else "",
     )  # fmt: skip
