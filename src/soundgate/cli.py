@@ -20,6 +20,10 @@ COMMANDS = {
         "Train the arms of track `voice`, and compare them.",
     ),
     "compose": ("soundgate.pipeline.compose:main", "Compose conf/ into params.yaml."),
+    "convert": (
+        "soundgate.tracks.voice.convert.commands:convert",
+        "Say recordings in another voice, known from seconds of reference: files or folders IN, in the format of IN.",
+    ),
     "corpora": (
         "soundgate.corpora.commands:corpora",
         "Look at folders of audio before anything is built from them; lay out published recordings.",

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import matplotlib.image
@@ -8,7 +9,7 @@ import torch
 
 from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.voice.audit.content import Units, agreement, audible
-from soundgate.tracks.voice.audit.hearing import Listeners
+from soundgate.tracks.voice.audit.hearing import Hearing, Listeners
 from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN, draw_evaluation
 from soundgate.tracks.voice.audit.pitch import f0_correlation, f0_error_semitones, mean_f0_hz
 from soundgate.tracks.voice.audit.plots import write_plots
@@ -17,7 +18,7 @@ from soundgate.tracks.voice.audit.report import report_markdown
 from soundgate.tracks.voice.audit.run import SCORES, run_audit, scores_of
 from soundgate.tracks.voice.audit.settings import AuditSettings
 from soundgate.tracks.voice.audit.summary import summarise
-from soundgate.tracks.voice.audit.systems import untrained
+from soundgate.tracks.voice.audit.systems import CONVERTED, baselines, by_converter, controls, untrained
 from soundgate.tracks.voice.roles import assign_roles
 from soundgate.tracks.voice.speaking import joined, spoken, voice_of
 
@@ -29,8 +30,8 @@ SETTINGS = AuditSettings(
         "seed": 0, "n_content": 2, "n_enrolment": 2, "n_pairs": 8, "n_seen_pairs": 2, "duration_s": 1.2,
     },
     thresholds={
-        "closer_to_target": 0.501, "margin": 0.02, "mel_db": 6.0, "f0_correlation": 0.7, "f0_error": 2.0,
-        "fault_recall": 0.9, "false_alarms": 0.1,
+        "closer_to_target": 0.501, "margin": 0.02, "over_baseline": 0.001, "mel_db": 6.0,
+        "f0_correlation": 0.7, "f0_error": 2.0, "fault_recall": 0.9, "false_alarms": 0.1,
     },
     griffin_lim_iterations=2,
     n_bootstrap=100,
@@ -210,7 +211,31 @@ def test_the_audit_reports_speakers_seen_and_unseen_apart(audit, tmp_path):
     assert "3 speakers are too few" in report and "speakers trained on" in report
     write_plots(tmp_path, found, figures)
     systems = pd.read_csv(tmp_path / "systems.csv").set_index("system")
-    assert systems["closer"]["identity"] == 0 and len(systems) == 6
+    assert systems["closer"]["identity"] == 0 and len(systems) == 9
     for name in ("similarity", "f0"):
         assert matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3].std() > 0.05
     json.dumps(figures, allow_nan=False)
+
+
+def test_no_system_knows_the_pitch_of_utterances_that_judges_alone_hear(cache):
+    """Reference utterances an octave higher change no conversion, only what its height is held against."""
+    evaluation = draw_evaluation(cache, UNSEEN, 2, SETTINGS.evaluation)
+    pair, other = evaluation.pairs[0], cache.f0_frames["test"].copy()
+    n_frames = cache.settings.n_frames(cache.table["n_samples"])
+    for row in evaluation.roles[pair.target].reference:
+        first = n_frames[:row][cache.table["split"][:row] == "test"].sum()
+        other[first : first + n_frames[row]] *= 2
+    frames = cache.f0_frames | {"test": other}
+    table = cache.table.assign(log_f0_mean=cache.table["log_f0_mean"] + 0.5)
+    higher = dataclasses.replace(cache, f0_frames=frames, table=table)
+    listeners, model = Listeners(FormantJudge(), FormantJudge(), ToneUnits()), tiny_converter()
+    errors, before = [], None
+    for own in (cache, higher):
+        parts = (own, evaluation.roles, 1.2)
+        systems = {CONVERTED: by_converter(model, *parts)} | controls(model, *parts) | baselines(*parts)
+        made = {name: system.make(pair) for name, system in systems.items()}
+        hearing = Hearing(listeners, own, evaluation._replace(pairs=[pair]), 1.2)
+        errors.append(hearing.table(CONVERTED, systems[CONVERTED])["f0_error"].item())
+        before = before or made
+        assert all(np.array_equal(before[name], wav) for name, wav in made.items())
+    assert errors[0] < 1 and errors[1] == pytest.approx(12, abs=1)

@@ -11,7 +11,8 @@ from soundgate.tracks.voice.audit.reconstruction import FIGURES
 from soundgate.tracks.voice.audit.run import Audit
 from soundgate.tracks.voice.audit.summary import summarise
 
-SYSTEMS = ("converted", "identity", "pitch_shift", "copy_synthesis", "random_weights")
+BASELINES = ("world_f0", "world_env", "knn")
+SYSTEMS = ("converted", "identity", "pitch_shift", "copy_synthesis", "random_weights", *BASELINES)
 METHODS = ("griffin_lim", "copy_synthesis", "random_weights")
 PAIRS = [(source, target) for source in "abcd" for target in "abcd" if source != target]
 
@@ -60,7 +61,7 @@ def test_every_split_and_system_has_its_own_figures(audit, found):
 def test_conversions_of_unseen_speakers_are_compared_with_each_control(audit, found):
     unseen = audit.pairs[audit.pairs["split"] == "test"]
     means = unseen.groupby("system")["similarity_to_target"].mean()
-    assert set(found["over"]) == {"pitch_shift", "copy_synthesis", "random_weights"}
+    assert set(found["over"]) == {"pitch_shift", "copy_synthesis", "random_weights", *BASELINES}
     for name, figure in found["over"].items():
         assert figure["value"] == pytest.approx(means["converted"] - means[name])
     own = unseen[unseen["system"] == "converted"]

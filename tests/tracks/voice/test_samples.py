@@ -11,6 +11,8 @@ from torch.nn import functional
 from soundgate.audio.io import read_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.runtime.errors import CorpusError
+from soundgate.tracks.voice.audit.pitch import mean_f0_hz
+from soundgate.tracks.voice.features import track_f0
 from soundgate.tracks.voice.samples.coherence import coherence
 from soundgate.tracks.voice.samples.generate import Samples, generate_evaluation_samples
 from soundgate.tracks.voice.samples.levels import write_matched
@@ -18,7 +20,7 @@ from soundgate.tracks.voice.samples.settings import SamplesSettings
 from soundgate.tracks.voice.samples.steadiness import coherence_picture, summarise
 from tests.browser import browser_page, needs_chromium
 
-from .planted_voices import HOP, RATE, FormantJudge, say, write_planted_cache
+from .planted_voices import HOP, PITCH_HZ, RATE, FormantJudge, say, write_planted_cache
 from .tiny_converter import tiny_converter
 
 SETTINGS = SamplesSettings(
@@ -51,6 +53,7 @@ def test_every_sample_has_what_the_seed_lists(pack, cache):
         facts = json.loads((sample / "metadata.json").read_text())
         files = {"original.wav", "reconstruction.wav", "metadata.json"}
         files |= {f"converted_to_{target}.{kind}" for target in facts["targets"] for kind in ("wav", "png")}
+        files |= {f"converted_to_{t}_by_{method}.wav" for t in facts["targets"] for method in ("world_env", "knn")}
         assert {path.name for path in sample.iterdir()} == files
         assert facts["source"] not in facts["targets"] and len(facts["targets"]) == 2
         assert set(facts["targets"]) | {facts["source"]} == {"ann", "bob", "cat"}, "nobody trained on them"
@@ -59,6 +62,9 @@ def test_every_sample_has_what_the_seed_lists(pack, cache):
         known = cache.table.set_index("utterance").loc[facts["utterances"]]
         assert set(known["speaker"]) == {facts["source"]}
     assert len(summary) == 6 and summary["source"].nunique() == 3
+    for row in summary.itertuples():
+        pitch = mean_f0_hz(track_f0(read(folder / row.knn), cache.settings))
+        assert pitch == pytest.approx(PITCH_HZ[row.target], rel=0.05)
     picture = matplotlib.image.imread(folder / summary["picture"][0])[..., :3]
     assert picture.std() > 0.1
 

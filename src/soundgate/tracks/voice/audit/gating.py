@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from soundgate.evaluation.gates import judge_gated
+from soundgate.tracks.voice.audit.controlled import Side, beside, best_of, controlled, less
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.settings import AuditThresholds
-from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, TARGET
+from soundgate.tracks.voice.audit.systems import CONVERTED, COPY_SYNTHESIS, IDENTITY, PITCH_SHIFT, RANDOM, TARGET
 
 
 def embedding_gates(found: dict) -> dict[str, dict]:
@@ -14,7 +17,13 @@ def embedding_gates(found: dict) -> dict[str, dict]:
     Args:
         found: that stage's metrics, with ``gates`` as `soundgate.evaluation.gates.gated` makes them.
     """
-    return {f"embedding_{name}": judge_gated(number) for name, number in found["gates"].items()}
+    return {
+        f"embedding_{name}": controlled(
+            number, number["side"], number["threshold"],
+            {RANDOM: number["control"]} if "control" in number else {}, "embeddings of two speakers or more",
+        )
+        for name, number in found["gates"].items()
+    }  # fmt: skip
 
 
 def health_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
@@ -38,43 +47,55 @@ def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict
 
     A converter that does nothing fails ``conversion_closer_to_target``; one that ignores the target
     ``conversion_follows_target``; one that shifts the pitch ``conversion_over_pitch_shift``; one that plays back the
-    target ``content_over_shuffled`` and ``f0_correlation``.
+    target ``content_over_shuffled`` and ``f0_correlation``; one that a method without training equals
+    ``conversion_over_best_baseline``. Every gate is shown beside untrained weights and the best of these methods.
 
     Args:
         found: from `soundgate.tracks.voice.audit.summary.summarise`.
         thresholds: of the gates.
     """
-    systems = found["systems"][UNSEEN]
-    own, identity, target = (systems[name] for name in (CONVERTED, IDENTITY, TARGET))
-    closer = thresholds.closer_to_target
+    systems, over = found["systems"][UNSEEN], found["over"]
+    similarity = {name: own["similarity_to_target"]["value"] for name, own in systems.items()}
+    best = next(iter(best_of(similarity, "above")))
+
+    def gate(measure: str, side: Side, threshold: float, control: str, needs: str, system: str = CONVERTED) -> dict:
+        return controlled(
+            systems[system][measure], side, threshold, beside(systems, measure, side, control), needs
+        )  # fmt: skip
+
+    def over_control(control: str, threshold: float) -> dict:
+        values = {name: less(value, similarity[control]) for name, value in similarity.items()}
+        shown = {RANDOM: values[RANDOM]} | best_of(values, "above")
+        return controlled(over[control], "above", threshold, shown, "similarity to the target")
+
+    closer, margin = thresholds.closer_to_target, thresholds.margin
+    uninvolved = "similarity to uninvolved speakers, which needs three speakers or more"
     return {
-        "judge_hears_real_targets": _over(target["closer"], closer, identity["closer"]),
-        "conversion_closer_to_target": _over(own["closer"], closer, identity["closer"]),
-        "conversion_follows_target": _over(own["follows"], thresholds.margin, identity["follows"]),
-        "conversion_over_pitch_shift": _over(found["over"]["pitch_shift"], thresholds.margin),
-        "content_over_shuffled": _over(own["content_margin"], thresholds.margin, target["content_margin"]),
-        "f0_correlation": _held(
-            own["f0_correlation"], "above", thresholds.f0_correlation, target["f0_correlation"]
-        ),
-        "f0_error": _held(own["f0_error"], "below", thresholds.f0_error, identity["f0_error"]),
-    }  # fmt: skip
+        "judge_hears_real_targets": gate("closer", "above", closer, IDENTITY, "similarity to the target", TARGET),
+        "conversion_closer_to_target": gate("closer", "above", closer, IDENTITY, "similarity to the target"),
+        "conversion_follows_target": gate("follows", "above", margin, IDENTITY, uninvolved),
+        "conversion_over_pitch_shift": over_control(PITCH_SHIFT, margin),
+        "conversion_over_best_baseline": over_control(best, thresholds.over_baseline),
+        "content_over_shuffled": gate("content_margin", "above", margin, TARGET, "units of an audible source"),
+        "f0_correlation": gate("f0_correlation", "above", thresholds.f0_correlation, TARGET, "a voiced source"),
+        "f0_error": gate("f0_error", "below", thresholds.f0_error, IDENTITY, "a voiced target"),
+    }
 
 
 def reconstruction_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
     """Hold reconstructions of unseen speakers against a distance, and against random weights; see above."""
-    by_method = found["reconstruction"]
+    by_method, needs = found["reconstruction"], "distance of a reconstruction"
+    random = by_method[RANDOM]["mel_db"]["value"]
+    nearer = {name: less(random, own["mel_db"]["value"]) for name, own in by_method.items()}
     return {
-        "reconstruction_mel_db": _held(
-            by_method["copy_synthesis"]["mel_db"], "below", thresholds.mel_db, by_method["random_weights"]["mel_db"]
+        "reconstruction_mel_db": controlled(
+            by_method[COPY_SYNTHESIS]["mel_db"], "below", thresholds.mel_db, beside(by_method, "mel_db", "below"), needs
         ),
-        "reconstruction_over_random": _over(found["reconstruction_over_random"], thresholds.margin),
+        "reconstruction_over_random": controlled(
+            found["reconstruction_over_random"], "above", thresholds.margin, best_of(nearer, "above"), needs
+        ),
     }
 
 
-def _held(estimate: dict, side: str, threshold: float, control: dict | None = None) -> dict:
-    known = {} if control is None else {"control": control["value"]}
-    return judge_gated(estimate | {"side": side, "threshold": threshold} | known)
-
-
-def _over(estimate: dict, threshold: float, control: dict | None = None) -> dict:
-    return _held(estimate, "above", threshold, control)
+def _held(estimate: Mapping, side: Side, threshold: float, control: Mapping) -> dict:
+    return judge_gated(dict(estimate) | {"side": side, "threshold": threshold, "control": control["value"]})

@@ -67,6 +67,8 @@ class Hearing:
             }
             for name, encoder in self.encoders.items()
         }
+        # Utterances whose pitch no converter was given.
+        self.log_f0 = {name: mean_log_f0(cache, own.reference) for name, own in evaluation.roles.items()}
         self._said: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def table(self, name: str, system: System) -> pd.DataFrame:
@@ -75,7 +77,8 @@ class Hearing:
         Similarities are cosines with mean embeddings over reference utterances, by the judge where no other is named;
         ``similarity_to_others`` is the mean over speakers who are neither source nor target, nan without any;
         ``similarity_gap`` is that to the target less that to the source. ``content_shuffled`` is the agreement with
-        another utterance of the source. ``f0_error`` is in semitones from the target's mean, ``f0_hz`` the mean.
+        another utterance of the source. ``f0_error`` is in semitones from the mean of the target's reference
+        utterances, ``f0_hz`` the mean.
         """
         heard: dict[object, Heard] = {}
         rows = []
@@ -110,7 +113,7 @@ class Hearing:
             "encoder_similarity_to_target": encoder[pair.target],
             "encoder_similarity_gap": encoder[pair.target] - encoder[pair.source],
             "f0_correlation": f0_correlation(heard.f0, f0),
-            "f0_error": f0_error_semitones(heard.f0, float(self.cache.table["log_f0_mean"].iloc[pair.target_row])),
+            "f0_error": f0_error_semitones(heard.f0, self.log_f0[pair.target]),
             "f0_hz": mean_f0_hz(heard.f0),
             "content_agreement": agreement(heard.units, units),
             "content_shuffled": agreement(heard.units, shuffled),
@@ -122,3 +125,9 @@ class Hearing:
             source = spoken(self.cache, row, self.duration_s)
             self._said[row] = source.f0, self.units(source.wav)
         return self._said[row]
+
+
+def mean_log_f0(cache: VoiceCache, rows: np.ndarray) -> float:
+    """Return the mean of the natural logarithm of F0 in Hz over the voiced frames of utterances."""
+    f0 = np.concatenate([cache.f0(row) for row in rows])
+    return float(np.log(f0[f0 > 0]).mean())

@@ -13,9 +13,11 @@ from soundgate.runtime.files import write_text
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.run import Audit
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, PITCH_SHIFT, RANDOM, TARGET
+from soundgate.tracks.voice.baselines.methods import KNN, WORLD_ENV
 
 _COLOURS = {
-    IDENTITY: "#8a94a0", RANDOM: "#c7a252", PITCH_SHIFT: "#5b8f5b", TARGET: "#7a5ba6", CONVERTED: "#c0392b",
+    IDENTITY: "#8a94a0", RANDOM: "#c7a252", PITCH_SHIFT: "#5b8f5b", WORLD_ENV: "#2e86ab", KNN: "#1b4965",
+    TARGET: "#7a5ba6", CONVERTED: "#c0392b",
 }  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def write_plots(folder: Path, audit: Audit, found: dict) -> None:
 
 
 def similarity_picture(path: Path, pairs: pd.DataFrame) -> None:
-    """Draw each pair's similarity to the target against that to the source; the converter and its controls.
+    """Draw each pair's similarity to the target against that to the source; the converter, baselines and controls.
 
     Args:
         path: a PNG.

@@ -1,4 +1,4 @@
-"""The audit: every pair by the converter and by the controls, heard by listeners that share nothing with it."""
+"""The audit: every pair by converter, baselines and controls, heard by listeners that share nothing with it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from soundgate.tracks.voice.audit.systems import (
     IDENTITY,
     RANDOM,
     System,
+    baselines,
     by_converter,
     controls,
 )
+from soundgate.tracks.voice.baselines.methods import KNN, WORLD_ENV
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter
 
@@ -46,7 +48,7 @@ def run_audit(
     listeners: Listeners,
     converter: System | None = None,
 ) -> Audit:
-    """Measure unseen speakers with all controls, and speakers trained on with the source as it is.
+    """Measure unseen speakers with all baselines and controls, and speakers trained on with the source as it is.
 
     Args:
         settings: see `AuditSettings`.
@@ -60,12 +62,12 @@ def run_audit(
     """
     evaluation = settings.evaluation
     unseen = draw_evaluation(cache, UNSEEN, evaluation.n_pairs, evaluation)
-    own = converter or by_converter(model, cache, unseen.roles, evaluation.duration_s)
-    others = controls(model, cache, unseen.roles, evaluation.duration_s)
+    parts = (cache, unseen.roles, evaluation.duration_s)
+    own, others = converter or by_converter(model, *parts), controls(model, *parts) | baselines(*parts)
     hearing = Hearing(listeners, cache, unseen, evaluation.duration_s)
     tables = [hearing.table(name, system) for name, system in ({CONVERTED: own} | others).items()]
     setup = Reconstruction(
-        {name: others[name] for name in (COPY_SYNTHESIS, RANDOM)},
+        {name: others[name] for name in (COPY_SYNTHESIS, RANDOM, WORLD_ENV, KNN)},
         settings.griffin_lim_iterations,
         evaluation.duration_s,
     )

@@ -13,6 +13,7 @@ class AuditThresholds(Section):
     Args:
         closer_to_target: share of pairs that the judge hears closer to the target than to the source, at least.
         margin: that a difference must have at least; above 0, since doing what a control does is no gain.
+        over_baseline: by which conversions must exceed the best method without training in similarity; above 0.
         mel_db: distance of a reconstruction's mel spectrogram, at most.
         f0_correlation: of the log-F0 of output and source, at least.
         f0_error: distance of an output's mean pitch from the target's, semitones, at most.
@@ -22,6 +23,7 @@ class AuditThresholds(Section):
 
     closer_to_target: float = Field(ge=0.5, lt=1)
     margin: float = Field(gt=0)
+    over_baseline: float = Field(gt=0)
     mel_db: float = Field(gt=0)
     f0_correlation: float = Field(ge=-1, le=1)
     f0_error: float = Field(gt=0)

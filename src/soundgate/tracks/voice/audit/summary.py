@@ -16,6 +16,7 @@ from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.reconstruction import FIGURES
 from soundgate.tracks.voice.audit.run import Audit
 from soundgate.tracks.voice.audit.systems import CONVERTED, COPY_SYNTHESIS, PITCH_SHIFT, RANDOM
+from soundgate.tracks.voice.baselines.methods import BASELINES
 
 STAGE = "voice-audit"
 
@@ -32,9 +33,10 @@ def summarise(audit: Audit, seed: int, n_bootstrap: int) -> dict:
         ``systems``: split to system to ``MEASURES``, ``closer`` (share of pairs that the judge hears closer to the
         target than to the source), ``encoder_closer`` (by the training's encoder), ``follows`` (similarity to the
         target less that to uninvolved speakers) and ``content_margin``; ``over``: by how much the conversions of
-        unseen speakers are more similar to the target than each control's; ``encoder_over_judge``: by how much the
-        training's encoder hears a larger gap than the judge; ``reconstruction``: method to ``FIGURES``;
-        ``reconstruction_over_random``: by how many dB reconstructions are nearer than those of random weights.
+        unseen speakers are more similar to the target than those of each control and baseline;
+        ``encoder_over_judge``: by how much the training's encoder hears a larger gap than the judge;
+        ``reconstruction``: method to ``FIGURES``; ``reconstruction_over_random``: by how many dB reconstructions are
+        nearer than those of random weights.
     """
 
     def estimate(how: Callable, values: pd.Series, rows: pd.DataFrame, name: str) -> dict:
@@ -62,7 +64,7 @@ def summarise(audit: Audit, seed: int, n_bootstrap: int) -> dict:
         "systems": systems,
         "over": {
             name: estimate(pair_mean, wide[CONVERTED] - wide[name], wide, f"over {name}")
-            for name in (PITCH_SHIFT, COPY_SYNTHESIS, RANDOM)
+            for name in (PITCH_SHIFT, COPY_SYNTHESIS, RANDOM, *BASELINES)
         },
         "encoder_over_judge": estimate(
             pair_mean, converted["encoder_similarity_gap"] - converted["similarity_gap"], converted, "encoder"

@@ -1,9 +1,10 @@
-"""What is measured: the converter, and the controls beside it, each a way from a pair to a waveform."""
+"""What is measured: the converter, methods without training and controls, each a way from a pair to a waveform."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache as remembered
+from functools import partial
 from typing import NamedTuple
 
 import librosa
@@ -12,11 +13,13 @@ import torch
 
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.voice.audit.pairs import Pair
+from soundgate.tracks.voice.baselines.cached import CachedBaselines
+from soundgate.tracks.voice.baselines.methods import BASELINES
 from soundgate.tracks.voice.cache import VoiceCache
-from soundgate.tracks.voice.model.converter import VoiceConverter
+from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.tracks.voice.model.converting import convert
 from soundgate.tracks.voice.roles import Roles
-from soundgate.tracks.voice.speaking import Spoken, spoken, voice_of
+from soundgate.tracks.voice.speaking import VOICE_S, spoken, voice_of
 
 CONVERTED, COPY_SYNTHESIS, RANDOM = "converted", "copy_synthesis", "random_weights"
 IDENTITY, PITCH_SHIFT, TARGET = "identity", "pitch_shift", "target_utterance"
@@ -36,16 +39,41 @@ class System(NamedTuple):
 
 
 def by_converter(model: VoiceConverter, cache: VoiceCache, roles: dict[str, Roles], duration_s: float) -> System:
-    """Return the conversion to the target's voice, known from the target's enrolment."""
+    """Return the conversion to the target's voice.
+
+    Voice and pitch of the target are known from its enrolment utterances alone, the source's mean pitch from its own.
+    """
 
     @remembered
-    def voice(speaker: str):
-        return voice_of(model, cache, roles[speaker].enrolment)
+    def voice(speaker: str) -> Voices:
+        known = voice_of(model, cache, roles[speaker].enrolment)
+        moments = zip(known[1:], enrolled_f0(cache, roles[speaker].enrolment), strict=True)
+        return Voices(known.embedding, *(torch.full_like(part, value) for part, value in moments))
 
     def make(pair: Pair) -> np.ndarray:
-        return _converted(model, spoken(cache, pair.row, duration_s), voice(pair.target))
+        source = spoken(cache, pair.row, duration_s)
+        return convert(
+            model, source.wav, source.f0, enrolled_f0(cache, roles[pair.source].enrolment), voice(pair.target)
+        )
 
     return System(make, lambda pair: (pair.row, pair.target))
+
+
+def enrolled_f0(cache: VoiceCache, rows: Iterable[int]) -> tuple[float, float]:
+    """Return mean and deviation of the natural logarithm of F0 in Hz over what a converter hears of utterances."""
+    f0 = np.concatenate([spoken(cache, row, VOICE_S).f0 for row in rows])
+    logs = np.log(f0[f0 > 0])
+    return float(logs.mean()), float(logs.std())
+
+
+def baselines(cache: VoiceCache, roles: dict[str, Roles], duration_s: float) -> dict[str, System]:
+    """Return the methods that need no training, by name, which hear just what the converter hears of both speakers."""
+    methods = CachedBaselines(cache, roles)
+
+    def made(method: str, pair: Pair) -> np.ndarray:
+        return methods.convert(method, spoken(cache, pair.row, duration_s).wav, pair.source, pair.target)
+
+    return {name: System(partial(made, name), lambda pair: (pair.row, pair.target)) for name in BASELINES}
 
 
 def copy_synthesis(model: VoiceConverter, cache: VoiceCache, roles: dict[str, Roles], duration_s: float) -> System:
@@ -61,10 +89,10 @@ def controls(model: VoiceConverter, cache: VoiceCache, roles: dict[str, Roles], 
     of the target. ``copy_synthesis``: the source in its own voice. ``random_weights``: the converter before any
     training. ``target_utterance``: the target itself, saying something else.
     """
-    means = cache.table["log_f0_mean"].to_numpy()
+    mean = remembered(lambda speaker: enrolled_f0(cache, roles[speaker].enrolment)[0])
 
     def shifted(pair: Pair) -> np.ndarray:
-        semitones = 12 / np.log(2) * (means[pair.target_row] - means[pair.row])
+        semitones = 12 / np.log(2) * (mean(pair.target) - mean(pair.source))
         own = spoken(cache, pair.row, duration_s).wav
         return librosa.effects.pitch_shift(own, sr=cache.settings.sample_rate, n_steps=float(semitones))
 
@@ -85,7 +113,3 @@ def untrained(model: VoiceConverter) -> VoiceConverter:
         torch.manual_seed(keyed_seed(0, "voice-audit", "random weights"))
         drawn = VoiceConverter(model.settings, model.features, model.speaker)
     return drawn.to(next(model.parameters()).device).eval()
-
-
-def _converted(model: VoiceConverter, source: Spoken, voice) -> np.ndarray:
-    return convert(model, source.wav, source.f0, source.own, voice)

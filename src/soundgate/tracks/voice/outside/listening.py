@@ -27,6 +27,7 @@ from soundgate.tracks.voice.audit.systems import (
     TARGET,
     System,
 )
+from soundgate.tracks.voice.baselines.methods import BASELINES
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.outside.settings import OutsideSettings
 from soundgate.tracks.voice.speaking import VOICE_S, spoken
@@ -35,9 +36,9 @@ STAGE = "voice-outside"
 SIMILARITIES = ("resemblyzer_to_target", "resemblyzer_to_source", "resemblyzer_to_others")
 # By measure the systems it is taken of: each costs seconds.
 ASKED = {
-    "dnsmos": (CONVERTED, COPY_SYNTHESIS, RANDOM, IDENTITY),
-    "crepe_f0_correlation": (CONVERTED, TARGET),
-    "words": (CONVERTED, TARGET),
+    "dnsmos": (CONVERTED, COPY_SYNTHESIS, RANDOM, IDENTITY, *BASELINES),
+    "crepe_f0_correlation": (CONVERTED, RANDOM, TARGET, *BASELINES),
+    "words": (CONVERTED, RANDOM, TARGET, *BASELINES),
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from soundgate.evaluation.second_opinion import above, agreement, interval_cell
-from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_table, number_cell, rounded
+from soundgate.evaluation.tables import gates_overview, markdown_table, number_cell, rounded
+from soundgate.tracks.voice.audit.controlled import controlled_rows
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.systems import CONVERTED
 
@@ -17,17 +18,29 @@ _SAME = {
     "words as the source's": ("content_margin", "words_margin", 0.0),
 }
 
+_INTRODUCTION = "By how much conversions exceed those of each baseline on the same pairs; intervals are over speakers."
+
 
 def report_markdown(found: dict, gates: dict[str, dict], audit: dict) -> str:
     """Return the report.
 
     Args:
-        found: ``judges``, ``systems`` and ``over``.
+        found: ``judges``, ``systems``, ``over``, ``over_baselines`` and ``best_method``.
         gates: verdicts by name.
         audit: what the judges trained here find, from stage voice-audit.
     """
     parts = ["# Voice conversion: outside judges", "", *gates_overview(gates), "", "## Gates", ""]
-    parts += [markdown_table(gate_rows(gates)), "", "## What each judge hears on this corpus", ""]
+    parts += ["`best baseline`: of the methods without training (`world_f0`, `world_env`, `knn`) the one with the best"]
+    parts += [
+        "value of that measure. It is chosen on the same pairs, which favours it. A gate that a control passes too"
+    ]
+    parts += ["says nothing of what was learnt.", "", markdown_table(controlled_rows(gates)), ""]
+    parts += ["## The converter against methods without training", "", _INTRODUCTION, ""]
+    parts += [markdown_table(_over_baselines(found["over_baselines"])), ""]
+    parts += [
+        f"`soundgate convert --method auto` takes `{found['best_method']['method']}`: {found['best_method']['why']}"
+    ]
+    parts += ["", "## What each judge hears on this corpus", ""]
     parts += ["The twin is a judge of the same shape whose weights know nothing.", ""]
     parts += [markdown_table(rounded(_judges(found["judges"]))), "", "## Systems, speakers nobody trained on", ""]
     parts += [markdown_table(rounded(_systems(found["systems"]))), "", "## Beside the judges trained here", ""]
@@ -53,6 +66,15 @@ def _systems(systems: dict) -> pd.DataFrame:
         for name, figures in systems.items()
     ]
     return pd.DataFrame(rows).astype(object)
+
+
+def _over_baselines(over: dict) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"baseline": name} | {measure: interval_cell(own) for measure, own in figures.items()}
+            for name, figures in over.items()
+        ]
+    )
 
 
 def _beside(found: dict, audit: dict) -> pd.DataFrame:

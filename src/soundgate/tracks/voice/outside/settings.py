@@ -14,6 +14,7 @@ class OutsideThresholds(Section):
     Args:
         closer_to_target: share of pairs whose conversion Resemblyzer finds closer to the target than to the source.
         margin: that a difference of similarities, or of shares of words, must have at least.
+        over_baseline: by which conversions must exceed the best method without training, in each measure; above 0.
         dnsmos_gain: points of MOS by which conversions are rated above those of random weights, at least.
         dnsmos_loss: points of MOS by which conversions are rated below their sources, at most.
         f0_correlation: of the log-F0 of output and source, both by CREPE, at least.
@@ -21,6 +22,7 @@ class OutsideThresholds(Section):
 
     closer_to_target: float = Field(ge=0.5, lt=1)
     margin: float = Field(gt=0)
+    over_baseline: float = Field(gt=0)
     dnsmos_gain: float = Field(gt=0)
     dnsmos_loss: float = Field(gt=0)
     f0_correlation: float = Field(ge=-1, le=1)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from soundgate.evaluation.gates import gated, judge_gated
 from soundgate.evaluation.pairs import pair_mean, pair_share
 from soundgate.evaluation.statistics import Estimate
 from soundgate.runtime.randomness import keyed_generator
+from soundgate.tracks.voice.audit.controlled import beside, best_of, controlled, less
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, PITCH_SHIFT, RANDOM, TARGET
 from soundgate.tracks.voice.outside.listening import ASKED, SIMILARITIES, STAGE
+from soundgate.tracks.voice.outside.methods import COMPARED, JUDGES, Differences, best_baselines
 from soundgate.tracks.voice.outside.settings import OutsideThresholds
 
 MEASURES = (*SIMILARITIES, "dnsmos", "crepe_f0_correlation", "words_kept", "words_shuffled")
@@ -63,34 +64,61 @@ def summarise(table: pd.DataFrame, seed: int, n_bootstrap: int) -> tuple[Figures
 
 
 def outside_gates(
-    systems: Figures, over: Mapping[str, Estimate], tried: Mapping[str, Mapping], thresholds: OutsideThresholds
+    systems: Figures,
+    over: Mapping[str, Estimate],
+    compared: Differences,
+    tried: Mapping[str, Mapping],
+    thresholds: OutsideThresholds,
 ) -> dict[str, dict]:
     """Hold conversions of unseen speakers against thresholds; a gate whose judge is deaf here cannot be judged.
 
     Args:
         systems: from `summarise`.
         over: likewise.
+        compared: from `soundgate.tracks.voice.outside.methods.differences`.
         tried: from `soundgate.tracks.voice.outside.trying.try_judges`.
         thresholds: of the gates.
     """
-    own, identity, target = (systems[name] for name in (CONVERTED, IDENTITY, TARGET))
-    margin = thresholds.margin
+    figures = {name: {m: own.as_dict() for m, own in measures.items()} for name, measures in systems.items()}
+    own = systems[CONVERTED]
+
+    def above(measure: str, *others: str) -> dict:
+        return beside(figures, measure, "above", *others)
+
+    def over_control(measure: str, control: str, *others: str) -> dict:
+        values = {name: own[measure]["value"] for name, own in figures.items() if measure in own}
+        differences = {name: less(value, values[control]) for name, value in values.items()}
+        return {name: differences[name] for name in others} | best_of(differences, "above")
+
+    margin, to_target = thresholds.margin, "resemblyzer_to_target"
     gates = {
         "resemblyzer_closer_to_target": (
-            own["resemblyzer_closer"], thresholds.closer_to_target, identity["resemblyzer_closer"],
+            own["resemblyzer_closer"], thresholds.closer_to_target, above("resemblyzer_closer", IDENTITY),
         ),
-        "resemblyzer_follows_target": (own["resemblyzer_follows"], margin, identity["resemblyzer_follows"]),
-        "resemblyzer_over_pitch_shift": (over["resemblyzer_over_pitch_shift"], margin, None),
-        "dnsmos_over_random": (over["dnsmos_over_random"], thresholds.dnsmos_gain, None),
-        "dnsmos_over_source": (over["dnsmos_over_source"], -thresholds.dnsmos_loss, None),
+        "resemblyzer_follows_target": (own["resemblyzer_follows"], margin, above("resemblyzer_follows", IDENTITY)),
+        "resemblyzer_over_pitch_shift": (
+            over["resemblyzer_over_pitch_shift"], margin, over_control(to_target, PITCH_SHIFT, RANDOM),
+        ),
+        "dnsmos_over_random": (over["dnsmos_over_random"], thresholds.dnsmos_gain, over_control("dnsmos", RANDOM)),
+        "dnsmos_over_source": (
+            over["dnsmos_over_source"], -thresholds.dnsmos_loss, over_control("dnsmos", IDENTITY, RANDOM),
+        ),
         "crepe_f0_correlation": (
-            own["crepe_f0_correlation"], thresholds.f0_correlation, target["crepe_f0_correlation"],
+            own["crepe_f0_correlation"], thresholds.f0_correlation, above("crepe_f0_correlation", TARGET),
         ),
-        "words_over_shuffled": (own["words_margin"], margin, target["words_margin"]),
+        "words_over_shuffled": (own["words_margin"], margin, above("words_margin", TARGET)),
     }  # fmt: skip
-    verdicts = {}
-    for name, (estimate, threshold, control) in gates.items():
-        judge = tried[name.partition("_")[0]]
-        number = gated(estimate, "above", threshold, None if control is None else control.value)
-        verdicts[name] = judge_gated(number | ({"deaf": judge["asked"]} if judge["deaf"] else {}))
+    verdicts = {name: _judged(*gate, tried[name.partition("_")[0]]) for name, gate in gates.items()}
+    for measure, best in best_baselines(systems).items():
+        shown = over_control(COMPARED[measure], best, RANDOM)
+        verdicts[f"over_best_baseline_{measure}"] = _judged(
+            compared[CONVERTED, best][measure], thresholds.over_baseline, shown, tried[JUDGES[measure]]
+        )
     return verdicts
+
+
+def _judged(estimate: Estimate, threshold: float, controls: Mapping[str, float | None], judge: Mapping) -> dict:
+    return controlled(
+        estimate.as_dict(), "above", threshold, controls, f"{judge['asked']}, of which there is none here",
+        deaf=judge["asked"] if judge["deaf"] else None,
+    )  # fmt: skip

@@ -17,9 +17,12 @@ from soundgate.audio.mel import MelSettings, MelTransform
 from soundgate.corpora.index import file_names
 from soundgate.evaluation.listening.mel_picture import mel_picture
 from soundgate.runtime.config import load_section
-from soundgate.runtime.console import track
+from soundgate.runtime.console import logger, track
+from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.files import write_json, write_text
 from soundgate.runtime.ledger import jsonable
+from soundgate.tracks.voice.baselines.cached import CachedBaselines
+from soundgate.tracks.voice.baselines.methods import KNN, WORLD_ENV
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter
 from soundgate.tracks.voice.model.converting import convert
@@ -34,6 +37,8 @@ from soundgate.tracks.voice.samples.settings import SamplesSettings
 SUMMARY, COHERENCE = "summary.csv", "coherence.csv"
 SHORT, LONG = "passage", "long-form"
 ORIGINAL, RECONSTRUCTION = "original", "reconstruction"
+# Methods without training that conversions are heard beside.
+UNTRAINED = (WORLD_ENV, KNN)
 
 
 class Samples(NamedTuple):
@@ -67,9 +72,10 @@ def generate_evaluation_samples(
     """Write samples, their measures and a page to listen to them.
 
     Each ``sample_NNN`` has ``original.wav``, ``reconstruction.wav``, ``converted_to_<speaker>.wav`` for several
-    speakers, a picture of each, and ``metadata.json``; ``voices`` has a real utterance of each target. Beside them
-    stand ``summary.csv`` and ``coherence.csv`` (what is returned) and ``samples.html``. ``summary.csv`` has speakers,
-    files, similarities, seconds, loudness, the seed and a hash of the model's weights.
+    speakers, the same ``_by_world_env`` and ``_by_knn`` (methods without training), a picture of each conversion, and
+    ``metadata.json``; ``voices`` has a real utterance of each target. Beside them stand ``summary.csv`` and
+    ``coherence.csv`` (what is returned) and ``samples.html``. ``summary.csv`` has speakers, files, similarities,
+    seconds, loudness, the seed and a hash of the model's weights.
 
     Args:
         model: trained.
@@ -142,6 +148,8 @@ class SampleWriter:
             for file, speaker in meant.items()
         }
         heard = self._coherence(waves, {ORIGINAL: source} | meant) if is_long else {}
+        for target in targets:
+            waves |= self._by_baselines(said.wav, source, target)
         table = self.cast.cache.table.iloc[used]
         facts = {
             "sample": name, "kind": LONG if is_long else SHORT, "source": source, "targets": targets,
@@ -165,6 +173,21 @@ class SampleWriter:
         return weights_hash(self.model)
 
     @cached_property
+    def _baselines(self) -> CachedBaselines:
+        return CachedBaselines(self.cast.cache, self.cast.roles)
+
+    def _by_baselines(self, wav: np.ndarray, source: str, target: str) -> dict[str, np.ndarray]:
+        """Return conversions by file; none where the voice of either speaker cannot be known from what is voiced."""
+        try:
+            return {
+                f"{self._file(target)}_by_{method}": self._baselines.convert(method, wav, source, target)
+                for method in UNTRAINED
+            }
+        except CorpusError as error:
+            logger.warning("no conversion without training from %s to %s: %s", source, target, error)
+            return {}
+
+    @cached_property
     def _called(self) -> dict[str, str]:
         return file_names(self.cast.cache.table["speaker"])
 
@@ -182,7 +205,9 @@ class SampleWriter:
         return {
             "sample": name, "kind": facts["kind"], "source": facts["source"], "target": target,
             "original": f"{name}/{ORIGINAL}.wav", "reconstruction": f"{name}/{RECONSTRUCTION}.wav",
-            "converted": f"{name}/{file}.wav", "voice": voice, "picture": f"{name}/{file}.png",
+            "converted": f"{name}/{file}.wav",
+            **{method: self._if_made(f"{file}_by_{method}", name, waves) for method in UNTRAINED},
+            "voice": voice, "picture": f"{name}/{file}.png",
             "metadata": f"{name}/metadata.json",
             "similarity_to_target": similarity[target], "similarity_to_source": similarity[facts["source"]],
             "spread": steady.get("spread"), "drift": steady.get("drift"),
@@ -190,6 +215,10 @@ class SampleWriter:
             "seconds": facts["duration_s"], "loudness_lufs": level["loudness_lufs"], "seed": self.cast.seed,
             "model": self._model,
         }  # fmt: skip
+
+    @staticmethod
+    def _if_made(file: str, name: str, waves: dict[str, np.ndarray]) -> str | None:
+        return f"{name}/{file}.wav" if file in waves else None
 
     def _coherence(self, waves: dict[str, np.ndarray], meant: dict[str, str]) -> dict[str, Coherence]:
         """Compare every file's windows with the speaker it is meant to be."""

@@ -22,6 +22,8 @@ _PLAYERS = {
     "original": "Original",
     "reconstruction": "Reconstruction",
     "converted": "Converted",
+    "world_env": "Without training: WORLD",
+    "knn": "Without training: nearest neighbours",
     "voice": "Target's own voice",
 }
 
@@ -33,7 +35,7 @@ def write_samples_page(folder: Path, summary: pd.DataFrame, title: str) -> None:
             name=f"{row['sample']}: {row['source']} to {row['target']}",
             facets={label: row[column] for column, label in _FACETS.items()},
             scores={label: row[column] for column, label in _SCORES.items() if pd.notna(row[column])},
-            players={label: row[column] for column, label in _PLAYERS.items()},
+            players={label: row[column] for column, label in _PLAYERS.items() if pd.notna(row[column])},
             picture=row["picture"],
             links={"metadata": row["metadata"]},
         )

@@ -1,0 +1,1 @@
+"""Conversion methods that need no training: WORLD's vocoder with statistics of two voices, and nearest neighbours."""
