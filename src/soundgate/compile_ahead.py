@@ -1,8 +1,9 @@
-"""Compile, once an environment, what librosa has numba compile where it is first used: half a minute a process else."""
+"""Compile, once an environment, what librosa and ViSQOL have numba compile at first use: 40 s a process else."""
 
 import librosa
 import numpy as np
 
+from soundgate.judges.registry import load_judge
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     librosa.yin(noise, fmin=60, fmax=500, sr=TRACKING_RATE)
     librosa.effects.pitch_shift(noise, sr=TRACKING_RATE, n_steps=1)
     librosa.sequence.dtw(noise[:60].reshape(2, 30), noise[:40].reshape(2, 20), metric="cosine")
+    load_judge("similarity").compare(noise[None], np.roll(noise, 9)[None], TRACKING_RATE)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_the_error_of_a_judge_that_knows_is_zero_and_of_one_that_guesses_a_half(
         for speaker in range(8)
         for clip in range(MANY + 1)
     ]
-    found = SPEAKERS.measure(Oracle(knows), recordings)["eer"]
+    found = SPEAKERS.measure([Oracle(knows)], recordings)[0]["eer"]
     assert found.n == 8 and (found.value == 0 if knows else 0.35 < found.value < 0.65)
 
 

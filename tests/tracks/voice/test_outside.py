@@ -195,9 +195,9 @@ def test_a_corpus_without_the_band_is_not_judged(cache, evaluation, others, monk
 
 
 def test_words_kept():
-    assert words_kept("one two three four", "one two three five") == 0.75
-    assert words_kept("one", "two three four") == 0.0
-    assert np.isnan(words_kept("", "one")) and np.isnan(words_kept("one", None))
+    assert words_kept("pens are in ink", "pens are in tins") == 0.75
+    assert words_kept("pens", "ink in tins") == 0.0
+    assert np.isnan(words_kept("", "pens")) and np.isnan(words_kept("pens", None))
 
 
 def fooling(cache, evaluation, judge):

@@ -9,10 +9,9 @@ import numpy as np
 from soundgate.audio.io import resample
 from soundgate.corpora.espeak import SAMPLE_RATE as ESPEAK_RATE
 from soundgate.corpora.espeak import Voice, synthesise
-from soundgate.evaluation.statistics import Estimate
 from soundgate.judges.notes import FRAME_S, LOWEST_MIDI, N_PITCHES, SOUNDING, NotesJudge, note_overlap
 from soundgate.judges.pitch import HOP_S, PitchJudge
-from soundgate.judges.trial.questions import Question, Recording, mean_by_group
+from soundgate.judges.trial.questions import Question, Recording, Statistics, each, mean_by_group
 from soundgate.judges.words import WordsJudge, word_error
 from soundgate.runtime.randomness import keyed_generator
 
@@ -69,7 +68,8 @@ def chord(number: int) -> tuple[np.ndarray, np.ndarray]:
     return (0.5 * wav / np.abs(wav).max() * attack * np.exp(-time)).astype(np.float32), keys
 
 
-def _pitch(judge: PitchJudge, _: Sequence[Recording]) -> dict[str, Estimate]:
+@each
+def _pitch(judge: PitchJudge, _: Sequence[Recording]) -> Statistics:
     right = []
     for number in range(N_TONES):
         wav, hz = tone(number)
@@ -81,7 +81,8 @@ def _pitch(judge: PitchJudge, _: Sequence[Recording]) -> dict[str, Estimate]:
     return {"pitch": mean_by_group(right, [str(number) for number in range(N_TONES)], 0, 1)}
 
 
-def _notes(judge: NotesJudge, _: Sequence[Recording]) -> dict[str, Estimate]:
+@each
+def _notes(judge: NotesJudge, _: Sequence[Recording]) -> Statistics:
     found = []
     for number in range(N_CHORDS):
         wav, keys = chord(number)
@@ -92,7 +93,8 @@ def _notes(judge: NotesJudge, _: Sequence[Recording]) -> dict[str, Estimate]:
     return {"notes": mean_by_group(found, [str(number) for number in range(N_CHORDS)], 0, 1)}
 
 
-def _words(judge: WordsJudge, _: Sequence[Recording]) -> dict[str, Estimate]:
+@each
+def _words(judge: WordsJudge, _: Sequence[Recording]) -> Statistics:
     errors = []
     for number, sentence in enumerate(SENTENCES):
         spoken = synthesise(sentence, _VOICE, number).astype(np.float32) / 2**15

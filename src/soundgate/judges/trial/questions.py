@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from soundgate.judges.base import Judge
 from soundgate.runtime.randomness import keyed_generator
 
 N_BOOTSTRAP = 2000
+
+Statistics = dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class Recording:
     sample_rate: int
 
 
+Measure = Callable[[Sequence[Judge], Sequence[Recording]], list[Statistics]]
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of a judge.
@@ -43,7 +49,7 @@ class Question:
         unit: what is independent.
         better: the direction of the statistic.
         chance: what guessing gives; NaN where only the twin says it.
-        measure: from a judge and recordings to statistics by key; it may answer several questions.
+        measure: from judges and recordings to each judge's statistics by key; it may answer several questions.
         needs_recordings: whether it is asked of real speech.
     """
 
@@ -52,8 +58,18 @@ class Question:
     unit: str
     better: Literal["higher", "lower"]
     chance: float
-    measure: Callable[[Judge, Sequence[Recording]], dict[str, Estimate]]
+    measure: Measure
     needs_recordings: bool = True
+
+
+def each(measure: Callable[[Judge, Sequence[Recording]], Statistics]) -> Measure:
+    """Let what measures one judge measure several, one after another."""
+
+    @wraps(measure)
+    def measured(judges: Sequence[Judge], recordings: Sequence[Recording]) -> list[Statistics]:
+        return [measure(judge, recordings) for judge in judges]
+
+    return measured
 
 
 def mean_by_group(values: Sequence[float], groups: Sequence[str], low: float, high: float) -> Estimate:

@@ -15,8 +15,9 @@ from soundgate.evaluation.resampling import weighted_estimate
 from soundgate.evaluation.statistics import Estimate
 from soundgate.judges.base import Judge
 from soundgate.judges.pitch import PitchJudge
+from soundgate.judges.similarity import SimilarityJudge
 from soundgate.judges.speaker import SpeakerJudge
-from soundgate.judges.trial.questions import N_BOOTSTRAP, Question, Recording, mean_by_group
+from soundgate.judges.trial.questions import N_BOOTSTRAP, Question, Recording, Statistics, each, mean_by_group
 from soundgate.judges.words import WordsJudge, word_error
 from soundgate.runtime.randomness import keyed_generator, keyed_seed
 
@@ -58,7 +59,8 @@ def _noisy(one: Recording, snr_db: float) -> np.ndarray:
     return mix_at_snr(one.wav, noise, snr_db, one.sample_rate, len(one.wav))[0]
 
 
-def _speakers(judge: SpeakerJudge, recordings: Sequence[Recording]) -> dict[str, Estimate]:
+@each
+def _speakers(judge: SpeakerJudge, recordings: Sequence[Recording]) -> Statistics:
     clips = _clips(recordings, MANY, CLIP_S)
     vectors = np.concatenate([judge.embed(one.wav[None], one.sample_rate) for one in clips])
     names, speakers = np.unique([one.speaker for one in clips], return_inverse=True)
@@ -73,7 +75,8 @@ def _speakers(judge: SpeakerJudge, recordings: Sequence[Recording]) -> dict[str,
     return {"eer": Estimate(found.value, max(0.0, found.ci_low), min(1.0, found.ci_high), found.n)}
 
 
-def _quality(judge: Judge, recordings: Sequence[Recording]) -> dict[str, Estimate]:
+@each
+def _quality(judge: Judge, recordings: Sequence[Recording]) -> Statistics:
     clips = _clips(recordings, FEW, CLIP_S)
     # From the noisiest to the clean one.
     copies = [[*(_noisy(one, snr) for snr in SNRS_DB[::-1]), one.wav] for one in clips]
@@ -81,15 +84,16 @@ def _quality(judge: Judge, recordings: Sequence[Recording]) -> dict[str, Estimat
     return _ranks(scores, clips)
 
 
-def _similarity(judge: Judge, recordings: Sequence[Recording]) -> dict[str, Estimate]:
-    clips, scores = _clips(recordings, FEW, CLIP_S), []
+def _similarity(judges: Sequence[SimilarityJudge], recordings: Sequence[Recording]) -> list[Statistics]:
+    """Hear each pair once: the judge and its twins differ in what they make of it."""
+    clips, heard = _clips(recordings, FEW, CLIP_S), []
     for one in clips:
         copies = np.stack([*(_noisy(one, snr) for snr in SNRS_DB[::-1]), one.wav])
-        scores.append(judge.compare(np.broadcast_to(one.wav, copies.shape), copies, one.sample_rate).values)
-    return _ranks(scores, clips)
+        heard.append(judges[0].hear(np.broadcast_to(one.wav, copies.shape), copies, one.sample_rate))
+    return [_ranks([judge.rated(own).values for own in heard], clips) for judge in judges]
 
 
-def _ranks(scores: Sequence[dict[str, np.ndarray]], clips: Sequence[Recording]) -> dict[str, Estimate]:
+def _ranks(scores: Sequence[dict[str, np.ndarray]], clips: Sequence[Recording]) -> Statistics:
     """Return for each figure Kendall's tau with the order of the copies: 0 where all score alike."""
     speakers = [one.speaker for one in clips]
     order = np.arange(len(SNRS_DB) + 1)
@@ -103,7 +107,8 @@ def _tau(order: np.ndarray, values: np.ndarray) -> float:
     return float(kendalltau(order, values).statistic)
 
 
-def _speed(judge: PitchJudge, recordings: Sequence[Recording]) -> dict[str, Estimate]:
+@each
+def _speed(judge: PitchJudge, recordings: Sequence[Recording]) -> Statistics:
     """Play recordings faster or slower, which moves every pitch by known semitones."""
     right, speakers = [], []
     for one in _clips(recordings, FEW, CLIP_S):
@@ -117,13 +122,14 @@ def _speed(judge: PitchJudge, recordings: Sequence[Recording]) -> dict[str, Esti
     return {"speed": mean_by_group(right, speakers, 0, 1)}
 
 
-def _repeated_words(judge: WordsJudge, recordings: Sequence[Recording]) -> dict[str, Estimate]:
+@each
+def _repeated_words(judge: WordsJudge, recordings: Sequence[Recording]) -> Statistics:
     errors, speakers = [], []
     for one in _clips(recordings, FEW, CLIP_S):
         clean, noisy = judge.transcripts(np.stack([one.wav, _noisy(one, WORDS_SNR_DB)]), one.sample_rate)
-        if clean:
-            errors.append(word_error(clean, noisy))
-            speakers.append(one.speaker)
+        # Where nothing is heard nothing is heard again.
+        errors.append(word_error(clean, noisy) if clean else 1.0)
+        speakers.append(one.speaker)
     return {"repeated": mean_by_group(errors, speakers, 0, np.inf)}
 
 

@@ -73,7 +73,7 @@ def try_judges(names: Sequence[str], recordings: Sequence[Recording]) -> Iterato
         for questions in _by_measure(QUESTIONS[name]):
             if questions[0].needs_recordings and not recordings:
                 continue
-            own, *others = (questions[0].measure(one, recordings) for one in (judge, *twins))
+            own, *others = questions[0].measure([judge, *twins], recordings)
             for question in questions:
                 twin = float(np.mean([other[question.key].value for other in others]))
                 yield Answer(name, question, own[question.key], twin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache as remembered
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,7 @@ class OutsideListening:
     ) -> None:
         self.judges, self.cache, self.settings = judges, cache, settings
         self.pairs, self.rate = evaluation.pairs, cache.settings.sample_rate
+        self._answers: dict[tuple[Judge, bytes], object] = {}
         self.references = self.references_by(judges.speaker, evaluation)
         self.source = remembered(lambda row: spoken(cache, row, settings.evaluation.duration_s).wav)
         self.source_f0 = remembered(lambda row: self.f0(self.source(row)))
@@ -106,7 +108,7 @@ class OutsideListening:
         """Ask the judges about a recording: its embedding, rating, fundamental and, where wished for, words."""
         wav = np.asarray(wav, np.float32)
         return {
-            "embedding": self.ask(self.judges.speaker, lambda judge: judge.embed([wav], self.rate)[0]),
+            "embedding": self.ask(self.judges.speaker, wav, lambda judge: judge.embed([wav], self.rate)[0]),
             "dnsmos": self.rating(wav) if name in ASKED["dnsmos"] else float("nan"),
             "f0": self.f0(wav) if name in ASKED["crepe_f0_correlation"] else None,
             "text": self.text(wav) if with_words else None,
@@ -135,21 +137,26 @@ class OutsideListening:
 
     def rating(self, wav: np.ndarray) -> float:
         """Return DNSMOS' overall rating, 1 to 5."""
-        found = self.ask(self.judges.quality, lambda judge: judge.overall([wav], self.rate)[0])
+        found = self.ask(self.judges.quality, wav, lambda judge: judge.overall([wav], self.rate)[0])
         return float("nan") if found is None else float(found)
 
     def f0(self, wav: np.ndarray, judge: PitchJudge | None = None) -> np.ndarray | None:
         """Return CREPE's fundamental every 10 ms, Hz, 0 where unvoiced."""
-        found = self.ask(judge or self.judges.pitch, lambda own: own.track([wav], self.rate)[0])
+        found = self.ask(judge or self.judges.pitch, wav, lambda own: own.track([wav], self.rate)[0])
         return None if found is None else np.where(found.voiced, found.hz, 0.0)
 
     def text(self, wav: np.ndarray) -> str | None:
         """Return the words that are heard."""
-        return self.ask(self.judges.words, lambda judge: judge.transcripts([wav], self.rate)[0])
+        return self.ask(self.judges.words, wav, lambda judge: judge.transcripts([wav], self.rate)[0])
 
-    def ask(self, judge: Judge, question: Callable) -> object | None:
-        """Return a judge's answer; None where the corpus lacks the band that it listens to."""
-        return None if self.rate < judge.min_rate else question(judge)
+    def ask(self, judge: Judge, wav: np.ndarray, question: Callable) -> object | None:
+        """Return a judge's answer, asked once of each signal; None where the corpus lacks the band it listens to."""
+        if self.rate < judge.min_rate:
+            return None
+        key = judge, sha256(wav.tobytes()).digest()
+        if key not in self._answers:
+            self._answers[key] = question(judge)
+        return self._answers[key]
 
     def noisy(self, row: int, snr_db: float) -> np.ndarray:
         """Return a source with white noise, float32 [T]."""

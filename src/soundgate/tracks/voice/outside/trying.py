@@ -31,8 +31,8 @@ def try_judges(listening: OutsideListening, evaluation: Evaluation, seed: int, n
         n_bootstrap: resamples.
 
     Returns:
-        By judge its `answer`. There is no twin of quality, which no noise moves in one direction, nor of words, where
-        it would take a minute.
+        By judge its `answer`. There is no twin of quality, which no noise moves in one direction, nor of words, which
+        hears nothing at all.
     """
 
     def mean(values: Sequence[float], rows: Sequence[Pair], name: str) -> Estimate:
