@@ -151,7 +151,8 @@ def test_nothing_clips(work):
 
 def test_what_is_no_voice_is_refused_with_figures(work):
     t = np.arange(4 * RATE) / RATE
-    tone = 0.2 * np.sin(2 * np.pi * 220 * t) + 0.1 * np.sin(2 * np.pi * 440 * t)
+    notes = 2 * np.pi * np.cumsum(200 + 20 * (t // 0.5 % 3)) / RATE
+    tone = sum(0.1 / order * np.sin(order * notes) for order in range(1, 20))
     for name, wav, reason in (
         ("silence.wav", np.zeros(RATE), "all zero"),
         ("noise.wav", 0.1 * np.random.default_rng(0).normal(size=RATE), "nothing is voiced"),

@@ -116,5 +116,5 @@ def prepare(
     try:
         voice = loaded.enrol(target.recordings)
     except UnknownVoiceError as error:
-        raise AudioError(target.name, expected="a voice to convert to", found=str(error)) from error
+        raise AudioError(target.name, expected="a voice to convert to", found=str(error).rstrip(".")) from error
     return Conversion(loaded, choice, target, voice, options)

@@ -158,7 +158,7 @@ def _convert_group(conversion: Conversion, source: Source, group: Group, spool: 
     try:
         own = method.enrol(recordings)
     except UnknownVoiceError as error:
-        return f"nothing to go by: {error}"
+        return f"nothing to go by: {str(error).rstrip('.')}"
 
     def convert(wav: np.ndarray) -> np.ndarray:
         return method.convert(wav, own, conversion.voice, semitones=options.semitones, formant=options.formant)
