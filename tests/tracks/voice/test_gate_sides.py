@@ -64,7 +64,7 @@ def test_conversions_of_unseen_speakers_are_judged_beside_untrained_weights_and_
         "conversion_follows_target": ("converted", "follows", "above", 0.125, "identity"),
         "content_over_shuffled": ("converted", "content_margin", "above", 0.125, "target_utterance"),
         "f0_correlation": ("converted", "f0_correlation", "above", 0.5, "target_utterance"),
-        "f0_error": ("converted", "f0_error", "below", 2.0, "identity"),
+        "f0_error_held_out": ("converted", "f0_error", "below", 2.0, "identity"),
     }
     for name, (system, measure, side, threshold, control) in expected.items():
         check(gates[name], systems[system][measure], side, threshold, beside(measure, side, control))
@@ -97,7 +97,7 @@ def test_a_figure_that_is_missing_cannot_be_judged_and_says_what_it_needs():
     assert not any("deaf" in gate for name, gate in gates.items() if name != "conversion_follows_target")
     table = controlled_rows(gates).set_index("gate")
     assert table.loc["`conversion_follows_target`", ""] == "cannot be judged"
-    assert table.loc["`f0_error`", "controls that pass too"] == "identity, random_weights, world_f0"
+    assert table.loc["`f0_error_held_out`", "controls that pass too"] == "identity, random_weights, world_f0"
 
 
 def test_the_monitors_two_shares_are_each_others_controls():

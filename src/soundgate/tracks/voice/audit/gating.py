@@ -78,7 +78,7 @@ def conversion_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict
         "conversion_over_best_baseline": over_control(best, thresholds.over_baseline),
         "content_over_shuffled": gate("content_margin", "above", margin, TARGET, "units of an audible source"),
         "f0_correlation": gate("f0_correlation", "above", thresholds.f0_correlation, TARGET, "a voiced source"),
-        "f0_error": gate("f0_error", "below", thresholds.f0_error, IDENTITY, "a voiced target"),
+        "f0_error_held_out": gate("f0_error", "below", thresholds.f0_error, IDENTITY, "a voiced target"),
     }
 
 
