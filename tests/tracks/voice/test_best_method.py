@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -72,6 +73,20 @@ def test_the_converter_has_to_beat_every_baseline_and_else_the_nearest_baseline_
     given = {"knn": (0.65, 2.8, 0.58)} | changed
     found, _ = chosen(**given)
     assert found["method"] == method and said in found["why"], found
+
+
+def test_a_baseline_that_seems_to_lose_words_is_not_taken_though_it_is_not_proven():
+    table = scores(converted=(0.5, 2.9, 0.6), knn=(0.65, 2.8, 0.40))
+    systems = {
+        name: {column: Estimate(own[column].mean(), 0, 1, 8) for column in COMPARED.values()}
+        for name, own in table.groupby("system")
+    }
+    compared = differences(table, 0, 200)
+    lost = compared["knn", "world_env"]["words"]
+    unproven = {"words": replace(lost, ci_low=lost.value - 1, ci_high=lost.value + 1)}
+    compared |= {("knn", "world_env"): compared["knn", "world_env"] | unproven}
+    found = best_method(systems, compared, HEARS)
+    assert found["method"] == "world" and "knn is worse in words kept, by -0.18" in found["why"]
 
 
 def test_a_deaf_judge_decides_nothing_and_is_named():

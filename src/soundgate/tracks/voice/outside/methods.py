@@ -20,6 +20,8 @@ JUDGES = {"similarity": "resemblyzer", "quality": "dnsmos", "words": "words"}
 _UNITS = {"similarity": "similarity to the target", "quality": "DNSMOS", "words": "words kept"}
 # What `soundgate convert --method` calls them.
 CHOICES = {CONVERTED: "gan", KNN: "knn", WORLD_ENV: "world"}
+# Share of words that the nearer baseline may lose beside the other.
+_WORDS_LOST = 0.1
 Differences = Mapping[tuple[str, str], Mapping[str, Estimate]]
 
 
@@ -74,8 +76,9 @@ def best_method(
 
     The converter, where its similarity to the target exceeds every baseline's by the whole interval, and neither its
     quality nor its words are shown to be worse than any baseline's. Else the one of ``knn`` and ``world_env`` with the
-    higher similarity, unless it is shown to be worse than the other in quality or words. A measure whose judge is
-    deaf on this corpus decides nothing; without a judge of similarity ``world_env`` is taken.
+    higher similarity, unless it is shown to be worse than the other in quality or words, or keeps fewer words by a
+    tenth, shown or not: few speakers prove little, and speech that is not understood is of no use. A measure whose
+    judge is deaf on this corpus decides nothing; without a judge of similarity ``world_env`` is taken.
 
     Args:
         systems: from `soundgate.tracks.voice.outside.summary.summarise`.
@@ -99,11 +102,11 @@ def best_method(
     first, second = sorted(
         (KNN, WORLD_ENV), key=lambda name: systems[name][COMPARED["similarity"]].value, reverse=True
     )  # fmt: skip
-    worse = _worse(compared[first, second], heard)
+    worse = _worse(compared[first, second], heard) or _words_lost(compared[first, second], heard)
     taken = second if worse else first
     values = ", ".join(f"{name} {systems[name][COMPARED['similarity']].value:.3f}" for name in (first, second))
     why = f"The converter does not beat every baseline: {'; '.join(objections)}. Similarity to the target: {values}"
-    why += f"; {first} is worse in {worse}." if worse else "; not shown to be worse in anything else."
+    why += f"; {first} is worse in {worse}." if worse else f"; {first} is not worse in anything else."
     return {"method": CHOICES[taken], "why": why + unheard}
 
 
@@ -119,6 +122,12 @@ def _worse(own: Mapping[str, Estimate], heard: list[str]) -> str:
     """Return in which of quality and words the first of two methods is shown to be worse, with figures."""
     worse = [measure for measure in ("quality", "words") if measure in heard and own[measure].ci_high < 0]
     return " and ".join(f"{_UNITS[measure]}, by {_cell(own[measure])}" for measure in worse)
+
+
+def _words_lost(own: Mapping[str, Estimate], heard: list[str]) -> str:
+    """Return by how much the first of two baselines keeps fewer words, nothing where it is little."""
+    lost = "words" in heard and own["words"].value < -_WORDS_LOST
+    return f"{_UNITS['words']}, by {_cell(own['words'])}" if lost else ""
 
 
 def _cell(own: Estimate) -> str:
