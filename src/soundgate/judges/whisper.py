@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soundgate.runtime.arithmetic import decibels
+
 SAMPLE_RATE = 16_000
 WINDOW_S = 30
 # A signal that is this short is heard with silence up to half a window behind it, in less than half of the time.
@@ -191,7 +193,7 @@ def log_mels(wav: np.ndarray) -> Tensor:
     padded = torch.from_numpy(np.pad(wav, (0, padded_s * SAMPLE_RATE - len(wav))))
     window = torch.hann_window(_N_FFT)
     powers = torch.stft(padded, _N_FFT, _HOP, window=window, return_complex=True)[:, :-1].abs().square()
-    levels = (_filters() @ powers).clamp(min=_FLOOR).log10()
+    levels = decibels((_filters() @ powers).clamp(min=_FLOOR)) / 10
     return (torch.maximum(levels, levels.max() - _RANGE) + 4) / 4
 
 

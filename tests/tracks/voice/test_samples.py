@@ -187,7 +187,7 @@ def test_the_page_plays_every_file(pack):
             ".every((a) => a.tagName === 'IMG' ? a.complete && a.naturalWidth : a.readyState >= 1)"
         )
         durations = page.eval_on_selector_all("audio", "all => all.map((audio) => audio.duration)")
-        assert len(durations) == 6 * 4 and min(durations) > 1
+        assert len(durations) == 6 * 6 and min(durations) > 1
         page.select_option("[data-filter=Kind]", label="long-form")
         assert page.inner_text("#shown") == "2 of 6 samples"
         assert not page.thrown

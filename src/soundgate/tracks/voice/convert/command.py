@@ -10,6 +10,7 @@ import click
 
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, SoundgateError
+from soundgate.runtime.paths import path_to_text
 from soundgate.tracks.voice.convert.conversion import Conversion, Options, prepare
 from soundgate.tracks.voice.convert.file import convert_with
 from soundgate.tracks.voice.convert.planning import Job, plan
@@ -68,7 +69,7 @@ def run_convert(request: Request) -> int:
 
 def _convert(conversion: Conversion, job: Job, record: Record) -> None:
     if record.finished(job.source, job.out, conversion.key):
-        logger.info("%s: finished by an earlier run, and kept", job.out)
+        logger.info("%s: finished by an earlier run, and kept", path_to_text(job.out))
         return
     remove_leftovers(job.out)
     convert_with(conversion, job.source, job.out)
