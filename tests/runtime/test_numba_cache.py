@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from soundgate import compile_ahead
@@ -130,8 +131,10 @@ def test_workers_have_folders_of_their_own(monkeypatch):
     if Path(os.environ["NUMBA_CACHE_DIR"]).parts[-3:-1] != ("soundgate", "numba"):
         pytest.skip("NUMBA_CACHE_DIR is set")
     found = dict(map_items(folder_of_process, range(8), "Folders", workers=2))
-    folders = [*found.values(), os.environ["NUMBA_CACHE_DIR"]]
-    assert found and len(set(folders)) == len(folders)
+    # A worker whose memory grew is replaced, and the next one may have its folder.
+    folders = [found[pid] for pid in found if psutil.pid_exists(pid)]
+    assert os.environ["NUMBA_CACHE_DIR"] not in found.values()
+    assert folders and len(set(folders)) == len(folders)
 
 
 def test_what_is_compiled_ahead_is_there_for_the_next_process():
