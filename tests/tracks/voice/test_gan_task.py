@@ -265,8 +265,22 @@ def test_a_crop_is_rebuilt_in_the_voice_of_another_of_its_speaker_and_converted_
     assert batch.converted.all() and (speaker[batch.target] != speaker).all()
     half = new_task(cache, loop__batch_size=8, contrastive__share=0.5).batches.draw(np.array([0, 3, 6, 9]))
     assert half.converted.sum() == 4
-    alike = task.batches.draw(np.array([0, 0, 0, 0]))
-    assert not alike.converted.any()
+
+
+def test_a_speaker_is_once_in_a_batch_while_there_are_others(cache):
+    batches = new_task(cache, loop__batch_size=8).batches
+    codes, generator = cache.speaker_codes[batches.rows], np.random.default_rng(0)
+    for _ in range(20):
+        items = generator.integers(0, len(batches.rows), 4)
+        speaker = batches.draw(items).utterances.speaker[::2]
+        assert len(set(speaker.tolist())) == 4
+        # Who comes first stays where they are.
+        firsts = np.unique(codes[items], return_index=True)[1]
+        np.testing.assert_array_equal(speaker[firsts], codes[items][firsts])
+    assert len(set(batches.draw(np.zeros(6, int)).utterances.speaker.tolist())) == 4
+    alone = batches.of_speaker
+    batches.of_speaker = {codes[0]: alone[codes[0]]}
+    assert not batches.draw(np.zeros(4, int)).converted.any()
 
 
 def test_a_short_training_rebuilds_better_than_before_it(cache):

@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Draws batches of P speakers with K crops of each.
+    """Draws batches of P different speakers, where there are so many, with K crops of each.
 
     Args:
         cache: the utterances.
@@ -60,10 +60,11 @@ class Batches:
         """Draw a batch from PyTorch's global generator.
 
         Args:
-            items: int64 [P] in [0, rows of the training split), an utterance of each speaker.
+            items: int64 [P] in [0, rows of the training split); of a speaker who comes again, one of a speaker who is
+                not in the batch takes the place.
         """
         own, settings = self.settings.utterances_per_speaker, self.settings
-        rows = np.concatenate([self._group(row) for row in self.rows[items]])
+        rows = np.concatenate([self._group(row) for row in self._of_different_speakers(self.rows[items])])
         utterances = self.cache.batch(rows, self.n_samples, torch.default_generator)
         size, groups = len(rows), len(items)
         place = torch.arange(size)
@@ -77,6 +78,16 @@ class Batches:
         first_judged = int(torch.randint(self.n_samples - self.n_judged + 1, ()))
         batch = Batch(utterances, sibling, target, converted, rebuilding, converting, order, first_judged)
         return on_device(batch, self.device)
+
+    def _of_different_speakers(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows in which drawn ones of absent speakers stand for those of repeated ones, as far as there are."""
+        codes = self.cache.speaker_codes[rows]
+        repeated = np.setdiff1d(np.arange(len(rows)), np.unique(codes, return_index=True)[1])
+        absent = np.setdiff1d(list(self.of_speaker), codes)
+        for place, code in zip(repeated, absent[torch.randperm(len(absent)).numpy()], strict=False):
+            own = self.of_speaker[code]
+            rows[place] = own[int(torch.randint(len(own), ()))]
+        return rows
 
     def _group(self, row: int) -> np.ndarray:
         """Return a row and others of the same speaker, all different as far as there are enough."""
