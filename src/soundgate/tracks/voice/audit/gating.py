@@ -18,18 +18,19 @@ def embedding_gates(found: dict) -> dict[str, dict]:
 
 
 def health_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
-    """Hold the health monitor, tried on injected faults and on healthy trainings, against thresholds.
+    """Hold the health monitor, tried on faults and trainings that no rule was adjusted by, against thresholds.
 
-    Each is the other's control: a monitor that always alarms, or never, has two numbers that are the same.
+    The control of what is found is the share of healthy trainings with any alarm: a monitor that always alarms, or
+    never, has two numbers that are the same.
 
     Args:
-        found: ``recall`` and ``false_alarm_runs``, estimates.
+        found: ``found``, ``false_alarms`` and ``healthy_runs_with_alarm``, estimates.
         thresholds: of the gates.
     """
-    recall, alarms = found["recall"], found["false_alarm_runs"]
+    share, alarms = found["found"], found["false_alarms"]
     return {
-        "health_recall": _held(recall, "above", thresholds.fault_recall, alarms),
-        "health_false_alarms": _held(alarms, "below", thresholds.false_alarms, recall),
+        "held_out_faults_found": _held(share, "above", thresholds.faults_found, found["healthy_runs_with_alarm"]),
+        "held_out_false_alarms": _held(alarms, "below", thresholds.false_alarms),
     }
 
 
