@@ -9,12 +9,11 @@ from soundgate.runtime.scratch import open_scratch
 from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.faults.picture import draw_faults
-from soundgate.tracks.voice.faults.registry import FAULTS, side_of_fault
 from soundgate.tracks.voice.faults.results import fault_table, summarise
 from soundgate.tracks.voice.faults.rigs import Material
 from soundgate.tracks.voice.faults.scoring import outcomes_of
 from soundgate.tracks.voice.faults.settings import FaultSettings
-from soundgate.tracks.voice.faults.trials import STAGE, faulty_trials, healthy_trials, numbers_of, observe_all
+from soundgate.tracks.voice.faults.trials import STAGE, observe_all, trials_of
 from soundgate.tracks.voice.speaker.model import load_speaker
 from soundgate.training.health.settings import HealthSettings
 
@@ -36,11 +35,8 @@ def main(cache: Path, speaker: Path, metrics: Path, picture: Path) -> None:
         params={"seed": seed, "faults": settings.model_dump(mode="json"), "health": health.model_dump(mode="json")},
         inputs=[cache, speaker],
     )
-    held_out = [fault for fault in FAULTS if side_of_fault(fault) == "held_out"]
-    trials = faulty_trials(held_out, numbers_of("held_out", settings.n_trials))
-    trials += healthy_trials(numbers_of("held_out", settings.n_healthy))
     material = Material(VoiceCache.open(cache), load_speaker(speaker), settings)
-    runs = observe_all(trials, material, health, seed, scratch.folder)
+    runs = observe_all(trials_of("held_out", settings), material, health, seed, scratch.folder)
     draw_faults(fault_table(outcomes_of(runs, settings, health)), picture)
     write_json(scratch.result, jsonable(summarise(runs, settings, health)))
     scratch.publish()

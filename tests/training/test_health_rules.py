@@ -39,7 +39,7 @@ NONE = []
 WITHOUT_TREND = ("print/", "batch/", "attached/", "effect/", "update/g.", "gradient/g.")
 CASES = {
     "a gradient that explodes": ({"gradient/g": ends(1, 1e3)}, [("exploding", "critical")]),
-    "a gradient that grows by a lot": ({"gradient/g": ends(1, 30)}, [("exploding", "warning")]),
+    "a gradient that grows by a lot": ({"gradient/g": ends(1, 10)}, [("exploding", "warning")]),
     "a gradient that doubles": ({"gradient/g": ends(1, 2)}, NONE),
     "one huge gradient alone": ({"gradient/g": ends(1, 1e6, n_last=1)}, NONE),
     "two huge gradients": ({"gradient/g": ends(1, 1e6, n_last=2)}, NONE),

@@ -11,7 +11,7 @@ from soundgate.tracks.voice.speaker.settings import NetworkSettings
 from tests.pipeline_file import ROOT
 from tests.tracks.voice.fault_cache import FEATURES, planted
 
-SHORT = {"before": 5, "after": 4, "healthy": 3}
+SHORT = {"before": 5, "after": 4, "healthy": 3, "n_healthy": 1, "settled": 10}
 
 
 def fault_settings(**trial):

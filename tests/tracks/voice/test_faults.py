@@ -18,7 +18,7 @@ from soundgate.tracks.voice.faults.results import draw_curve, fault_table, summa
 from soundgate.tracks.voice.faults.rigs import ARCHITECTURES
 from soundgate.tracks.voice.faults.scaling import scaled
 from soundgate.tracks.voice.faults.scoring import Outcome, curve, false_alarms, outcome_of, power
-from soundgate.tracks.voice.faults.trials import Trial, faulty_trials, healthy_trials, numbers_of, observe_all
+from soundgate.tracks.voice.faults.trials import Trial, observe_all, trials_of
 from soundgate.tracks.voice.speaker.model import save_speaker
 from soundgate.training.finite import NonFiniteBatch
 from tests.tracks.voice.fault_settings import fault_settings, material
@@ -38,8 +38,11 @@ def test_there_are_enough_faults_at_enough_strengths_on_either_side():
         "rate_small", "wrong_rate", "clipped_sound", "stuck_data", "duplicates", "missing_normalisation",
         "clip_to_nothing", "evaluation_mode", "dominance",
     }  # fmt: skip
-    assert numbers_of("held_out", 3) == [1, 3, 5] and numbers_of("development", 2) == [0, 2]
-    assert {side_of_trial(number) for number in numbers_of("held_out", 9)} == {"held_out"}
+    for side in ("held_out", "development"):
+        trials = trials_of(side, fault_settings(), times=2)
+        assert {side_of_trial(trial.number) for trial in trials} == {side}
+        assert {side_of_fault(trial.fault) for trial in trials if trial.fault} == {side}
+        assert sum(trial.fault is None for trial in trials) == 6 and len(set(trials)) == len(trials)
     assert {name for spec in FAULTS.values() for name in spec.architectures} == set(ARCHITECTURES)
 
 
@@ -84,8 +87,8 @@ def test_every_fault_changes_a_gan(made):
 
 
 def test_a_training_is_the_healthy_one_until_its_fault_comes_and_nothing_is_trained_twice(made, tmp_path, monkeypatch):
-    trials = [*faulty_trials(["bad_batch", "dc_offset"], [1]), *healthy_trials([1])]
-    trials = [trial for trial in trials if trial.architecture == "regression" and trial.strength in (0, 2)]
+    trials = [Trial("regression", fault, strength, 1) for fault in ("bad_batch", "dc_offset") for strength in (0, 2)]
+    trials.append(Trial("regression", None, 0, 1))
     runs = observe_all(trials, made, health(), 0, tmp_path)
     bad, mild = (Trial("regression", "bad_batch", strength, 1) for strength in (2, 0))
     offset = Trial("regression", "dc_offset", 2, 1)
@@ -178,8 +181,7 @@ def test_the_command_measures_and_goes_on(made, tmp_path, monkeypatch):
     few = {"evaluation_mode": FAULTS["evaluation_mode"]._replace(strengths=("both",))}
     for module in ("registry", "trials", "scoring", "results"):
         monkeypatch.setattr(f"soundgate.tracks.voice.faults.{module}.FAULTS", few)
-    monkeypatch.setattr(trials_module, "ARCHITECTURES", {"regression": ARCHITECTURES["regression"]})
-    call = ["faults", "--data", str(data), "--trials", "1", "--healthy", "1", "--out", "results"]
+    call = ["faults", "--data", str(data), "--times", "1", "--network", "regression", "--out", "results"]
     first = CliRunner().invoke(main, call, catch_exceptions=False)
     assert first.exit_code == 0, first.output
     assert "faults found: 1 " in first.output

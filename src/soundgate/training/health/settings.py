@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from pydantic import Field
@@ -9,6 +10,8 @@ from pydantic import Field
 from soundgate.runtime.config import Section, load_section
 from soundgate.runtime.errors import ConfigError
 
+# The share of a training after which what it is for is expected.
+_SETTLED = 0.8
 INTERVAL_VARIABLE = "SOUNDGATE_DIAGNOSTICS_INTERVAL"
 
 
@@ -86,10 +89,11 @@ class HealthSettings(Section):
         least_checks: checks that a training has at least, as far as it has steps: a short one's interval is shorter.
         window: checks that a figure is judged against: those before the last ``sustained``, or before what has gone on
             for longer, up to half a window.
-        least: checks the window must hold before anything is judged against it.
+        least: checks the window must hold before anything is judged against it, and over which what scatters from
+            batch to batch is judged.
         sustained: checks in a row that must be off before it is an alarm; what is not finite is one at once.
         settled: checks in a row after which what should have been learnt by then (a voice, a distance between
-            outputs) is an alarm.
+            outputs) is an alarm; four fifths of a training's checks where those are more.
         climbing: checks over which it is judged whether steps raise a loss on their own batch.
         thresholds: see `Thresholds`.
     """
@@ -110,8 +114,10 @@ class HealthSettings(Section):
         return max(self.window + max(self.sustained, self.window // 2), self.settled, self.climbing)
 
     def of_length(self, n_steps: int) -> HealthSettings:
-        """Return the settings of a training of so many steps, whose interval gives it ``least_checks``."""
-        return self.model_copy(update={"interval": max(1, min(self.interval, n_steps // self.least_checks))})
+        """Return the settings of a training of so many steps: interval and ``settled`` follow its length."""
+        interval = max(1, min(self.interval, n_steps // self.least_checks))
+        settled = max(self.settled, math.ceil(_SETTLED * n_steps / interval))
+        return self.model_copy(update={"interval": interval, "settled": settled})
 
 
 def load_health() -> HealthSettings:

@@ -29,10 +29,8 @@ def _rates(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
     """A rate that moves weights by next to nothing, or by more than they can follow."""
     limits = settings.thresholds
     for network, ratios in checks.networks("update"):
-        seen = ratios[ratios > limits.frozen]
-        if len(seen) >= settings.sustained and lasts_below(ratios, limits.slow, settings.sustained):
-            if np.max(seen) < limits.slow:
-                yield Finding("slow", "warning", network, f"update ratio {ratios[-1]:.3g}, never above {max(seen):.3g}")
+        if lasts_below(ratios, limits.slow, settings.least) and limits.frozen < np.max(ratios) < limits.slow:
+            yield Finding("slow", "warning", network, f"update ratio {ratios[-1]:.3g}, never above {max(ratios):.3g}")
         elif lasts_above(ratios, limits.fast, settings.sustained):
             yield Finding("rate", "critical", network, f"update ratio {ratios[-1]:.3g}")
 
@@ -110,8 +108,8 @@ def _sound(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
             rule = {"mute": "silence", "clipped": "peaks"}.get(key, key)
             yield Finding(rule, "warning", "batch", f"{values[-1]:.0%} {what}")
     widths = checks.of("batch/bandwidth")
-    if len(widths) >= count and np.median(widths[-settings.settled :]) < limits.bandwidth:
-        reason = f"sound ends at {np.median(widths[-settings.settled :]):.0%} of half the sample rate"
+    if len(widths) >= count and np.median(widths[-settings.least :]) < limits.bandwidth:
+        reason = f"sound ends at {np.median(widths[-settings.least :]):.0%} of half the sample rate"
         yield Finding("bandwidth", "warning", "batch", reason)
 
 
@@ -120,13 +118,13 @@ def _meaning(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
     limits = settings.thresholds
     shares, pairs = checks.of("batch/labels"), checks.of("batch/label_pairs")
     shares, pairs = shares[-settings.window :], pairs[-settings.window :]
-    if len(shares) == len(pairs) and len(shares) >= settings.settled and pairs.sum() >= _LABEL_PAIRS:
+    if len(shares) == len(pairs) and len(shares) >= settings.least and pairs.sum() >= _LABEL_PAIRS:
         share = float(np.average(shares, weights=pairs))
         if share < limits.labels:
             reason = f"{share:.0%} of the pairs of one label are nearer than pairs of two; by chance 50%"
             yield Finding("labels", "warning", "batch", reason)
     shares = checks.of("batch/targets")
-    if lasts_below(shares, limits.targets, settings.settled):
+    if lasts_below(shares, limits.targets, settings.least):
         reason = f"{shares[-1]:.0%} of the outputs are nearer to their own target than to another's; by chance 50%"
         yield Finding("targets", "warning", "batch", reason)
 

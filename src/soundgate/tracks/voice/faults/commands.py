@@ -19,31 +19,33 @@ RESULTS = Path("benchmarks", "results", "health_faults")
     show_default=True, help="Folder with the cache and the speaker encoder of a finished run.",
 )  # fmt: skip
 @click.option("--side", type=click.Choice(["held_out", "development"]), default="held_out", show_default=True)
-@click.option("--trials", "n_trials", type=click.IntRange(1), default=2, show_default=True, help="Of each fault.")
-@click.option("--healthy", "n_healthy", type=click.IntRange(1), default=8, show_default=True, help="Of each network.")
+@click.option(
+    "--times", type=click.IntRange(1), default=1, show_default=True, help="Trainings, as multiples of conf's."
+)
+@click.option("--network", "networks", multiple=True, help="Only this: gan, encoder or regression; may be repeated.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trainings at a time.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Folder of results.")
-def faults(data: Path, side: str, n_trials: int, n_healthy: int, jobs: int, out: Path) -> None:
+def faults(data: Path, side: str, times: int, networks: tuple[str, ...], jobs: int, out: Path) -> None:
     """Measure the health monitor: small trainings of three kinds of networks with faults, and without.
 
-    Writes faults_<side>.csv, curve_<side>.csv, curve_<side>.png and summary_<side>.json. Killed, the next call goes
+    Those of stage voice-health are a part of them. Writes faults_<side>.csv, curve_<side>.csv, curve_<side>.png and summary_<side>.json. Killed, the next call goes
     on. Adjust no rule by what is held out.
     """
     set_up_logging()
     with errors_in_one_line():
-        _measure(data, side, n_trials, n_healthy, jobs, out)
+        _measure(data, side, times, networks, jobs, out)
 
 
-def _measure(data: Path, side: str, n_trials: int, n_healthy: int, jobs: int, out: Path) -> None:
+def _measure(data: Path, side: str, times: int, networks: Sequence[str], jobs: int, out: Path) -> None:
     # Imported here: `soundgate faults --help` should not wait for PyTorch.
     from soundgate.runtime.config import load_section
+    from soundgate.runtime.errors import ConfigError
     from soundgate.runtime.scratch import open_scratch
     from soundgate.runtime.stage import deterministic_torch
     from soundgate.tracks.voice.cache import VoiceCache
-    from soundgate.tracks.voice.faults.registry import FAULTS, side_of_fault
-    from soundgate.tracks.voice.faults.rigs import Material
+    from soundgate.tracks.voice.faults.rigs import ARCHITECTURES, Material
     from soundgate.tracks.voice.faults.settings import FaultSettings
-    from soundgate.tracks.voice.faults.trials import faulty_trials, healthy_trials, numbers_of, observe_all
+    from soundgate.tracks.voice.faults.trials import observe_all, trials_of
     from soundgate.tracks.voice.speaker.model import load_speaker
     from soundgate.training.health.settings import HealthSettings
 
@@ -54,8 +56,9 @@ def _measure(data: Path, side: str, n_trials: int, n_healthy: int, jobs: int, ou
         params={"faults": settings.model_dump(mode="json"), "health": health.model_dump(mode="json")},
         inputs=[data / "cache", data / "speaker"],
     )  # fmt: skip
-    chosen = [fault for fault in FAULTS if side_of_fault(fault) == side]
-    trials = faulty_trials(chosen, numbers_of(side, n_trials)) + healthy_trials(numbers_of(side, n_healthy))
+    if unknown := set(networks) - ARCHITECTURES.keys():
+        raise ConfigError("--network", expected=" or ".join(ARCHITECTURES), found=", ".join(sorted(unknown)))
+    trials = [trial for trial in trials_of(side, settings, times) if trial.architecture in (networks or ARCHITECTURES)]
     material = Material(VoiceCache.open(data / "cache"), load_speaker(data / "speaker"), settings)
     runs = observe_all(trials, material, health, 0, scratch.folder, jobs)
     _write(runs, settings, health, side, out)

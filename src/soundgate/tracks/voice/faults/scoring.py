@@ -76,8 +76,11 @@ def outcomes_of(
 ) -> dict[Trial, Outcome]:
     """Judge every training anew by its records."""
     return {
-        trial: outcome_of(trial, records, health, first_step(trial, settings)) for trial, records in runs.items()
-    }  # fmt: skip
+        trial: outcome_of(
+            trial, records, settings.trial(trial.architecture).watched(health), first_step(trial, settings)
+        )
+        for trial, records in runs.items()
+    }
 
 
 def first_step(trial: Trial, settings: FaultSettings) -> int:
@@ -104,10 +107,10 @@ def false_alarms(outcomes: Iterable[Outcome]) -> Estimate:
     Source: Garwood 1936, "Fiducial limits for the Poisson distribution".
     """
     counted = [(outcome.n_alarms, outcome.n_steps) for outcome in outcomes if outcome.n_steps]
-    alarms, steps = np.sum(counted, axis=0)
+    alarms, steps = (float(total) for total in np.sum(counted, axis=0))
     low = stats.chi2.ppf(0.025, 2 * alarms) / 2 if alarms else 0.0
     high = stats.chi2.ppf(0.975, 2 * alarms + 2) / 2
-    return Estimate(*(1000 * value / steps for value in (alarms, low, high)), len(counted))
+    return Estimate(*(float(1000 * value / steps) for value in (alarms, low, high)), len(counted))
 
 
 def curve(runs: Mapping[Trial, Sequence[Mapping]], settings: FaultSettings, health: HealthSettings) -> list[dict]:

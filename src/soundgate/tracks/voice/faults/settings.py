@@ -7,6 +7,7 @@ from pydantic import Field
 from soundgate.runtime.config import Section
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from soundgate.tracks.voice.speaker.settings import SpeakerSettings
+from soundgate.training.health.settings import HealthSettings
 
 
 class TrialSettings(Section):
@@ -18,6 +19,8 @@ class TrialSettings(Section):
         before: checks before a fault comes, in trainings into which one comes.
         after: checks within which a fault is to be found.
         healthy: checks of trainings without a fault.
+        n_healthy: trainings without a fault.
+        settled: in place of ``health.settled``; more than ``healthy``: in trainings this short no voice is learnt.
     """
 
     interval: int = Field(ge=1)
@@ -25,6 +28,13 @@ class TrialSettings(Section):
     before: int = Field(ge=1)
     after: int = Field(ge=1)
     healthy: int = Field(ge=1)
+    n_healthy: int = Field(ge=1)
+    settled: int = Field(ge=1)
+
+    def watched(self, health: HealthSettings) -> HealthSettings:
+        """Return the monitor's settings in these trainings."""
+        own = {"interval": self.interval, "settled": self.settled, "least_checks": 1, "enabled": True}
+        return health.model_copy(update=own)
 
 
 class FaultSettings(Section):
@@ -37,8 +47,7 @@ class FaultSettings(Section):
         gan: see `TrialSettings`.
         speaker: of the encoder.
         regression: see `TrialSettings`.
-        n_trials: trainings of each fault at each strength in each architecture, held out all of them.
-        n_healthy: trainings without a fault in each architecture, likewise.
+        n_trials: trainings of each held-out fault at each strength in each architecture.
     """
 
     train: TrainSettings
@@ -48,7 +57,6 @@ class FaultSettings(Section):
     speaker: TrialSettings
     regression: TrialSettings
     n_trials: int = Field(ge=1)
-    n_healthy: int = Field(ge=1)
 
     def trial(self, architecture: str) -> TrialSettings:
         """Return how trainings of an architecture are tried."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +11,9 @@ from typing import NamedTuple
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.ledger import Ledger
 from soundgate.runtime.randomness import keyed_seed
-from soundgate.tracks.voice.faults.registry import FAULTS, Side, side_of_trial
+from soundgate.tracks.voice.faults.registry import FAULTS, Side, side_of_fault, side_of_trial
 from soundgate.tracks.voice.faults.rigs import ARCHITECTURES, Material, Rig
+from soundgate.tracks.voice.faults.settings import FaultSettings
 from soundgate.training.health.records import RECORDS_FILE, Record, read_records
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.loop import LoopSettings, fit
@@ -45,25 +45,33 @@ class Trial(NamedTuple):
         return f"{self.architecture}-{self.fault or 'healthy'}-{self.strength}-{self.number}"
 
 
-def faulty_trials(faults: Iterable[str], numbers: Sequence[int]) -> list[Trial]:
-    """Return every fault at every strength, of every number, in every architecture where it can be."""
-    return [
+def trials_of(side: Side, settings: FaultSettings, times: int = 1) -> list[Trial]:
+    """Return a side's trainings: every fault at every strength in every architecture where it can be, and none.
+
+    Args:
+        side: of faults and of numbers.
+        settings: how many there are.
+        times: so many times as many.
+    """
+    numbers = _numbers(side, times * settings.n_trials)
+    faulty = [
         Trial(architecture, fault, strength, number)
-        for fault in faults
-        for architecture in FAULTS[fault].architectures
-        for strength in range(len(FAULTS[fault].strengths))
+        for fault, spec in FAULTS.items()
+        if side_of_fault(fault) == side
+        for architecture in spec.architectures
+        for strength in range(len(spec.strengths))
         for number in numbers
     ]
+    healthy = [
+        Trial(architecture, None, 0, number)
+        for architecture in ARCHITECTURES
+        for number in _numbers(side, times * settings.trial(architecture).n_healthy)
+    ]
+    return faulty + healthy
 
 
-def numbers_of(side: Side, count: int) -> list[int]:
-    """Return the first numbers of a side."""
+def _numbers(side: Side, count: int) -> list[int]:
     return [number for number in range(2 * count) if side_of_trial(number) == side]
-
-
-def healthy_trials(numbers: Sequence[int]) -> list[Trial]:
-    """Return trainings without a fault, of every number in every architecture."""
-    return [Trial(architecture, None, 0, number) for architecture in ARCHITECTURES for number in numbers]
 
 
 class _Observed:
@@ -148,11 +156,10 @@ def _train(trial: Trial, n_checks: int, folder: Path, material: Material, health
     loop = LoopSettings(
         epochs=n_checks, batch_size=settings.batch_size, steps_per_epoch=settings.interval, checkpoint_s=1e9
     )
-    watched = health.model_copy(update={"interval": settings.interval, "least_checks": 1, "enabled": True})
     fit(
         _Observed(rig.task), loop, len(material.cache.rows("train")), seed=own,
-        name=f"{trial.architecture} {trial.number}", checkpoint=folder / "checkpoint.pt", health=watched,
-        diagnostics=folder,
+        name=f"{trial.architecture} {trial.number}", checkpoint=folder / "checkpoint.pt",
+        health=settings.watched(health), diagnostics=folder,
     )  # fmt: skip
 
 
