@@ -16,6 +16,7 @@ from soundgate.runtime.errors import ConfigError
 from soundgate.training.health.defaults import DEFAULTS
 from soundgate.training.health.hooks import watch
 from soundgate.training.health.records import RECORDS_FILE, read_records
+from soundgate.training.health.seen import Seen
 from tests.pipeline_file import ROOT
 
 EVERY_STEP = DEFAULTS.model_copy(update={"interval": 1})
@@ -170,6 +171,34 @@ def test_a_probe_and_a_refused_batch_are_recorded(tmp_path):
     refused, checked = read_records(tmp_path / RECORDS_FILE)
     assert refused.findings[0].reason == "loss is not finite" and not refused.is_check
     assert checked.metrics["probe/training"] == 0.0
+
+
+def test_what_needs_no_trend_is_named_within_a_few_steps(tmp_path):
+    """Labels at random, and a loss that is climbed, from the first step on."""
+    generator = torch.Generator().manual_seed(0)
+    network = nn.Linear(4, 1)
+    optimiser = torch.optim.SGD(network.parameters(), 0.01)
+    places = 5 * torch.eye(4).repeat(4, 1)
+
+    def loss():
+        return (network(batch) - 1).square().mean()
+
+    def seen():
+        return Seen(features=batch, labels=torch.randint(4, (16,), generator=generator))
+
+    def losses():
+        return {"loss": float(loss().detach())}
+
+    with watch(network, optimiser, tmp_path, seen=seen, losses=losses, settings=EVERY_STEP) as health:
+        for _ in range(10):
+            batch = places + torch.randn(16, 4, generator=generator)
+            optimiser.zero_grad()
+            (-loss()).backward()
+            optimiser.step()
+            health.step({"loss": loss()}, 16)
+    records = read_records(tmp_path / RECORDS_FILE)
+    first = {finding.rule: record.step for record in reversed(records) for finding in record.findings}
+    assert first == {"labels": EVERY_STEP.least, "climbing": EVERY_STEP.climbing}
 
 
 def test_hooks_are_taken_away_where_a_loop_fails(tmp_path):

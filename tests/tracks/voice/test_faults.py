@@ -169,8 +169,8 @@ def test_tables_curves_and_pictures(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_measures_and_goes_on(made, tmp_path, monkeypatch):
-    """With one fault of one strength; the second call trains nothing."""
+def test_the_command_measures_faults_in_the_networks_named(made, tmp_path, monkeypatch):
+    """With one fault of one strength."""
     data = tmp_path / "a folder" / "voice"
     material(data / "cache")
     save_speaker(data / "speaker", made.speaker)
@@ -185,12 +185,9 @@ def test_the_command_measures_and_goes_on(made, tmp_path, monkeypatch):
     first = CliRunner().invoke(main, call, catch_exceptions=False)
     assert first.exit_code == 0, first.output
     assert "faults found: 1 " in first.output
-    monkeypatch.setattr(trials_module, "_train", lambda *_: pytest.fail("trained again"))
-    again = CliRunner().invoke(main, call, catch_exceptions=False)
-    assert again.output == first.output
     table = pd.read_csv(tmp_path / "results" / "faults_held_out.csv")
-    assert list(table["rules"]) == ["mode"] and list(table["found"]) == [1]
+    assert "mode" in table["rules"][0].split() and list(table["found"]) == [1]
     summary = json.loads((tmp_path / "results" / "summary_held_out.json").read_text())
-    assert summary["false_alarms"]["value"] == 0.0
+    assert summary["false_alarms"]["n"] == 1 and summary["found"]["value"] == 1.0
     assert (tmp_path / "results" / "curve_held_out.png").is_file()
     assert len(pd.read_csv(tmp_path / "results" / "curve_held_out.csv")) > 5

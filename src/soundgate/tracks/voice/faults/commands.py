@@ -28,8 +28,8 @@ RESULTS = Path("benchmarks", "results", "health_faults")
 def faults(data: Path, side: str, times: int, networks: tuple[str, ...], jobs: int, out: Path) -> None:
     """Measure the health monitor: small trainings of three kinds of networks with faults, and without.
 
-    Those of stage voice-health are a part of them. Writes faults_<side>.csv, curve_<side>.csv, curve_<side>.png and summary_<side>.json. Killed, the next call goes
-    on. Adjust no rule by what is held out.
+    Stage voice-health takes those of --times 1. Writes faults_<side>.csv, curve_<side>.csv, curve_<side>.png and
+    summary_<side>.json. Killed, the next call goes on. Adjust no rule by what is held out.
     """
     set_up_logging()
     with errors_in_one_line():
