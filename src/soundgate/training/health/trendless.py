@@ -21,6 +21,8 @@ from soundgate.training.health.settings import HealthSettings
 ADVERSARIAL_LOSSES = ("adversarial", "adv", "gen", "generator", "g")
 # Pairs of one label that are compared before labels are doubted.
 _LABEL_PAIRS = 20
+# By how much the limit is lower for few of them: two thirds of the standard error of a share of 0.7, over their root.
+_LABEL_MARGIN = 0.3
 # The share of a loss's last changes that are upwards where it climbs.
 _MOSTLY = 0.7
 
@@ -120,7 +122,7 @@ def _meaning(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
     shares, pairs = shares[-settings.window :], pairs[-settings.window :]
     if len(shares) == len(pairs) and len(shares) >= settings.least and pairs.sum() >= _LABEL_PAIRS:
         share = float(np.average(shares, weights=pairs))
-        if share < limits.labels:
+        if share < limits.labels - _LABEL_MARGIN / np.sqrt(pairs.sum()):
             reason = f"{share:.0%} of the pairs of one label are nearer than pairs of two; by chance 50%"
             yield Finding("labels", "warning", "batch", reason)
     shares = checks.of("batch/targets")

@@ -20,6 +20,8 @@ from soundgate.training.loop import LoopSettings, fit
 from soundgate.training.task import Task
 
 STAGE = "voice-health"
+# A first measurement has used up the held-out trainings below: the rule for labels was changed after it.
+_FIRST: dict[Side, int] = {"development": 0, "held_out": 100}
 # Of no use for rules, and another on every machine.
 _MACHINE = ("speed/", "memory/")
 
@@ -71,7 +73,8 @@ def trials_of(side: Side, settings: FaultSettings, times: int = 1) -> list[Trial
 
 
 def _numbers(side: Side, count: int) -> list[int]:
-    return [number for number in range(2 * count) if side_of_trial(number) == side]
+    first = _FIRST[side]
+    return [number for number in range(first, first + 2 * count) if side_of_trial(number) == side]
 
 
 class _Observed:
