@@ -241,6 +241,32 @@ def test_healthy_runs_are_silent():
     assert alarms <= 10
 
 
+def test_a_voice_is_expected_after_four_fifths_of_a_training_however_often_it_is_looked_at():
+    """Similarities of the embedded converter, healthy: below the threshold for its first third."""
+    learnt = np.interp(np.arange(5, 301, 5), np.arange(25, 301, 25),
+                       [0.03, 0.09, 0.12, 0.27, 0.55, 0.54, 0.56, 0.61, 0.59, 0.65, 0.65, 0.65])  # fmt: skip
+    settings = health(interval=5).of_length(300)
+    rows = [{"probe/speaker_similarity": value} for value in learnt]
+    assert len(rows) == 60 and not any(judge(rows[:n], settings) for n in range(1, 61))
+    assert any(judge(rows[:n], health(interval=5)) for n in range(1, 61))
+    never = [{"probe/speaker_similarity": 0.3}] * 60
+    alarmed = [n for n in range(1, 61) if judge(never[:n], settings)]
+    assert alarmed == list(range(48, 61))
+
+
+@pytest.mark.parametrize(("n_steps", "interval"), [(10_000, 100), (2000, 100), (300, 15), (60, 3), (20, 1), (5, 1)])
+def test_a_short_training_is_looked_at_more_often(n_steps, interval):
+    assert health(interval=100, least_checks=20).of_length(n_steps).interval == interval
+
+
+def test_few_pairs_of_one_label_are_doubted_less():
+    def alarmed(share, n_pairs):
+        rows = [{"batch/labels": share, "batch/label_pairs": n_pairs / 10}] * 10
+        return bool(judge(rows, SETTINGS))
+
+    assert alarmed(0.57, 400) and not alarmed(0.57, 25) and alarmed(0.5, 25) and not alarmed(0.62, 10_000)
+
+
 def test_the_robust_z_of_a_normal_sample_is_the_usual_one():
     reference = np.random.default_rng(0).normal(5, 2, 100_000)
     assert robust_z(np.array([5, 7, 1]), reference, 1e-9) == pytest.approx([0, 1, -2], abs=0.03)
