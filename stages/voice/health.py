@@ -37,8 +37,9 @@ def main(cache: Path, speaker: Path, metrics: Path, picture: Path) -> None:
     )
     material = Material(VoiceCache.open(cache), load_speaker(speaker), settings)
     runs = observe_all(trials_of("held_out", settings), material, health, seed, scratch.folder)
-    draw_faults(fault_table(outcomes_of(runs, settings, health)), picture)
-    write_json(scratch.result, jsonable(summarise(runs, settings, health)))
+    outcomes = outcomes_of(runs, settings, health)
+    draw_faults(fault_table(outcomes), picture)
+    write_json(scratch.result, jsonable(summarise(outcomes)))
     scratch.publish()
 
 

@@ -17,7 +17,7 @@ from soundgate.tracks.voice.faults.registry import FAULTS, side_of_fault, side_o
 from soundgate.tracks.voice.faults.results import draw_curve, fault_table, summarise
 from soundgate.tracks.voice.faults.rigs import ARCHITECTURES
 from soundgate.tracks.voice.faults.scaling import scaled
-from soundgate.tracks.voice.faults.scoring import Outcome, curve, false_alarms, outcome_of, power
+from soundgate.tracks.voice.faults.scoring import Outcome, curve, false_alarms, outcome_of, outcomes_of, power
 from soundgate.tracks.voice.faults.trials import Trial, observe_all, trials_of
 from soundgate.tracks.voice.speaker.model import save_speaker
 from soundgate.training.finite import NonFiniteBatch
@@ -154,13 +154,13 @@ def test_tables_curves_and_pictures(tmp_path):
     settings = fault_settings()
     runs = {OFFSET: records([1.0] * 5), OFFSET._replace(strength=2): records([0.0] * 5)}
     runs |= {Trial("regression", None, 0, 3): records([0.0] * 6)}
-    found = summarise(runs, settings, health())
+    outcomes = outcomes_of(runs, settings, health())
+    found = summarise(outcomes)
     assert found["faults"] == {"dc_offset": {"regression": {"0.1": [1, 1], "1.0": [0, 1]}}}
     assert found["found"]["value"] == 0.5 and found["healthy_runs_with_alarm"]["value"] == 0.0
     rows = curve(runs, settings, health())
     shares = [row["found"]["value"] for row in rows]
     assert shares == sorted(shares, reverse=True)
-    outcomes = {trial: outcome_of(trial, own, health(), 0) for trial, own in runs.items()}
     table = fault_table(outcomes)
     assert list(table["median_steps"].dropna()) == [3.0] and list(table["rules"]) == ["offset", ""]
     draw_curve(rows, tmp_path / "curve.png")

@@ -12,22 +12,18 @@ from matplotlib.figure import Figure
 from soundgate.evaluation.statistics import proportion_estimate
 from soundgate.runtime.figures import save_figure
 from soundgate.tracks.voice.faults.registry import FAULTS, side_of_fault
-from soundgate.tracks.voice.faults.scoring import Outcome, false_alarms, outcomes_of, power
-from soundgate.tracks.voice.faults.settings import FaultSettings
+from soundgate.tracks.voice.faults.scoring import Outcome, false_alarms, power
 from soundgate.tracks.voice.faults.trials import Trial
-from soundgate.training.health.settings import HealthSettings
 
 
-def summarise(runs: Mapping[Trial, Sequence[Mapping]], settings: FaultSettings, health: HealthSettings) -> dict:
+def summarise(outcomes: Mapping[Trial, Outcome]) -> dict:
     """Return the figures of trainings with and without faults.
 
     Returns:
         ``found``, share of those with a fault in which there was an alarm that there was not before, its interval over
         kinds of fault; ``false_alarms`` in 1,000 steps without a fault; ``healthy_runs_with_alarm``, share of those
-        without a fault; ``faults``: for each fault and architecture how many were found at each strength, of how many;
-        ``false``: rules that alarmed without a fault, and how often.
+        without a fault; ``faults``: for each fault and architecture how many were found at each strength, of how many.
     """
-    outcomes = outcomes_of(runs, settings, health)
     healthy = {trial: own for trial, own in outcomes.items() if trial.fault is None}
     table = fault_table(outcomes)
     return {
