@@ -21,6 +21,8 @@ from soundgate.tracks.voice.faults.scoring import Outcome, curve, false_alarms, 
 from soundgate.tracks.voice.faults.trials import Trial, observe_all, trials_of
 from soundgate.tracks.voice.speaker.model import save_speaker
 from soundgate.training.finite import NonFiniteBatch
+from soundgate.training.health.records import RECORDS_FILE, read_records
+from soundgate.training.loop import LoopSettings, fit
 from tests.tracks.voice.fault_settings import fault_settings, material
 from tests.training.duel import health
 
@@ -101,6 +103,18 @@ def test_a_training_is_the_healthy_one_until_its_fault_comes_and_nothing_is_trai
     monkeypatch.setattr(trials_module, "fit", lambda *_, **__: pytest.fail("trained again"))
     monkeypatch.setattr(trials_module, "_comes", lambda trial: False)  # The beginning is finished too.
     assert observe_all(trials, made, health(), 0, tmp_path) == runs
+
+
+@pytest.mark.parametrize("architecture", ["regression", "encoder", pytest.param("gan", marks=pytest.mark.slow)])
+def test_watched_or_not_a_training_ends_with_the_same_bytes(made, tmp_path, architecture):
+    loop = LoopSettings(epochs=1, batch_size=2 if architecture == "gan" else 6, steps_per_epoch=3, checkpoint_s=1e9)
+    for watched in (None, health(interval=1)):
+        task = ARCHITECTURES[architecture](made, 1).task
+        task.evaluate = dict
+        path = tmp_path / f"{watched is None}.pt"
+        fit(task, loop, 9, seed=0, name="run", checkpoint=path, health=watched, diagnostics=tmp_path / "run")
+    assert (tmp_path / "True.pt").read_bytes() == (tmp_path / "False.pt").read_bytes()
+    assert len(read_records(tmp_path / "run" / RECORDS_FILE)) == 3
 
 
 def records(values, key="batch/offset", first=1):

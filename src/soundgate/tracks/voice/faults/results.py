@@ -89,7 +89,8 @@ def draw_curve(rows: Sequence[dict], path: str | Path) -> None:
             axes.plot(false["value"], found["value"], "o", color=colour, markersize=4)
             axes.annotate(f" {row['scale']:g}", (false["value"], found["value"]), color=colour)
         axes.set(
-            xlabel="alarms in 1,000 healthy steps", ylabel="share of faults found", ylim=(0, 1.02), xscale="symlog",
+            xlabel="alarms in 1,000 healthy steps", ylabel="share of faults found", ylim=(0, 1.02),
+            xscale="symlog", xlim=(-0.1, None),
             title="Thresholds at multiples of their distance from health; red: as they are",
         )  # fmt: skip
         save_figure(figure, path, dpi=120)
