@@ -27,11 +27,15 @@ from soundgate.tracks.voice.gan.task import GanTask
 from soundgate.tracks.voice.speaker.model import load_speaker
 from soundgate.training.health.monitor import Monitor
 from soundgate.training.health.settings import HealthSettings, load_health
+from soundgate.training.health.traffic import Traffic
 from soundgate.training.health.watch import Watch
 from soundgate.training.loop import fit
 
 # None of them calls another.
-TIMED = ((Monitor, "before"), (Monitor, "after"), (Watch, "_see"), (Watch, "_before_step"), (Watch, "_after_step"))
+TIMED = (
+    (Monitor, "before"), (Monitor, "after"), (Watch, "_see"), (Watch, "_before_step"), (Watch, "_after_step"),
+    (Traffic, "_see"),
+)  # fmt: skip
 
 
 @click.command()
@@ -43,7 +47,8 @@ def main(folder: Path, steps: int, interval: int, rounds: int) -> None:
     """Print the monitor's share of a training's processor time, the median of several rounds."""
     torch.set_num_threads(1)
     settings = load_section("voice.train", TrainSettings)
-    cache, health = VoiceCache.open(folder / "cache"), load_health().model_copy(update={"interval": interval})
+    health = load_health().model_copy(update={"interval": interval, "least_checks": 1})
+    cache = VoiceCache.open(folder / "cache")
     shares = []
     for number in range(rounds):
         task = GanTask(cache, load_speaker(folder / "speaker"), settings, 0, steps, torch.device("cpu"))

@@ -32,6 +32,10 @@ COMMANDS = {
         "soundgate.tracks.editor.commands:edit",
         "Edit IN: label its beats, play what is kept, write OUT in the format of IN.",
     ),
+    "faults": (
+        "soundgate.tracks.voice.faults.commands:faults",
+        "Measure the health monitor on trainings with faults, and without.",
+    ),
     "gates": (
         "soundgate.pipeline.gates:main",
         "Show the exit gates of a profile: value, interval, threshold, verdict.",
@@ -61,7 +65,7 @@ COMMANDS = {
 }
 
 # Read the repository's parameters or results in the folder they are called in.
-IN_ROOT = ("compose", "gates", "repro", "seeds", "verify")
+IN_ROOT = ("compose", "faults", "gates", "repro", "seeds", "verify")
 
 
 class Commands(click.Group):

@@ -5,11 +5,13 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
 from soundgate.runtime.errors import TrainingError
 from soundgate.runtime.files import write_json
 from soundgate.runtime.scratch import CARD
 from soundgate.training.health.records import RECORDS_FILE, read_records
+from soundgate.training.health.seen import Seen
 from soundgate.training.health.watch import Watch
 from soundgate.training.tensorboard import RUNS_FOLDER
 from tests.training.duel import EVERY_STEP, LOOP, Duel, health, train
@@ -118,6 +120,32 @@ def test_networks_that_do_not_step_every_time_are_measured_all_the_same(tmp_path
     assert ["update/discriminator" in metrics for metrics in found] == [False, False, True, True, True, True]
     assert all("gradient/generator" in metrics for metrics in found)
     assert all(record.status == "healthy" for record in records(tmp_path / "run"))
+
+
+def test_a_short_training_has_its_least_checks(tmp_path):
+    train(Duel(), tmp_path / "run.pt", health(interval=100, least_checks=20), folder=tmp_path / "run")
+    assert [record.step for record in records(tmp_path / "run")] == list(range(3, 61, 3))
+
+
+def test_a_task_that_tells_of_its_batch_and_its_losses_is_asked(tmp_path):
+    class Telling(Duel):
+        def step(self, rows, step):
+            self.real = self.data[rows]
+            return super().step(rows, step)
+
+        def seen(self):
+            return Seen(outputs=self.generator(self.real), targets=self.real + 1)
+
+        def losses(self):
+            return {"reconstruction": functional.l1_loss(self.generator(self.real), self.real + 1)}
+
+    files = [tmp_path / "alone.pt", tmp_path / "watched.pt"]
+    train(Telling(), files[0])
+    train(Telling(), files[1], health(interval=5), folder=tmp_path / "run")
+    assert files[0].read_bytes() == files[1].read_bytes()
+    found = [record.metrics for record in records(tmp_path / "run")]
+    assert all(metrics["effect/reconstruction"] < 0 for metrics in found)
+    assert all(0 <= metrics["batch/targets"] <= 1 for metrics in found)
 
 
 def test_losses_are_means_over_the_steps_between_checks(tmp_path):

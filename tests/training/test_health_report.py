@@ -209,10 +209,10 @@ def test_a_folder_without_records_and_a_line_that_is_none_are_named(tmp_path):
 
 def test_the_environment_sets_the_interval_and_switches_off(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_json("params.yaml", {"health": health().model_dump()})
-    assert load_health() == health()
+    write_json("params.yaml", {"health": health(least_checks=20).model_dump()})
+    assert load_health() == health(least_checks=20)
     monkeypatch.setenv("SOUNDGATE_DIAGNOSTICS_INTERVAL", "7")
-    assert load_health() == health(interval=7)
+    assert load_health() == health(interval=7, least_checks=1)
     monkeypatch.setenv("SOUNDGATE_DIAGNOSTICS_INTERVAL", "0")
     assert not load_health().enabled
     monkeypatch.setenv("SOUNDGATE_DIAGNOSTICS_INTERVAL", "often")

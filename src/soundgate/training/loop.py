@@ -123,6 +123,7 @@ def fit(
     progress = resume(task, checkpoint, settings.epochs * settings.per_epoch(n_items))
     if settings.init_from and not progress.step:
         begin_from(task, settings.init_from)
+    health = health and health.of_length(settings.epochs * settings.per_epoch(n_items))
     monitor = _monitor(task, health, name, checkpoint, diagnostics, progress)
     try:
         _train(task, settings, n_items, seed, name, checkpoint, progress, monitor)

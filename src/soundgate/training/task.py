@@ -17,6 +17,11 @@ class Task(Protocol):
     of: ``speaker_similarity`` (cosine of output and target), ``swap_change`` (how much the output changes with another
     speaker, over its own size), ``pairwise_ratio`` (distance between outputs over that between real items).
 
+    It may have a method ``seen() -> Seen``, what its last step was computed from (`soundgate.training.health.seen`),
+    and a method ``losses() -> dict[str, float]``, the losses of the present step's batch computed again, each of which
+    a step should lower: it is called right before and right after an optimiser's step, likewise in evaluation mode
+    and without gradients.
+
     Attributes:
         modules: everything with weights or buffers that change, by name.
         optimisers: by name.

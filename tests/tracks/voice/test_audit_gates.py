@@ -38,8 +38,8 @@ THRESHOLDS = AuditThresholds(
     mel_db=6.0,
     f0_correlation=0.7,
     f0_error=2.0,
-    fault_recall=0.9,
-    false_alarms=0.1,
+    faults_found=0.8,
+    false_alarms=1.0,
 )
 N_BOOTSTRAP = 300
 
@@ -194,17 +194,17 @@ def test_reconstructions_nearer_than_random_weights_pass(bench):
 
 
 def test_a_monitor_that_misses_faults_or_cries_wolf_fails():
-    def figures(recall, false_alarms):
+    def figures(share, alarms):
         return {
-            name: {"value": value, "ci_low": value - 0.05, "ci_high": value + 0.05, "n": 20}
-            for name, value in (("recall", recall), ("false_alarm_runs", false_alarms))
+            name: {"value": value, "ci_low": value - 0.1, "ci_high": value + 0.1, "n": 20}
+            for name, value in (("found", share), ("false_alarms", alarms), ("healthy_runs_with_alarm", 0.0))
         }
 
     def found(*values):
         return [gate["verdict"] for gate in health_gates(figures(*values), THRESHOLDS).values()]
 
-    assert found(1.0, 0.0) == ["pass", "pass"] and found(0.92, 0.08) == ["undecided", "undecided"]
-    assert found(0.8, 0.0) == ["fail", "pass"] and found(1.0, 0.2) == ["pass", "fail"]
+    assert found(1.0, 0.0) == ["pass", "pass"] and found(0.85, 0.95) == ["undecided", "undecided"]
+    assert found(0.6, 0.0) == ["fail", "pass"] and found(1.0, 2.0) == ["pass", "fail"]
 
 
 def test_the_gates_of_the_embeddings_are_judged_as_handed_on():

@@ -31,7 +31,7 @@ SETTINGS = AuditSettings(
     },
     thresholds={
         "closer_to_target": 0.501, "margin": 0.02, "over_baseline": 0.001, "mel_db": 6.0,
-        "f0_correlation": 0.7, "f0_error": 2.0, "fault_recall": 0.9, "false_alarms": 0.1,
+        "f0_correlation": 0.7, "f0_error": 2.0, "faults_found": 0.8, "false_alarms": 1.0,
     },
     griffin_lim_iterations=2,
     n_bootstrap=100,

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from soundgate.runtime.processes import is_main
 from soundgate.training.health.defaults import DEFAULTS
 from soundgate.training.health.monitor import Monitor, Unwatched
+from soundgate.training.health.seen import Seen
 from soundgate.training.health.settings import HealthSettings
 
 Probe = Callable[[], Mapping[str, float]]
@@ -24,18 +25,22 @@ class Watched:
         modules: a network, or several by name.
         optimisers: an optimiser, or several by name.
         probe: figures of one's own, see `watch`.
+        seen: likewise.
+        losses: likewise.
     """
 
     def __init__(
         self,
         modules: nn.Module | Mapping[str, nn.Module],
         optimisers: Optimizer | Mapping[str, Optimizer],
-        probe: Probe | None,
+        probe: Probe | None = None,
+        seen: Callable[[], Seen] | None = None,
+        losses: Probe | None = None,
     ) -> None:
         self.modules = dict(modules) if isinstance(modules, Mapping) else {"model": modules}
         self.optimisers = dict(optimisers) if isinstance(optimisers, Mapping) else {"optimiser": optimisers}
-        if probe is not None:
-            self.probe = probe
+        asked = {"probe": probe, "seen": seen, "losses": losses}
+        self.__dict__ |= {name: answer for name, answer in asked.items() if answer is not None}
 
 
 class Health:
@@ -87,6 +92,8 @@ def watch(
     folder: str | Path,
     *,
     probe: Probe | None = None,
+    seen: Callable[[], Seen] | None = None,
+    losses: Probe | None = None,
     settings: HealthSettings = DEFAULTS,
     step: int = 0,
     name: str = "training",
@@ -99,6 +106,9 @@ def watch(
         folder: gets ``diagnostics.jsonl``, which ``soundgate health FOLDER`` shows.
         probe: called at every check, in evaluation mode and without gradients: figures by name, see
             `soundgate.training.task.Task`.
+        seen: likewise, what the last step was computed from: are sound, labels and targets what they should be?
+        losses: the losses of the present batch once more, by name; called likewise before and after a step that is
+            looked at: does the step lower them?
         settings: see `HealthSettings`; ``DEFAULTS.model_copy(update={"interval": 25})`` checks every 25 steps.
         step: steps that were taken before; records of later ones are dropped.
         name: of the training, for log lines.
@@ -106,7 +116,7 @@ def watch(
     Yields:
         Whom to tell of each step.
     """
-    health = begin(Watched(modules, optimisers, probe), folder, settings, step, name)
+    health = begin(Watched(modules, optimisers, probe, seen, losses), folder, settings, step, name)
     try:
         yield health
     finally:

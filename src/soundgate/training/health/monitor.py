@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from soundgate.runtime.console import logger
 from soundgate.training.health.findings import Finding
 from soundgate.training.health.records import RecordFile, finite, new_record
 from soundgate.training.health.rules import judge
+from soundgate.training.health.seen import figures_of
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.health.traffic import Traffic
 from soundgate.training.health.watch import Watch
 from soundgate.training.task import Task
 from soundgate.training.tensorboard import Curves
@@ -45,7 +47,8 @@ class Monitor(Unwatched):
     """The monitor of one training. It draws from no generator, changes no weight, and no failure of it stops a run.
 
     Args:
-        task: modules and optimisers are looked at; ``probe()`` is asked where it has one.
+        task: modules and optimisers are looked at; ``probe()``, ``seen()`` and ``losses()`` are asked where it has
+            them.
         settings: see `HealthSettings`.
         folder: gets ``diagnostics.jsonl``; None: none is written.
         curves: folder for TensorBoard; None: nothing is written.
@@ -67,18 +70,21 @@ class Monitor(Unwatched):
         self.task, self.settings, self.name = task, settings, name
         self.records = RecordFile(folder, step)
         self.curves = Curves(curves, (record.scalars() for record in self.records.records if record.is_check))
-        self.watch = Watch(task.modules, task.optimisers)
+        self.watch = Watch(task.modules, task.optimisers, self._asked_losses)
+        self.traffic = Traffic(task.modules)
         since = step % settings.interval
         self._losses = list(losses[max(0, len(losses) - since) :]) if since else []
         self._refused: list[str] = []
         self._n_items, self._since_s = 0, time.monotonic()
-        self._probes, self._known = hasattr(task, "probe"), set()
+        self._asked = {name for name in ("probe", "seen", "losses") if hasattr(task, name)}
+        self._known: set[tuple[str, str]] = set()
 
     def before(self, step: int) -> None:
         """Get ready for step ``step``, counted from 0."""
         remaining = -(step + 1) % self.settings.interval
         if remaining < _LEAD and not self.watch.is_armed:
             self.watch.arm()
+            self.traffic.arm()
 
     def after(self, step: int, losses: Mapping[str, float], n_items: int) -> None:
         """Take note of a step that is done, its losses, and how many items it took; check where it is time to."""
@@ -96,6 +102,7 @@ class Monitor(Unwatched):
     def close(self) -> None:
         """Leave the training as it was found."""
         self.watch.close()
+        self.traffic.close()
 
     def _check(self, step: int) -> None:
         metrics = finite(self._figures())
@@ -132,22 +139,38 @@ class Monitor(Unwatched):
             earlier = before.get(f"loss/{name}")
             if earlier is not None:
                 figures[f"change/{name}"] = value - earlier
-        figures |= self.watch.collect() | {f"probe/{name}": value for name, value in self._probed().items()}
+        figures |= {f"batch/{name}": value for name, value in self._ask("seen", self._batch).items()}
+        figures |= self.watch.collect() | self.traffic.collect()
+        figures |= {f"probe/{name}": value for name, value in self._ask("probe", self._probed).items()}
         wrong = sum(not math.isfinite(value) for value in losses.values())
         figures |= {"nonfinite/batches": float(len(self._refused)), "nonfinite/losses": float(wrong)}
         elapsed_s = max(time.monotonic() - self._since_s, 1e-9)
         figures |= {"speed/items_per_s": self._n_items / elapsed_s, "speed/steps_per_s": len(self._losses) / elapsed_s}
         return figures | memory_mb()
 
-    def _probed(self) -> dict[str, float]:
-        if not self._probes:
+    def _probed(self) -> Mapping[str, float]:
+        return self.task.probe()
+
+    def _batch(self) -> Mapping[str, float]:
+        seen = self.task.seen()
+        items = next((items for items in (seen.sound, seen.features) if items is not None), None)
+        if items is not None:
+            self.traffic.note("batch", items)
+        return figures_of(seen)
+
+    def _asked_losses(self) -> Mapping[str, float]:
+        return self._ask("losses", lambda: self.task.losses())
+
+    def _ask(self, method: str, ask: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        """Return what a task tells by one of its methods; nothing from the first time on that it fails."""
+        if method not in self._asked:
             return {}
         try:
             with undisturbed(self.task.modules.values()):
-                return {name: float(value) for name, value in self.task.probe().items()}
+                return {name: float(value) for name, value in ask().items()}
         except Exception as error:  # Never worth a training.
-            logger.warning("%s: no probe of the task from here on: %s", self.name, error)
-            self._probes = False
+            logger.warning("%s: no %s of the task from here on: %s", self.name, method, error)
+            self._asked.discard(method)
             return {}
 
 

@@ -88,3 +88,8 @@ def has_risen_linearly(series: np.ndarray, settings: HealthSettings, z: float) -
 def lasts_below(series: np.ndarray, limit: float, checks: int) -> bool:
     """Whether the last so many values are all there and below a limit."""
     return len(series) >= checks and bool(np.all(series[-checks:] < limit))
+
+
+def lasts_above(series: np.ndarray, limit: float, checks: int) -> bool:
+    """Whether the last so many values are all there and above a limit."""
+    return len(series) >= checks and bool(np.all(series[-checks:] > limit))

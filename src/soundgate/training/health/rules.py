@@ -1,5 +1,7 @@
 """The rules: from the figures of a run's last checks to findings. Pure, the same for every training.
 
+Here are those that judge a run by its own past; the others are in `soundgate.training.health.trendless`.
+
 A figure is named ``<kind>/<subject>``; what is not there is not judged. Kinds: ``loss`` (mean over the steps since the
 check before), ``gradient`` (norm before clipping), ``update`` (norm of one step's change over that of the weights),
 ``parameter`` (norm), ``steps`` (of an optimiser since the check before), ``nonfinite`` (counts), ``probe`` (what a
@@ -8,44 +10,22 @@ task tells of itself).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from soundgate.training.health.checks import Checks, Rule
 from soundgate.training.health.findings import Finding
 from soundgate.training.health.robust import has_fallen, has_risen, has_risen_linearly, lasts_below
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.health.trendless import ADVERSARIAL_LOSSES, TRENDLESS
 
-# What the losses of both sides of an adversarial training are called, here and in the field.
+# What the losses of a discriminator are called, here and in the field.
 DISCRIMINATOR_LOSSES = ("discriminator", "critic", "disc", "d")
-ADVERSARIAL_LOSSES = ("adversarial", "adv", "gen", "generator", "g")
 # Terms that rise in healthy runs: a learning critic tells features apart, penalties and sums come and go.
 _MAY_RISE = (*DISCRIMINATOR_LOSSES, *ADVERSARIAL_LOSSES, "feature_matching", "r1", "loss", "total")
 PAIRWISE_RATIO, SWAP_CHANGE = "probe/pairwise_ratio", "probe/swap_change"
 SPEAKER_SIMILARITY = "probe/speaker_similarity"
-
-
-class Checks:
-    """The figures of a run's last checks, oldest first, the current one last."""
-
-    def __init__(self, metrics: Sequence[Mapping[str, float | None]]) -> None:
-        self.metrics = metrics
-        self.now = metrics[-1]
-
-    def of(self, key: str) -> np.ndarray:
-        """Return a figure's values that are there, float [n]; none where it is missing now."""
-        if self.now.get(key) is None:
-            return np.empty(0)
-        return np.array([values[key] for values in self.metrics if values.get(key) is not None], dtype=float)
-
-    def networks(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the subject and the values of every figure of a kind, parts of networks left out."""
-        for key in self.now:
-            if key.startswith(f"{kind}/") and "." not in key:
-                yield key.partition("/")[2], self.of(key)
-
-
-Rule = Callable[[Checks, HealthSettings], Iterator[Finding]]
 
 
 def judge(metrics: Sequence[Mapping[str, float | None]], settings: HealthSettings) -> list[Finding]:
@@ -81,6 +61,8 @@ def _updates(checks: Checks, settings: HealthSettings) -> Iterator[Finding]:
     for network, ratios in checks.networks("update"):
         if lasts_below(ratios, limits.frozen, settings.sustained):
             yield Finding("frozen", "critical", network, f"update ratio {ratios[-1]:.3g}")
+        elif has_fallen(ratios, settings, limits.halted):
+            yield Finding("frozen", "critical", network, f"update ratio {ratios[-1]:.3g}, {_was(ratios, settings)}")
         elif has_risen(ratios, settings, limits.update):
             yield Finding("rate", "critical", network, f"update ratio {ratios[-1]:.3g}, {_was(ratios, settings)}")
     for optimiser, steps in checks.networks("steps"):
@@ -144,5 +126,5 @@ def _was(series: np.ndarray, settings: HealthSettings) -> str:
 
 
 RULES: tuple[Rule, ...] = (
-    _non_finite, _gradients, _updates, _losses, _dominance, _collapse, _conditioning, _similarity,
+    _non_finite, _gradients, _updates, _losses, _dominance, _collapse, _conditioning, _similarity, *TRENDLESS,
 )  # fmt: skip

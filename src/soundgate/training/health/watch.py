@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import torch
@@ -24,10 +24,17 @@ class Watch:
     Args:
         modules: networks by name; with an optimiser or not.
         optimisers: by name; also as `accelerate` wraps them.
+        losses: gives the losses of the present batch again, by name; is called before and after the steps that are
+            measured, and changes nothing.
     """
 
-    def __init__(self, modules: Mapping[str, nn.Module], optimisers: Mapping[str, Optimizer]) -> None:
-        self.modules = modules
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        optimisers: Mapping[str, Optimizer],
+        losses: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        self.modules, self.losses = modules, losses
         self.optimisers = {name: getattr(wrapped, "optimizer", wrapped) for name, wrapped in optimisers.items()}
         self._groups = _groups(modules)
         self._steps: Counter[str] = Counter()
@@ -35,7 +42,10 @@ class Watch:
         self._seen: dict[int, Tensor] = {}
         self._before: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}
         self._gradients: dict[int, Tensor] = {}
-        self._changes: dict[int, tuple[Tensor, Tensor]] = {}
+        self._clipped: dict[int, Tensor] = {}
+        self._changes: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._losses: dict[str, Mapping[str, float]] = {}
+        self._effects: dict[str, float] = {}
         self._handles = [
             handle
             for name, optimiser in self.optimisers.items()
@@ -59,16 +69,20 @@ class Watch:
         """Return what was measured since `arm`, and the steps of every optimiser since the last time.
 
         Returns:
-            ``gradient/<network>[.<part>]``, ``update/...`` where an optimiser of it took a step, ``parameter/...``,
-            ``steps/<optimiser>``, and ``nonfinite/gradients`` and ``nonfinite/parameters``: tensors that hold
-            values which are not finite.
+            ``gradient/<network>[.<part>]``, before clipping; ``update/...`` where an optimiser of it took a step,
+            ``parameter/...``, ``steps/<optimiser>``; of whole networks ``clipped/...``, the gradient's norm at the
+            step over that before clipping, and ``shrink/...``, the cosine of the change with that of weights which
+            shrink; ``effect/<loss>``, its relative change by the step; ``nonfinite/gradients`` and
+            ``nonfinite/parameters``: tensors that hold values which are not finite.
         """
         norms = {id(own): _norm(own.detach()) for group in self._groups.values() for own in group}
         gradients = _to_host(self._gradients)
         parameters = _to_host(norms)
-        changes = _to_host({own: change for own, (change, _) in self._changes.items()})
-        sizes = _to_host({own: size for own, (_, size) in self._changes.items()})
-        figures = {}
+        clipped = _to_host(self._clipped)
+        changes, sizes, along = (
+            _to_host({own: found[place] for own, found in self._changes.items()}) for place in range(3)
+        )
+        figures = {f"effect/{name}": value for name, value in self._effects.items()}
         for name, group in self._groups.items():
             own = [id(parameter) for parameter in group]
             figures[f"parameter/{name}"] = _total(parameters, own)
@@ -76,6 +90,12 @@ class Watch:
                 figures[f"gradient/{name}"] = _total(gradients, own)
             if any(one in changes for one in own):
                 figures[f"update/{name}"] = _total(changes, own) / max(_total(sizes, own), 1e-12)
+            if "." in name:
+                continue
+            if any(one in clipped for one in own) and figures[f"gradient/{name}"]:
+                figures[f"clipped/{name}"] = _total(clipped, own) / figures[f"gradient/{name}"]
+            if size := _total(changes, own) * _total(sizes, own):
+                figures[f"shrink/{name}"] = -sum(along[one] for one in own if one in along) / size
         figures |= {f"steps/{name}": float(self._steps[name]) for name in self.optimisers}
         for kind, found in (("gradients", gradients), ("parameters", parameters)):
             figures[f"nonfinite/{kind}"] = float(sum(not math.isfinite(value) for value in found.values()))
@@ -92,7 +112,9 @@ class Watch:
         for name in list(self._armed):
             self._disarm(name)
         self._steps.clear()
-        for kept in (self._seen, self._before, self._gradients, self._changes):
+        for kept in (
+            self._seen, self._before, self._gradients, self._clipped, self._changes, self._losses, self._effects,
+        ):  # fmt: skip
             kept.clear()
 
     def _disarm(self, name: str) -> None:
@@ -102,18 +124,35 @@ class Watch:
     def _see(self, parameter: Tensor) -> None:
         self._seen[id(parameter)] = _norm(parameter.grad)
 
-    def _before_step(self, name: str, optimiser: Optimizer, *_: object) -> None:
+    def _before_step(self, name: str, optimiser: Optimizer, arguments: tuple, named: dict) -> None:
         self._steps[name] += 1
         if name not in self._armed:
             return
-        own = _parameters(optimiser)
-        self._gradients |= {id(one): self._seen[id(one)] for one in own if id(one) in self._seen}
-        self._before[name] = [(one, one.detach().clone()) for one in own]
+        self._before[name] = [(one, one.detach().clone()) for one in _parameters(optimiser)]
+        self._losses[name] = self.losses()
+        if not any(callable(value) for value in (*arguments, *named.values())):
+            self._take(name)
+
+    def _take(self, name: str) -> None:
+        """Keep the gradients that an optimiser has for its step."""
+        for one, _ in self._before[name]:
+            if id(one) in self._seen and one.grad is not None:
+                self._gradients[id(one)], self._clipped[id(one)] = self._seen[id(one)], _norm(one.grad)
         self._disarm(name)
 
     def _after_step(self, name: str, *_: object) -> None:
-        for one, before in self._before.pop(name, []):
-            self._changes[id(one)] = _norm(one.detach() - before), _norm(before)
+        if name not in self._before:
+            return
+        if name in self._armed:  # A closure has computed the gradients within the step.
+            self._take(name)
+        for one, before in self._before.pop(name):
+            change = one.detach() - before
+            along = torch.dot(change.flatten().float(), before.flatten().float())
+            self._changes[id(one)] = _norm(change), _norm(before), along
+        before = self._losses.pop(name)
+        for loss, after in (self.losses() if before else {}).items():
+            change = (after - before[loss]) / max(abs(before[loss]), 1e-12)
+            self._effects[loss] = self._effects.get(loss, 0.0) + change
 
 
 def _groups(modules: Mapping[str, nn.Module]) -> dict[str, list[nn.Parameter]]:

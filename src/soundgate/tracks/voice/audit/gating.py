@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from soundgate.evaluation.gates import judge_gated
 from soundgate.tracks.voice.audit.controlled import Side, beside, best_of, controlled, less
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.settings import AuditThresholds
@@ -27,18 +24,23 @@ def embedding_gates(found: dict) -> dict[str, dict]:
 
 
 def health_gates(found: dict, thresholds: AuditThresholds) -> dict[str, dict]:
-    """Hold the health monitor, tried on injected faults and on healthy trainings, against thresholds.
+    """Hold the health monitor, tried on faults and trainings that no rule was adjusted by, against thresholds.
 
-    Each is the other's control: a monitor that always alarms, or never, has two numbers that are the same.
+    The control of what is found is the share of healthy trainings with any alarm: a monitor that always alarms, or
+    never, has two numbers that are the same.
 
     Args:
-        found: ``recall`` and ``false_alarm_runs``, estimates.
+        found: ``found``, ``false_alarms`` and ``healthy_runs_with_alarm``, estimates.
         thresholds: of the gates.
     """
-    recall, alarms = found["recall"], found["false_alarm_runs"]
+    healthy = {"healthy_trainings": found["healthy_runs_with_alarm"]["value"]}
     return {
-        "health_recall": _held(recall, "above", thresholds.fault_recall, alarms),
-        "health_false_alarms": _held(alarms, "below", thresholds.false_alarms, recall),
+        "held_out_faults_found": controlled(
+            found["found"], "above", thresholds.faults_found, healthy, "trainings with held-out faults"
+        ),
+        "held_out_false_alarms": controlled(
+            found["false_alarms"], "below", thresholds.false_alarms, {}, "held-out trainings without fault"
+        ),
     }
 
 
@@ -95,7 +97,3 @@ def reconstruction_gates(found: dict, thresholds: AuditThresholds) -> dict[str, 
             found["reconstruction_over_random"], "above", thresholds.margin, best_of(nearer, "above"), needs
         ),
     }
-
-
-def _held(estimate: Mapping, side: Side, threshold: float, control: Mapping) -> dict:
-    return judge_gated(dict(estimate) | {"side": side, "threshold": threshold, "control": control["value"]})

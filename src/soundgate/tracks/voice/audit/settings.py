@@ -17,8 +17,8 @@ class AuditThresholds(Section):
         mel_db: distance of a reconstruction's mel spectrogram, at most.
         f0_correlation: of the log-F0 of output and source, at least.
         f0_error: distance of an output's mean pitch from the target's, semitones, at most.
-        fault_recall: share of injected faults that the health monitor names in time, at least.
-        false_alarms: share of healthy trainings with an alarm, at most.
+        faults_found: share of trainings with a held-out fault in which the health monitor alarms, at least.
+        false_alarms: its alarms in 1,000 steps where nothing is wrong, at most.
     """
 
     closer_to_target: float = Field(ge=0.5, lt=1)
@@ -27,8 +27,8 @@ class AuditThresholds(Section):
     mel_db: float = Field(gt=0)
     f0_correlation: float = Field(ge=-1, le=1)
     f0_error: float = Field(gt=0)
-    fault_recall: float = Field(ge=0, le=1)
-    false_alarms: float = Field(ge=0, le=1)
+    faults_found: float = Field(ge=0, le=1)
+    false_alarms: float = Field(ge=0)
 
 
 class EvaluationSettings(Section):

@@ -1,33 +1,34 @@
-"""Every training of the test of the monitor as a row, its alarms where they came."""
+"""Every fault as a row, how many of its trainings were found at each strength."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
+import pandas as pd
 from matplotlib.figure import Figure
 
 from soundgate.runtime.figures import save_figure
-from soundgate.tracks.voice.faults.running import Run
-from soundgate.tracks.voice.faults.settings import FaultSettings
-
-_COLOURS = {"healthy": "#d8e2dc", "warning": "#f2c14e", "critical": "#d1495b"}
 
 
-def draw_trials(runs: Mapping[Run, list[dict]], settings: FaultSettings, path: str | Path) -> None:
-    """Draw the status of every check of every training, as PNG; a line where faults come."""
-    names = [run.name for run in runs]
+def draw_faults(table: pd.DataFrame, path: str | Path) -> None:
+    """Draw the share found of every fault in every architecture, the weakest strength first, as PNG.
+
+    Args:
+        table: from `soundgate.tracks.voice.faults.results.fault_table`.
+        path: of the picture.
+    """
+    groups = list(table.groupby(["fault", "architecture"], sort=False))
     with matplotlib.rc_context({"font.size": 7}):
-        figure = Figure(figsize=(8.0, 0.19 * len(names) + 0.9), layout="constrained")
+        figure = Figure(figsize=(6.0, 0.19 * len(groups) + 0.9), layout="constrained")
         axes = figure.subplots()
-        for row, records in enumerate(runs.values()):
-            for record in records:
-                height = 0.8 if record["is_check"] else 0.5
-                axes.barh(row, settings.interval, height, record["step"] - settings.interval,
-                          color=_COLOURS[record["status"]], linewidth=0)  # fmt: skip
-        axes.axvline(settings.first_step, color="#2e4057", linewidth=1.0)
-        axes.set_yticks(range(len(names)), names)
+        for row, (_, own) in enumerate(groups):
+            shares = (own["found"] / own["trainings"]).to_numpy()
+            for place, (share, strength) in enumerate(zip(shares, own["strength"], strict=True)):
+                axes.barh(row, 0.94, 0.8, place, color=matplotlib.colormaps["RdYlGn"](float(share)), linewidth=0)
+                axes.text(place + 0.47, row, f"{strength}: {share:.0%}", ha="center", va="center")
+        axes.set_yticks(range(len(groups)), [f"{fault}, {architecture}" for (fault, architecture), _ in groups])
+        axes.set_xticks([])
         axes.invert_yaxis()
-        axes.set(xlabel="step", xlim=(0, settings.n_steps), title="Health monitor: yellow warning, red critical")
+        axes.set_title("Share of trainings with a fault in which the health monitor alarmed, by its strength")
         save_figure(figure, path, dpi=120)

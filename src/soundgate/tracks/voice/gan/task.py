@@ -27,6 +27,7 @@ from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.training.adversarial import set_trainable
 from soundgate.training.distribution import batch_means, own_share
 from soundgate.training.finite import require_finite
+from soundgate.training.health.seen import Seen
 from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
@@ -109,6 +110,7 @@ class GanTask:
         with _enough_memory():
             batch = self.batches.draw(items)
             known = self.listener(batch.utterances.wav)
+            self._latest = batch, known
             losses: dict[str, Tensor] = {}
             parts = self._parts(len(known))
             for number, part in enumerate(parts, 1):
@@ -133,6 +135,23 @@ class GanTask:
     def probe(self) -> dict[str, float]:
         """Return what the health monitor watches, of utterances that are always the same; see `probing.probe`."""
         return probe(self.converter, self.critics.mpd, self.critics.mrd, self.listener, self.heard)
+
+    def seen(self) -> Seen:
+        """Return the last step's batch, for the health monitor."""
+        batch, known = self._latest
+        return Seen(sound=batch.utterances.wav, labels=batch.utterances.speaker, features=known)
+
+    @torch.no_grad()
+    def losses(self) -> dict[str, float]:
+        """Return the present batch's losses that a step of the converter should lower, for the health monitor."""
+        batch, known = self._latest
+        part, weights = torch.arange(len(known), device=self.device)[own_share(len(known))], self.settings.weights
+        voices = self._voices(batch, batch.sibling[part], known)
+        made = self.converter(pick(batch.utterances, part), voices, pick(batch.rebuilding, part))
+        losses = self.spectra(made, batch.utterances.wav[part])
+        if weights.contrastive:
+            losses["contrastive"] = self._contrastive(batch, part, known)
+        return {name: float(loss) for name, loss in losses.items() if getattr(weights, name)}
 
     def _write_samples(self) -> None:
         settings = self.settings

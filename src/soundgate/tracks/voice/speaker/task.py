@@ -16,6 +16,7 @@ from soundgate.tracks.voice.speaker.objective import AdditiveMargin
 from soundgate.tracks.voice.speaker.settings import SpeakerSettings
 from soundgate.tracks.voice.speeds import Speeds
 from soundgate.training.distribution import own_share
+from soundgate.training.health.seen import Seen
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
@@ -65,9 +66,20 @@ class SpeakerTask:
         classes = torch.from_numpy(self.codes[items] * len(self.speeds) + which)[own].to(self.device)
         margin = settings.margin * min(1.0, step / self.n_steps / _MARGIN_SHARE)
         loss, accuracy = self.head(embeddings, classes, margin)
+        self._latest = wav[own], spectrum[own], classes, embeddings.detach(), margin
         share = warm_cosine(step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate)
         set_rate(self.optimisers["adamw"], settings.learning_rate * share)
         return self.learner.descend({"loss": loss, "accuracy": accuracy})
+
+    def seen(self) -> Seen:
+        """Return the last step's batch, for the health monitor."""
+        wav, _, classes, embeddings, _ = self._latest
+        return Seen(sound=wav, labels=classes, groups=classes % len(self.speeds), outputs=embeddings)
+
+    def losses(self) -> dict[str, float]:
+        """Return the loss of the present batch once more, for the health monitor."""
+        _, spectrum, classes, _, margin = self._latest
+        return {"loss": float(self.head(self.encoder.embed(spectrum), classes, margin)[0])}
 
     def evaluate(self) -> dict[str, float]:
         """Return the mean similarities of the validation utterances, whose speakers are those of the training."""
