@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -16,6 +16,7 @@ from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
 from soundgate.runtime.code_hash import code_hash
 from soundgate.runtime.config import parse_section
 from soundgate.runtime.errors import ConfigError
+from soundgate.tracks.voice.ablations.judges import VOICE_CHECKS, Check
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 
@@ -26,6 +27,8 @@ class Pipeline(NamedTuple):
         target: the stage that scores an arm.
         shared: stages that no arm changes, run once before the arms.
         scores: what the target writes, with ``{profile}`` in it.
+        audit: its metrics, which tell whether its judges hear; likewise.
+        checks: by measure, see `Check`.
         trained: the stage whose cost is an arm's.
         seed: the parameter that a run's seed is added to.
         sections: all parameters that scores depend on.
@@ -35,6 +38,8 @@ class Pipeline(NamedTuple):
     target: str
     shared: tuple[str, ...]
     scores: str
+    audit: str
+    checks: Mapping[str, Check]
     trained: str
     seed: str
     sections: tuple[str, ...]
@@ -47,6 +52,8 @@ VOICE = Pipeline(
     target="voice-audit",
     shared=("voice-judge", "voice-embeddings", "voice-health"),
     scores="metrics/{profile}/voice/scores.csv",
+    audit="metrics/{profile}/voice/audit.json",
+    checks=VOICE_CHECKS,
     trained="voice-train",
     seed="voice.train.seed",
     sections=("seed", "training_seed", "corpus.speech", *(f"voice.{verb}" for verb in _VERBS)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.console import logger
 from soundgate.tracks.voice.ablations.collected import read_card, run_folder, write_run
+from soundgate.tracks.voice.ablations.judges import judges_hear
 from soundgate.tracks.voice.ablations.planning import Pipeline, Planned
 from soundgate.tracks.voice.ablations.queue import ENDED, QUEUED, Queue
 
@@ -138,11 +140,14 @@ class Arms:
             commit = self.workplace.experiment(name)
             if commit is None:
                 continue
-            scores = self.workplace.file_of(commit, self.pipeline.scores.format(profile=self.profile))
+            pipeline = self.pipeline
+            scores = self.workplace.file_of(commit, pipeline.scores.format(profile=self.profile))
+            audit = json.loads(self.workplace.file_of(commit, pipeline.audit.format(profile=self.profile)))
             card = {
                 "arm": run.arm, "seed": run.seed, "name": name, "overrides": list(run.further),
                 "changed": run.changed, "code": run.code, "commit": self.workplace.commit, "experiment": commit,
-            } | costs(self.queue.log(name), self.pipeline.trained)  # fmt: skip
+                "judges": judges_hear(audit, pipeline.checks),
+            } | costs(self.queue.log(name), pipeline.trained)  # fmt: skip
             write_run(run_folder(self.collected, run.arm, run.seed), scores, card)
             logger.info("Collected: %s, seed %d (%d to go)", run.arm, run.seed, len(self.waiting) - 1)
             del self.waiting[name]
