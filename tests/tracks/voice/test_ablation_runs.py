@@ -12,6 +12,7 @@ from soundgate.runtime.errors import ConfigError, FormatError, TrainingError
 from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.ablations.collected import read_collected, write_run
 from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
+from soundgate.tracks.voice.ablations.launching import gpus_of, launched
 from soundgate.tracks.voice.ablations.planning import plan
 from soundgate.tracks.voice.ablations.queue import keep_order
 from soundgate.tracks.voice.ablations.running import costs
@@ -70,6 +71,36 @@ def test_arms_and_profiles_that_do_not_exist_are_refused(toy):
         run_ablations(AblationOptions(("wurst", "better"), 1, "tiny", 1, (), ()), PIPELINE, toy)
     with pytest.raises(ConfigError, match="profile/large"):
         run_ablations(AblationOptions((), 1, "large", 1, (), ()), PIPELINE, toy)
+
+
+def test_gpus_are_dealt_out_to_jobs_as_many_as_each_has_processes():
+    four = ("0", "1", "2", "3")
+    assert [gpus_of(job, four, 1) for job in range(5)] == ["0", "1", "2", "3", "0"]
+    assert [gpus_of(job, four, 2) for job in range(3)] == ["0,1", "2,3", "0,1"]
+    assert gpus_of(1, four, 3) == "0,1,2" and gpus_of(0, (), 2) is None
+    with pytest.raises(ConfigError, match="--gpus: expected 2 for --ddp; found 5"):
+        gpus_of(0, ("5",), 2)
+
+
+def test_only_the_training_is_started_in_several_processes(tmp_path):
+    """By torchrun itself, from a folder whose name a shell would take apart."""
+    text = "import os, sys; print(os.environ.get('RANK'), os.environ.get('WORLD_SIZE'), *sys.argv[1:])"
+    (tmp_path / "train.py").write_text(text)
+    (tmp_path / "audit.py").write_text(text)
+    assert launched(os.environ, tmp_path / "bin", "train", 1) == dict(os.environ)
+    environment = launched(os.environ, tmp_path / "a 'b' bin", "train", 2)
+    said = {
+        module: subprocess.run(
+            ["sh", "-c", f"python -m {module} --out 'a b'"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        for module in ("train", "audit")
+    }
+    assert said["audit"].stdout == "None None --out a b\n", said["audit"].stderr
+    assert sorted(said["train"].stdout.splitlines()) == ["0 2 --out a b", "1 2 --out a b"], said["train"].stderr
 
 
 def test_uncommitted_code_is_not_run(toy):
@@ -159,3 +190,12 @@ def test_killed_in_the_middle_the_next_call_runs_what_is_missing_and_no_more(toy
     assert said.stdout == "" and (toy / "params.yaml").read_text() == "profile: [other]\n"
     refs = subprocess.run(["git", "for-each-ref", "refs/exps"], cwd=toy, capture_output=True, text=True, check=True)
     assert card["name"] in refs.stdout and card["experiment"] in refs.stdout
+
+
+@pytest.mark.slow
+def test_an_arm_trains_in_two_processes_and_its_name_is_that_of_one(toy, tmp_path):
+    run_ablations(AblationOptions(("better",), 1, "tiny", 1, (), (), 2), PIPELINE, toy)
+    assert trained(tmp_path / "log") == ["train 0 5", "train 0 5"]
+    card = read_json(toy / "ablations/tiny/better/0/run.json")
+    assert card["processes"] == 2 and card["name"] == names(toy)["better", 0]
+    assert card["judges"]["similarity"]["hears"] is True and card["judges"]["similarity"]["ci_low"] == 0.7

@@ -19,6 +19,7 @@ PIPELINE = Pipeline(
     audit="metrics/{profile}/voice/audit.json",
     checks={"similarity": Check("test", "real", "closer", 0.5)},
     trained="voice-train",
+    trainer="stages.train",
     seed="voice.train.seed",
     sections=("voice.train",),
     modules=("stages.speaker", "stages.train", "stages.audit"),

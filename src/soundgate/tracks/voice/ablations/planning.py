@@ -30,6 +30,7 @@ class Pipeline(NamedTuple):
         audit: its metrics, which tell whether its judges hear; likewise.
         checks: by measure, see `Check`.
         trained: the stage whose cost is an arm's.
+        trainer: its module.
         seed: the parameter that a run's seed is added to.
         sections: all parameters that scores depend on.
         modules: of the stages that scores depend on.
@@ -41,6 +42,7 @@ class Pipeline(NamedTuple):
     audit: str
     checks: Mapping[str, Check]
     trained: str
+    trainer: str
     seed: str
     sections: tuple[str, ...]
     modules: tuple[str, ...]
@@ -55,6 +57,7 @@ VOICE = Pipeline(
     audit="metrics/{profile}/voice/audit.json",
     checks=VOICE_CHECKS,
     trained="voice-train",
+    trainer="stages.voice.train",
     seed="voice.train.seed",
     sections=("seed", "training_seed", "corpus.speech", *(f"voice.{verb}" for verb in _VERBS)),
     modules=("stages.corpus.speech", *(f"stages.voice.{verb}" for verb in _VERBS)),

@@ -13,6 +13,7 @@ from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.console import logger
 from soundgate.tracks.voice.ablations.collected import read_card, run_folder, write_run
 from soundgate.tracks.voice.ablations.judges import judges_hear
+from soundgate.tracks.voice.ablations.launching import gpus_of, launched
 from soundgate.tracks.voice.ablations.planning import Pipeline, Planned
 from soundgate.tracks.voice.ablations.queue import ENDED, QUEUED, Queue
 
@@ -25,10 +26,12 @@ class Means(NamedTuple):
     Args:
         jobs: runs at a time.
         gpus: dealt out to the jobs; none: as the environment has it.
+        processes: that each training runs in.
     """
 
     jobs: int
     gpus: tuple[str, ...]
+    processes: int
 
 
 class Arms:
@@ -131,9 +134,12 @@ class Arms:
         alive = self.queue.workers()
         for number in range(1, self.means.jobs + 1):
             if number not in alive:
-                gpus = self.means.gpus
-                gpu = gpus[(number - 1) % len(gpus)] if gpus else None
-                self.queue.start_worker(number, self.workplace.environment(gpu))
+                self.queue.start_worker(number, self._environment(number))
+
+    def _environment(self, worker: int) -> dict[str, str]:
+        _, gpus, processes = self.means
+        environment = self.workplace.environment(gpus_of(worker - 1, gpus, processes))
+        return launched(environment, self.workplace.work / "bin", self.pipeline.trainer, processes)
 
     def _collect_finished(self) -> None:
         for name, run in list(self.waiting.items()):
@@ -146,7 +152,7 @@ class Arms:
             card = {
                 "arm": run.arm, "seed": run.seed, "name": name, "overrides": list(run.further),
                 "changed": run.changed, "code": run.code, "commit": self.workplace.commit, "experiment": commit,
-                "judges": judges_hear(audit, pipeline.checks),
+                "judges": judges_hear(audit, pipeline.checks), "processes": self.means.processes,
             } | costs(self.queue.log(name), pipeline.trained)  # fmt: skip
             write_run(run_folder(self.collected, run.arm, run.seed), scores, card)
             logger.info("Collected: %s, seed %d (%d to go)", run.arm, run.seed, len(self.waiting) - 1)
