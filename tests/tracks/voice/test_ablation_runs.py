@@ -1,6 +1,7 @@
 """The arms as runs: what they are named, when they are run again, what a kill leaves, what is collected."""
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,7 +12,7 @@ import pytest
 from soundgate.runtime.errors import ConfigError, FormatError, TrainingError
 from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.ablations.collected import read_collected, write_run
-from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
+from soundgate.tracks.voice.ablations.command import AblationOptions, collect_experiments, run_ablations
 from soundgate.tracks.voice.ablations.launching import gpus_of, launched
 from soundgate.tracks.voice.ablations.planning import plan
 from soundgate.tracks.voice.ablations.queue import keep_order
@@ -126,6 +127,31 @@ def test_the_log_tells_what_a_training_cost():
     resumed = "Going on in /x/scratch/voice-train/abc\n" + log
     assert costs(resumed, "voice-train") == {"train_seconds": None, "gpu_seconds": None, "peak_memory_mb": 512.5}
     assert set(costs("", "voice-train").values()) == {None}
+
+
+@pytest.mark.slow
+def test_experiments_of_dvcs_own_commands_are_collected_by_parameters_and_code(toy, tmp_path):
+    sweep = ["-S", "profile=tiny", "-S", "ablation=baseline,better", "-S", "voice.train.seed=0,1"]
+    for command in (["exp", "run", "--queue", *sweep, "voice-audit@tiny"], ["queue", "start"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=toy, check=True, capture_output=True)
+    listed = ["git", "for-each-ref", "--format=%(objectname)", "refs/exps/??/*/*"]
+
+    def experiments():
+        return subprocess.run(listed, cwd=toy, capture_output=True, text=True, check=True).stdout.split()
+
+    wait_until(lambda: len(experiments()) == 4, "four experiments")
+    assert collect_experiments((), 1, "tiny", (), PIPELINE, toy).startswith("2 experiments collected")
+    assert collect_experiments((), 2, "tiny", (), PIPELINE, toy).startswith("2 experiments collected")
+    assert collect_experiments((), 2, "tiny", (), PIPELINE, toy).startswith("0 experiments collected")
+    card = read_json(toy / "ablations/tiny/better/1/run.json")
+    assert card["changed"] == {"voice.train.effect": [0.0, 5.0]} and card["experiment"] in experiments()
+    assert card["name"] == names(toy, 2)["better", 1] and card["judges"]["similarity"]["hears"] is True
+    assert (toy / "ablations/tiny/better/1/scores.csv").read_text().endswith("a,b,u,similarity,5.03\n")
+    # Neither those of other code nor of other overrides.
+    shutil.rmtree(toy / "ablations/tiny/better")
+    assert collect_experiments((), 2, "tiny", ["voice.train.effect=1.0"], PIPELINE, toy).startswith("0 ")
+    (toy / "stages/audit.py").write_text((toy / "stages/audit.py").read_text() + "\nTOUCHED = True\n")
+    assert collect_experiments((), 2, "tiny", (), PIPELINE, toy).startswith("0 ")
 
 
 @pytest.mark.parametrize(

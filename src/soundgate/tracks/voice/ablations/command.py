@@ -10,6 +10,7 @@ from soundgate.pipeline.workplace import refuse_failures
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import ConfigError
 from soundgate.tracks.voice.ablations.collected import ROOT, read_collected
+from soundgate.tracks.voice.ablations.collecting import collect_native
 from soundgate.tracks.voice.ablations.launching import gpus_of
 from soundgate.tracks.voice.ablations.outputs import write_comparison
 from soundgate.tracks.voice.ablations.planning import VOICE, Pipeline, known_arms, plan
@@ -62,6 +63,33 @@ def run_ablations(options: AblationOptions, pipeline: Pipeline = VOICE, root: Pa
     where = compare_profile(options.profile, root)
     refuse_failures(failed)
     return where
+
+
+def collect_experiments(
+    arms: Sequence[str],
+    n_seeds: int,
+    profile: str,
+    overrides: Sequence[str],
+    pipeline: Pipeline = VOICE,
+    root: Path = Path(),
+) -> str:
+    """Collect what DVC's own commands ran of the arms, compare, and return what was found and where the comparison is.
+
+    Args:
+        arms: names; none: all.
+        n_seeds: of each arm, from 0 on.
+        profile: of the configuration.
+        overrides: that all arms were run with.
+        pipeline: see `Pipeline`.
+        root: of the repository.
+
+    Raises:
+        ConfigError: an arm that is not known.
+    """
+    settings = known_arms(profile, root)
+    runs = plan(profile, _asked(settings, arms), settings.baseline, n_seeds, overrides, pipeline, root)
+    names = collect_native(runs, pipeline, root / ROOT / profile, root)
+    return f"{len(names)} experiments collected: {compare_profile(profile, root)}"
 
 
 def show_power(

@@ -91,6 +91,24 @@ def power(effect: float, chance: float, arms: tuple[str, ...], seeds: int, profi
 
 
 @ablations.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--arms", default="", callback=_names, help="To be looked for; by default all. [voice.ablations]")
+@click.option("--seeds", default=6, type=click.IntRange(min=1), show_default=True, help="Runs of each arm, from 0 on.")
+@click.option("--profile", default="tiny", show_default=True, help="Of the configuration.")
+def collect(overrides: tuple[str, ...], arms: tuple[str, ...], seeds: int, profile: str) -> None:
+    """Collect what `dvc exp run --queue` and `dvc queue start` ran of the arms, and compare.
+
+    Experiments are known by their parameters and code, whatever they are named; OVERRIDES are what all were run with
+    beside profile, arm and seed. What is collected already is left as it is.
+    """
+    from soundgate.tracks.voice.ablations.command import collect_experiments
+
+    set_up_logging()
+    with errors_in_one_line():
+        click.echo(collect_experiments(arms, seeds, profile, overrides))
+
+
+@ablations.command()
 @click.option("--profile", default="tiny", show_default=True, help="Of the configuration.")
 def compare(profile: str) -> None:
     """Compare what is collected, without training: as `dvc repro voice-ablations`, for any profile."""

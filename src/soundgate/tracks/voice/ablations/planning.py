@@ -75,6 +75,7 @@ class Planned(NamedTuple):
         changed: parameters that differ from the baseline's: ``[baseline, own]`` by dotted key.
         code: hash of the code.
         further: overrides that all arms have, beside profile, arm and seed.
+        profile: of the configuration.
     """
 
     arm: str
@@ -84,6 +85,12 @@ class Planned(NamedTuple):
     changed: dict[str, list]
     code: str
     further: tuple[str, ...]
+    profile: str
+
+    @property
+    def digest(self) -> str:
+        """Of profile, parameters and code, see `digest_of`."""
+        return self.name.rpartition("-")[2]
 
 
 def known_arms(profile: str, root: Path = Path()) -> ComparisonSettings:
@@ -127,17 +134,33 @@ def plan(
         for arm in arms:
             first = _at(composed[arm], pipeline.seed)
             own = dict(_leaves(composed[arm])) | {pipeline.seed: first + seed}
-            sections = {key: value for key, value in own.items() if _inside(key, pipeline.sections)}
-            text = json.dumps([profile, sections, code], sort_keys=True)
-            name = f"{profile}-{arm}-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+            name = f"{profile}-{arm}-{seed}-{_digest(profile, own, pipeline, code)}"
             overrides = (f"profile={profile}", f"ablation={arm}", *further, f"{pipeline.seed}={first + seed}")
             before = reference | {pipeline.seed: reference[pipeline.seed] + seed}
             keys = sorted(own.keys() | before.keys())
             changed = {
                 key: [before.get(key), own.get(key)] for key in keys if before.get(key, ...) != own.get(key, ...)
             }
-            runs.append(Planned(arm, seed, name, overrides, changed, code, tuple(further)))
+            runs.append(Planned(arm, seed, name, overrides, changed, code, tuple(further), profile))
     return runs
+
+
+def digest_of(profile: str, values: dict, pipeline: Pipeline, code: str) -> str:
+    """Return what is equal for experiments with the same result.
+
+    Args:
+        profile: of the configuration.
+        values: all parameters, nested.
+        pipeline: see `Pipeline`, which says what of them scores depend on.
+        code: hash of the code.
+    """
+    return _digest(profile, dict(_leaves(values)), pipeline, code)
+
+
+def _digest(profile: str, own: dict[str, object], pipeline: Pipeline, code: str) -> str:
+    sections = {key: value for key, value in own.items() if _inside(key, pipeline.sections)}
+    text = json.dumps([profile, sections, code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _composed(overrides: Sequence[str], root: Path) -> dict:
