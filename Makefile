@@ -17,6 +17,7 @@ PROFILE ?= tiny
 SEEDS ?= 3
 ARMS ?=
 GPUS ?=
+DDP ?= 1
 # Of `make mutants`: how many a module, which sample of them, of which modules (none named: all).
 COUNT ?= 8
 SEED ?= 0
@@ -34,7 +35,7 @@ help:
 	@echo "make environment     install everything into .venv"
 	@echo "make repro           run what is out of date, then show the gates (ARGS='profile=tiny' composes first)"
 	@echo "make ablations       train and compare the arms of track voice (ARMS='baseline no_gan' SEEDS=6 PROFILE=embedded"
-	@echo "                     JOBS=2 GPUS=1,3 ARGS='voice.train.loop.epochs=10')"
+	@echo "                     JOBS=2 GPUS=0,1,2,3 DDP=2 ARGS='voice.train.loop.epochs=10')"
 	@echo "make seeds           measure how much the gates vary over five seeds of training (JOBS=2 ARGS='--track voice')"
 	@echo "make test            ruff, import-linter, all tests, in two processes (JOBS=4: in four)"
 	@echo "make quick           ruff, import-linter, the tests that take seconds"
@@ -60,7 +61,7 @@ repro: $(ENVIRONMENT)
 
 ablations: $(ENVIRONMENT)
 	.venv/bin/soundgate ablations run --profile $(PROFILE) --seeds $(SEEDS) --jobs $(JOBS) \
-	  --arms "$(ARMS)" --gpus "$(GPUS)" $(ARGS)
+	  --arms "$(ARMS)" --gpus "$(GPUS)" --ddp $(DDP) $(ARGS)
 
 seeds: $(ENVIRONMENT)
 	.venv/bin/soundgate seeds run --jobs $(JOBS) $(ARGS)

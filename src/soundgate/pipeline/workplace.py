@@ -120,14 +120,6 @@ class Workplace:
                 return commit
         return None
 
-    def file_of(self, commit: str, path: str) -> str:
-        """Return a file of an experiment.
-
-        Raises:
-            TrainingError: the experiment has no such file.
-        """
-        return git(self.folder, "show", f"{commit}:{path}") + "\n"
-
     def _wait_for_others(self) -> IO[str]:
         """Return the lock on this place; DVC inherits it, so that one whose parent was killed keeps it to its end."""
         self.work.mkdir(parents=True, exist_ok=True)

@@ -12,10 +12,16 @@ N_PAIRS = 8
 
 def settings(arms=("arm",), measures=MEASURES, **changes):
     values = {"baseline": "baseline", "again": "baseline_again", "arms": arms, "measures": measures}
-    return ComparisonSettings(**(values | {"few_seeds": 6, "alpha": 0.05, "n_bootstrap": 100} | changes))
+    values |= {"endpoints": tuple(measures), "alpha": 0.05, "n_bootstrap": 100}
+    return ComparisonSettings(**(values | changes))
 
 
-def simulated(generator, effects, n_seeds=6, measures=MEASURES, seed_sd=0.3, noise_sd=0.3, pair_sd=3.0, heavy=False):
+def heard(runs, measures=MEASURES):
+    """Return runs whose judges hear real recordings."""
+    return runs.assign(judges=[{measure: {"hears": True} for measure in measures}] * len(runs))
+
+
+def simulated(generator, effects, n_seeds=8, measures=MEASURES, seed_sd=0.3, noise_sd=0.3, pair_sd=3.0, heavy=False):
     """Return runs of the baseline, the baseline again and one arm for each effect.
 
     Args:
@@ -39,4 +45,4 @@ def simulated(generator, effects, n_seeds=6, measures=MEASURES, seed_sd=0.3, noi
                     for k, value in enumerate(values)
                 ]  # fmt: skip
     scores = pd.DataFrame(rows)
-    return Collected(scores, scores[["arm", "seed"]].drop_duplicates().reset_index(drop=True))
+    return Collected(scores, heard(scores[["arm", "seed"]].drop_duplicates().reset_index(drop=True), measures))

@@ -23,8 +23,8 @@ CHANGES = {
     "high_contrastive": {"weights.contrastive": (0.5, 1.0)},
     "no_hard_negative": {"contrastive.hard_negatives": (True, False)},
     "more_negatives": {"contrastive.n_negatives": (6, 12)},
-    "segment_1s": {"segment_s": (2.0, 1.0)},
-    "segment_4s": {"segment_s": (2.0, 4.0)},
+    "segment_1s": {"segment_s": (2.0, 1.0), "judged_s": (0.25, 0.125)},
+    "segment_4s": {"segment_s": (2.0, 4.0), "judged_s": (0.25, 0.5)},
     "batch_4": {"loop.batch_size": (8, 4)},
     "batch_16": {"loop.batch_size": (8, 16)},
 }
@@ -88,6 +88,13 @@ def test_discriminators_join_and_the_rate_rises_before_an_arm_ends(profile, arm)
     steps = settings.task_loop.n_steps(10**6)
     assert settings.gan_start * steps <= steps - 2, "the arm without discriminators would be the baseline"
     assert settings.warm_up < steps
+
+
+@pytest.mark.parametrize("profile", ["embedded", "tiny"])
+@pytest.mark.parametrize("arm", ["segment_1s", "segment_4s"])
+def test_discriminators_look_at_the_same_share_of_a_crop(profile, arm):
+    baseline, own = train(profile, "baseline"), train(profile, arm)
+    assert own.judged_s / own.segment_s == baseline.judged_s / baseline.segment_s
 
 
 def test_an_epochs_length_is_said_once():

@@ -1,6 +1,7 @@
 """The arms as runs: what they are named, when they are run again, what a kill leaves, what is collected."""
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,7 +12,8 @@ import pytest
 from soundgate.runtime.errors import ConfigError, FormatError, TrainingError
 from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.ablations.collected import read_collected, write_run
-from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
+from soundgate.tracks.voice.ablations.command import AblationOptions, collect_experiments, run_ablations
+from soundgate.tracks.voice.ablations.launching import gpus_of, launched
 from soundgate.tracks.voice.ablations.planning import plan
 from soundgate.tracks.voice.ablations.queue import keep_order
 from soundgate.tracks.voice.ablations.running import costs
@@ -72,6 +74,36 @@ def test_arms_and_profiles_that_do_not_exist_are_refused(toy):
         run_ablations(AblationOptions((), 1, "large", 1, (), ()), PIPELINE, toy)
 
 
+def test_gpus_are_dealt_out_to_jobs_as_many_as_each_has_processes():
+    four = ("0", "1", "2", "3")
+    assert [gpus_of(job, four, 1) for job in range(5)] == ["0", "1", "2", "3", "0"]
+    assert [gpus_of(job, four, 2) for job in range(3)] == ["0,1", "2,3", "0,1"]
+    assert gpus_of(1, four, 3) == "0,1,2" and gpus_of(0, (), 2) is None
+    with pytest.raises(ConfigError, match="--gpus: expected 2 for --ddp; found 5"):
+        gpus_of(0, ("5",), 2)
+
+
+def test_only_the_training_is_started_in_several_processes(tmp_path):
+    """By torchrun itself, from a folder whose name a shell would take apart."""
+    text = "import os, sys; print(os.environ.get('RANK'), os.environ.get('WORLD_SIZE'), *sys.argv[1:])"
+    (tmp_path / "train.py").write_text(text)
+    (tmp_path / "audit.py").write_text(text)
+    assert launched(os.environ, tmp_path / "bin", "train", 1) == dict(os.environ)
+    environment = launched(os.environ, tmp_path / "a 'b' bin", "train", 2)
+    said = {
+        module: subprocess.run(
+            ["sh", "-c", f"python -m {module} --out 'a b'"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        for module in ("train", "audit")
+    }
+    assert said["audit"].stdout == "None None --out a b\n", said["audit"].stderr
+    assert sorted(said["train"].stdout.splitlines()) == ["0 2 --out a b", "1 2 --out a b"], said["train"].stderr
+
+
 def test_uncommitted_code_is_not_run(toy):
     (toy / "stages/audit.py").write_text("# Changed.\n")
     with pytest.raises(TrainingError, match=r"changes to stages/audit.py.*Commit"):
@@ -95,6 +127,31 @@ def test_the_log_tells_what_a_training_cost():
     resumed = "Going on in /x/scratch/voice-train/abc\n" + log
     assert costs(resumed, "voice-train") == {"train_seconds": None, "gpu_seconds": None, "peak_memory_mb": 512.5}
     assert set(costs("", "voice-train").values()) == {None}
+
+
+@pytest.mark.slow
+def test_experiments_of_dvcs_own_commands_are_collected_by_parameters_and_code(toy, tmp_path):
+    sweep = ["-S", "profile=tiny", "-S", "ablation=baseline,better", "-S", "voice.train.seed=0,1"]
+    for command in (["exp", "run", "--queue", *sweep, "voice-audit@tiny"], ["queue", "start"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=toy, check=True, capture_output=True)
+    listed = ["git", "for-each-ref", "--format=%(objectname)", "refs/exps/??/*/*"]
+
+    def experiments():
+        return subprocess.run(listed, cwd=toy, capture_output=True, text=True, check=True).stdout.split()
+
+    wait_until(lambda: len(experiments()) == 4, "four experiments")
+    assert collect_experiments((), 1, "tiny", (), PIPELINE, toy).startswith("2 experiments collected")
+    assert collect_experiments((), 2, "tiny", (), PIPELINE, toy).startswith("2 experiments collected")
+    assert collect_experiments((), 2, "tiny", (), PIPELINE, toy).startswith("0 experiments collected")
+    card = read_json(toy / "ablations/tiny/better/1/run.json")
+    assert card["changed"] == {"voice.train.effect": [0.0, 5.0]} and card["experiment"] in experiments()
+    assert card["name"] == names(toy, 2)["better", 1] and card["judges"]["similarity"]["hears"] is True
+    assert (toy / "ablations/tiny/better/1/scores.csv").read_text().endswith("a,b,u,similarity,5.03\n")
+    # Neither those of other code nor of other overrides.
+    shutil.rmtree(toy / "ablations/tiny/better")
+    assert collect_experiments((), 2, "tiny", ["voice.train.effect=1.0"], PIPELINE, toy).startswith("0 ")
+    (toy / "stages/audit.py").write_text((toy / "stages/audit.py").read_text() + "\nTOUCHED = True\n")
+    assert collect_experiments((), 2, "tiny", (), PIPELINE, toy).startswith("0 ")
 
 
 @pytest.mark.parametrize(
@@ -159,3 +216,12 @@ def test_killed_in_the_middle_the_next_call_runs_what_is_missing_and_no_more(toy
     assert said.stdout == "" and (toy / "params.yaml").read_text() == "profile: [other]\n"
     refs = subprocess.run(["git", "for-each-ref", "refs/exps"], cwd=toy, capture_output=True, text=True, check=True)
     assert card["name"] in refs.stdout and card["experiment"] in refs.stdout
+
+
+@pytest.mark.slow
+def test_an_arm_trains_in_two_processes_and_its_name_is_that_of_one(toy, tmp_path):
+    run_ablations(AblationOptions(("better",), 1, "tiny", 1, (), (), 2), PIPELINE, toy)
+    assert trained(tmp_path / "log") == ["train 0 5", "train 0 5"]
+    card = read_json(toy / "ablations/tiny/better/0/run.json")
+    assert card["processes"] == 2 and card["name"] == names(toy)["better", 0]
+    assert card["judges"]["similarity"]["hears"] is True and card["judges"]["similarity"]["ci_low"] == 0.7

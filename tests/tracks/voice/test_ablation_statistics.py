@@ -1,36 +1,56 @@
 """The comparison on simulated arms: how often it is wrong, what it finds, what it says of what is missing."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from soundgate.evaluation.multiple import holm
+from soundgate.evaluation.multiple import fewest_units, max_t
 from soundgate.tracks.voice.ablations.collected import Collected
-from soundgate.tracks.voice.ablations.comparison import compare, effect_size, paired, paired_p
+from soundgate.tracks.voice.ablations.comparison import compare, effect_size, paired
 from soundgate.tracks.voice.ablations.coverage import complaints, coverage
+from soundgate.tracks.voice.ablations.judges import Check, judges_hear
 from soundgate.tracks.voice.ablations.report import report_markdown
-from tests.tracks.voice.simulated_arms import MEASURES, settings, simulated
+from tests.tracks.voice.simulated_arms import MEASURES, heard, settings, simulated
 
 ONE = {"similarity": "higher"}
 
 
-def test_holm_is_the_worked_example_and_leaves_what_was_not_tested():
-    # Holm 1979 by hand: 0.01 x 4, 0.02 x 3, 0.03 x 2, then never less than the one before.
-    found = holm(np.array([0.03, 0.01, np.nan, 0.04, 0.02]))
-    np.testing.assert_allclose(found, [0.06, 0.04, np.nan, 0.06, 0.06])
-    np.testing.assert_allclose(holm(np.array([0.6, 0.7])), [1.0, 1.0])
-    assert holm(np.array([])).shape == (0,)
+def test_sign_flips_are_those_counted_by_hand():
+    # Of the four flips of (1, 2, 3), up to all signs, one has its mean, itself; of (1, 2, -3), with mean 0, all have.
+    # With both, whose signs change together, the largest mean is that of (1, 2, 3) in two of the four.
+    found = max_t(np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [3.0, -3.0, 0.0]]), np.random.default_rng(0))
+    assert found.alone.tolist() == [0.25, 1.0, 1.0] and found.adjusted.tolist() == [0.5, 1.0, 1.0]
+    lacking = np.array([[1.0, 5.0, np.nan], [2.0, np.nan, np.nan], [3.0, np.nan, 1.0], [4.0, np.nan, np.nan]])
+    found = max_t(lacking, np.random.default_rng(0))
+    assert found.alone[0] == 0.125 and np.isnan(found.alone[1:]).all() and np.isnan(found.adjusted[1:]).all()
+    assert fewest_units(0.025) == 7 and fewest_units(0.25) == 3
 
 
-def test_effect_size_and_p_are_those_of_the_textbook():
-    differences = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+@pytest.mark.parametrize("n", [6, 20])
+def test_sign_flips_agree_with_permutation_test_and_the_largest_of_several_with_every_flip(n):
+    differences = np.random.default_rng(n).standard_normal((n, 3)) + [0.0, 0.4, 0.8]
+    found = max_t(differences, np.random.default_rng(0))
+    for column, own in enumerate(differences.T):
+        expected = stats.permutation_test(
+            (own,), lambda x, axis: np.abs(np.mean(x, axis)), permutation_type="samples", alternative="greater",
+            n_resamples=20000, rng=1,
+        ).pvalue  # fmt: skip
+        assert found.alone[column] == pytest.approx(expected, abs=1e-9 if n == 6 else 0.015)
+    assert (found.adjusted >= found.alone).all()
+    if n == 6:
+        flipped = [np.array(signs)[:, None] * differences for signs in product([1, -1], repeat=n)]
+        largest = np.array([np.abs(stats.ttest_1samp(own, 0).statistic).max() for own in flipped])
+        observed = np.abs(stats.ttest_1samp(differences, 0).statistic)
+        np.testing.assert_allclose(found.adjusted, [(largest >= t - 1e-9).mean() for t in observed])
+
+
+def test_effect_size_is_that_of_the_textbook():
     # d_z = 3 / sqrt(2.5); Hedges' factor for 4 degrees of freedom is 1 - 3 / 15.
-    assert effect_size(differences) == pytest.approx(3 / np.sqrt(2.5) * 0.8)
-    assert paired_p(differences) == pytest.approx(stats.ttest_rel(differences + 7, np.full(5, 7.0)).pvalue)
-    assert np.isnan(effect_size(np.array([2.0, 3.0])))
-    assert np.isnan(effect_size(np.array([2.0]))) and np.isnan(paired_p(np.array([2.0])))
-    assert paired_p(np.zeros(3)) == 1.0 and paired_p(np.full(3, 2.0)) < 1e-6
+    assert effect_size(np.array([1.0, 2.0, 3.0, 4.0, 5.0])) == pytest.approx(3 / np.sqrt(2.5) * 0.8)
+    assert np.isnan(effect_size(np.array([2.0, 3.0]))) and np.isnan(effect_size(np.array([2.0])))
 
 
 def false_positives(n_simulations, heavy):
@@ -53,16 +73,16 @@ def test_arms_without_effect_are_called_different_in_at_most_five_per_cent(heavy
     assert alone <= allowed and any_shown <= allowed
 
 
-@pytest.mark.parametrize("n_seeds", [3, 6])
-def test_p_values_of_no_effect_are_uniform(n_seeds):
-    generator, n = np.random.default_rng(0), 1000
-    p = np.array([paired_p(generator.standard_normal(n_seeds)) for _ in range(n)])
-    assert stats.binom.ppf(0.001, n, 0.05) <= (p < 0.05).sum() <= stats.binom.ppf(0.999, n, 0.05)
-    assert stats.kstest(p, "uniform").pvalue > 0.001
-    # Of five tests at once any is called significant in five per cent, without Holm in 23.
-    at_once = p.reshape(-1, 5)
-    family = np.array([holm(own).min() < 0.05 for own in at_once])
-    assert family.sum() <= stats.binom.ppf(0.999, len(family), 0.05) < ((at_once < 0.05).any(axis=1)).sum()
+@pytest.mark.parametrize(("n_seeds", "n"), [(8, 300), (15, 100)])
+def test_of_arms_that_share_a_baseline_any_is_called_different_in_five_per_cent(n_seeds, n):
+    generator = np.random.default_rng(0)
+    alone, any_of_five = 0, 0
+    for _ in range(n):
+        runs = generator.standard_normal((n_seeds, 6)) * [1, 0.1, 1, 1, 3, 3]
+        found = max_t(runs[:, 1:] - runs[:, :1], generator)
+        alone += found.alone.min() <= 0.05
+        any_of_five += found.adjusted.min() <= 0.05
+    assert any_of_five <= stats.binom.ppf(0.999, n, 0.05) < alone
 
 
 def test_a_planted_effect_is_found_with_its_size_and_sign():
@@ -70,7 +90,7 @@ def test_a_planted_effect_is_found_with_its_size_and_sign():
     found = {"better": 0, "worse": 0}
     estimates = []
     for simulation in range(20):
-        collected = simulated(np.random.default_rng(simulation), {"up": 1.2, "null": 0.0}, n_seeds=8)
+        collected = simulated(np.random.default_rng(simulation), {"up": 1.2, "null": 0.0}, n_seeds=10)
         table = compare(settings(("up", "null")), collected).set_index(["arm", "measure"])
         found["better"] += table.loc[("up", "similarity"), "verdict"] == "better"
         found["worse"] += table.loc[("up", "mel_db"), "verdict"] == "worse"
@@ -84,7 +104,7 @@ def test_a_planted_effect_is_found_with_its_size_and_sign():
 
 def test_pairing_finds_what_comparing_means_would_miss():
     # Pairs differ ten times as much as the arms do; a seed moves the runs of one seed together.
-    generator, seeds = np.random.default_rng(0), np.arange(6)
+    generator, seeds = np.random.default_rng(0), np.arange(8)
     shared = generator.normal(0, 1.0, len(seeds))
     rows = [
         {"arm": arm, "seed": seed, "source": "s", "target": "t", "utterance": str(k), "measure": "similarity",
@@ -94,7 +114,7 @@ def test_pairing_finds_what_comparing_means_would_miss():
         for k in range(8)
     ]  # fmt: skip
     scores = pd.DataFrame(rows)
-    table = compare(settings(measures=ONE), Collected(scores, scores[["arm", "seed"]].drop_duplicates()))
+    table = compare(settings(measures=ONE), Collected(scores, heard(scores[["arm", "seed"]].drop_duplicates(), ONE)))
     assert table.set_index("arm").loc["arm", "verdict"] == "better"
     by_run = scores.groupby(["arm", "seed"])["value"].mean()
     assert stats.ttest_ind(by_run["arm"], by_run["baseline"]).pvalue > 0.1
@@ -105,46 +125,102 @@ def test_pairs_and_seeds_are_matched_by_name_not_by_order():
     shuffled = collected.scores.sample(frac=1, random_state=0)
     lost = shuffled[~((shuffled["arm"] == "baseline") & (shuffled["seed"] == 2))]
     lost = lost[~((lost["arm"] == "arm") & (lost["seed"] == 4) & (lost["target"] == "t3"))]
-    values = paired(lost, "arm", "baseline", "similarity")
-    assert values.arm.shape == (7, 5)
+    values = paired(lost, "arm", settings(), "similarity")
+    assert values.arm.shape == values.again.shape == (7, 7) and values.seeds == (0, 1, 3, 4, 5, 6, 7)
     own = collected.scores[collected.scores["measure"] == "similarity"].set_index(["arm", "seed", "target"])["value"]
     expected = [
         np.mean([own["arm", seed, f"t{k}"] - own["baseline", seed, f"t{k}"] for k in range(8) if k != 3])
-        for seed in (0, 1, 3, 4, 5)
+        for seed in values.seeds
     ]
     np.testing.assert_allclose(values.by_seed, expected)
 
 
-def test_what_exceeds_p_but_not_the_noise_floor_is_no_difference():
+def by_values(**values):
+    """Return runs of one pair from the arms' values by seed."""
     scores = pd.DataFrame(
         [
             {"arm": arm, "seed": seed, "source": "s", "target": "t", "utterance": "u", "measure": "similarity",
-             "value": value}
-            for arm, values in {
-                "baseline": [0.0] * 6, "baseline_again": [-2.0, 2.0, -2.0, 2.0, -2.0, 2.0],
-                "small": [0.50, 0.51, 0.49, 0.50, 0.51, 0.49], "large": [5.0, 5.1, 4.9, 5.0, 5.1, 4.9],
-            }.items()
-            for seed, value in enumerate(values)
+             "value": float(value)}
+            for arm, own in values.items()
+            for seed, value in enumerate(own)
         ]
     )  # fmt: skip
-    runs = scores[["arm", "seed"]].drop_duplicates()
-    table = compare(settings(("small", "large"), ONE), Collected(scores, runs)).set_index("arm")
-    # The A/A differences have mean 0 and standard deviation sqrt(4.8): t(0.975, 5) = 2.571.
-    assert table["noise_floor"].to_numpy() == pytest.approx(2.5706 * np.sqrt(4.8 / 6), rel=1e-4)
-    assert table.loc["small", "p_holm"] < 0.001 and table.loc["small", "verdict"] == "no difference shown"
-    assert table.loc["large", "verdict"] == "better"
-    without = Collected(scores[scores["arm"] != "baseline_again"], runs[runs["arm"] != "baseline_again"])
-    table = compare(settings(("small", "large"), ONE), without).set_index("arm")
-    assert table.loc["large", "verdict"] == "no noise floor, no statement"
+    return Collected(scores, heard(scores[["arm", "seed"]].drop_duplicates(), ONE))
 
 
-@pytest.mark.parametrize(
-    ("n_seeds", "verdict"), [(1, "one seed, no statement"), (5, "suggestive: better"), (6, "better")]
-)
-def test_few_seeds_are_at_most_suggestive(n_seeds, verdict):
+def test_the_noise_floor_is_paired_as_the_arm_is():
+    near, far = np.array([5.0, 5.1, 4.9, 5.0, 5.1, 4.9, 5.0, 5.0]), np.array([9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0])
+    again = np.array([3.0, -1.0, 2.0, -2.0, 2.0, -2.0, 2.0, 0.0])
+    collected = by_values(baseline=np.zeros(8), baseline_again=again, near=near, far=far)
+    table = compare(settings(("near", "far"), ONE), collected).set_index("arm")
+    t = stats.ttest_1samp(again, 0).statistic
+    for arm, own in (("near", near), ("far", far)):
+        assert table.loc[arm, "noise_floor"] == pytest.approx(t * stats.sem(own))
+        assert table.loc[arm, "verdict"] == "better" and table.loc[arm, "p_adjusted"] == 1 / 128
+    assert table.loc["baseline_again", "noise_floor"] == pytest.approx(again.mean())
+
+
+def test_what_exceeds_p_but_not_the_noise_floor_is_no_difference():
+    again, arm = np.array([5.0, 5.1, 4.9, 5.0, 5.1, 4.9, 5.0, 5.0]), np.array([9.0, 1, 8, 2, 7, 3, 6, 4])
+    collected = by_values(baseline=np.zeros(8), baseline_again=again, arm=arm)
+    table = compare(settings(measures=ONE), collected)
+    found = table.set_index("arm").loc["arm"]
+    assert found["p_adjusted"] < 0.01 and found["verdict"] == "no difference shown"
+    costs = coverage(settings(measures=ONE), collected)
+    assert "differs from itself (A/A) on similarity" in report_markdown(settings(measures=ONE), table, costs, [])
+    without = collected._replace(scores=collected.scores[collected.scores["arm"] != "baseline_again"])
+    table = compare(settings(measures=ONE), without).set_index("arm")
+    assert table.loc["arm", "verdict"] == "no noise floor, no statement"
+
+
+@pytest.mark.parametrize(("n_seeds", "verdict"), [(1, "too few seeds"), (5, "too few seeds"), (6, "better")])
+def test_few_seeds_show_nothing(n_seeds, verdict):
     collected = simulated(np.random.default_rng(3), {"arm": 9.0}, n_seeds=n_seeds, measures=ONE)
     table = compare(settings(measures=ONE), collected).set_index("arm")
     assert table.loc["arm", "verdict"] == verdict
+    said = " ".join(complaints(settings(measures=ONE), collected))
+    assert (f"Fewer than 6 seeds, so nothing can be shown: baseline ({n_seeds})" in said) == (n_seeds < 6)
+
+
+def test_only_endpoints_have_verdicts_and_they_share_alpha():
+    collected = simulated(np.random.default_rng(3), {"arm": 9.0}, n_seeds=7)
+    one, both = (
+        compare(chosen, collected).set_index(["arm", "measure"]).loc["arm"]
+        for chosen in (settings(endpoints=("similarity",)), settings())
+    )
+    assert one["verdict"].tolist() == ["better", "secondary"] and one["role"].tolist() == ["primary", "secondary"]
+    assert np.isnan(one.loc["mel_db", ["p", "p_adjusted"]].astype(float)).all() and one["ci_low"].notna().all()
+    assert both["verdict"].tolist() == ["better", "worse"]
+    assert one.loc["similarity", "p_adjusted"] == 1 / 64 and both.loc["similarity", "p_adjusted"] == 2 / 64
+    with pytest.raises(ValueError, match="stand in measures"):
+        settings(endpoints=("loss",))
+
+
+@pytest.mark.parametrize(
+    ("judges", "said"),
+    [
+        ({"similarity": {"hears": False}}, "its judge does not hear the difference between real recordings"),
+        ({}, "not every run says whether its judge hears"),
+        (None, "not every run says whether its judge hears"),
+    ],
+)
+def test_a_judge_that_does_not_hear_real_recordings_gives_no_verdict(judges, said):
+    collected = simulated(np.random.default_rng(3), {"arm": 9.0}, measures=ONE)
+    deaf = collected._replace(runs=collected.runs.assign(judges=[judges] * len(collected.runs)))
+    table = compare(settings(measures=ONE), deaf).set_index("arm")
+    assert table.loc["arm", "verdict"] == "cannot be judged"
+    assert f"similarity: cannot be judged, {said}" in " ".join(complaints(settings(measures=ONE), deaf))
+    without = collected._replace(runs=collected.runs.drop(columns="judges"))
+    assert compare(settings(measures=ONE), without).set_index("arm").loc["arm", "verdict"] == "cannot be judged"
+
+
+def test_a_judge_hears_what_is_surely_over_chance():
+    audit = {"systems": {"test": {"real": {"closer": {"value": 1.0, "ci_low": None, "ci_high": None, "n": 1}}}}}
+    check = {"similarity": Check("test", "real", "closer", 0.5)}
+    assert not judges_hear(audit, check)["similarity"]["hears"]
+    for low, hears in ((0.4, False), (0.5, False), (0.6, True)):
+        audit["systems"]["test"]["real"]["closer"]["ci_low"] = low
+        assert judges_hear(audit, check)["similarity"]["hears"] is hears
 
 
 def test_what_is_missing_is_said():

@@ -174,6 +174,16 @@ def test_silence_has_a_gradient(kind):
     assert wav.grad.isfinite().all() and wav.grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("kind", [Mpd, Mrd])
+def test_an_eighth_of_a_second_can_be_judged(kind):
+    torch.manual_seed(0)
+    wav = torch.randn(2, 2_000, requires_grad=True)
+    logits = kind(1 / 16)(wav).logits
+    torch.stack([own.square().mean() for own in logits]).sum().backward()
+    assert all(own.numel() and own.isfinite().all() for own in logits)
+    assert wav.grad.isfinite().all() and (wav.grad != 0).float().mean() > 0.9
+
+
 def test_least_squares_know_no_more_than_their_targets():
     ones, zeros = torch.ones(2, 3), torch.zeros(2, 3)
     assert float(least_squares_discriminator([ones], [zeros])) == 0

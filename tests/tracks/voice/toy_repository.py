@@ -9,13 +9,17 @@ from pathlib import Path
 
 from soundgate.runtime.console import set_up_logging
 from soundgate.tracks.voice.ablations.command import AblationOptions, run_ablations
+from soundgate.tracks.voice.ablations.judges import Check
 from soundgate.tracks.voice.ablations.planning import Pipeline
 
 PIPELINE = Pipeline(
     target="voice-audit",
     shared=("voice-speaker",),
     scores="metrics/{profile}/voice/scores.csv",
+    audit="metrics/{profile}/voice/audit.json",
+    checks={"similarity": Check("test", "real", "closer", 0.5)},
     trained="voice-train",
+    trainer="stages.train",
     seed="voice.train.seed",
     sections=("voice.train",),
     modules=("stages.speaker", "stages.train", "stages.audit"),
@@ -34,7 +38,7 @@ ablations:
   again: baseline_again
   arms: [better, broken]
   measures: {similarity: higher}
-  few_seeds: 2
+  endpoints: [similarity]
   alpha: 0.05
   n_bootstrap: 100
 """,
@@ -66,6 +70,8 @@ seed, effect = map(float, Path(sys.argv[1]).read_text().split())
 value = effect + 0.1 * (seed * 7.3 % 1)
 out = Path(sys.argv[2]); out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("source,target,utterance,measure,value\\n" + f"a,b,u,similarity,{value}\\n")
+heard = '{"value": 1.0, "ci_low": 0.7, "ci_high": 1.0, "n": 9}'
+(out.parent / "audit.json").write_text('{"systems": {"test": {"real": {"closer": ' + heard + "}}}}")
 """,
     "dvc.yaml": """stages:
   voice-speaker:
@@ -87,6 +93,8 @@ out.write_text("source,target,utterance,measure,value\\n" + f"a,b,u,similarity,{
     deps: [stages/audit.py, "data/${item.p}/converter"]
     outs:
     - metrics/${item.p}/voice/scores.csv:
+        cache: false
+    - metrics/${item.p}/voice/audit.json:
         cache: false
 """,
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from soundgate.evaluation.verdicts import CANNOT_BE_JUDGED
 from soundgate.tracks.voice.ablations.collected import PAIR, Collected
+from soundgate.tracks.voice.ablations.judges import deaf_judges
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 COLUMNS = ["arm", "n_seeds", "missing_seeds", "train_seconds", "gpu_seconds", "peak_memory_mb"]
@@ -44,9 +46,12 @@ def complaints(settings: ComparisonSettings, collected: Collected) -> list[str]:
     absent = [arm for arm in settings.all_arms if arm not in counts.index]
     if absent:
         lines.append(f"Not run: {', '.join(absent)}.")
-    few = [f"{arm} ({counts[arm]})" for arm in settings.all_arms if 0 < counts.get(arm, 0) < settings.few_seeds]
+    few = [f"{arm} ({counts[arm]})" for arm in settings.all_arms if 0 < counts.get(arm, 0) < settings.fewest_seeds]
     if few:
-        lines.append(f"Fewer than {settings.few_seeds} seeds, so suggestive at most: {', '.join(few)}.")
+        lines.append(f"Fewer than {settings.fewest_seeds} seeds, so nothing can be shown: {', '.join(few)}.")
+    if len(runs):
+        reasons = deaf_judges(settings, runs)
+        lines += [f"{endpoint}: {CANNOT_BE_JUDGED}, {why}." for endpoint, why in reasons.items()]
     unknown = sorted(set(counts.index) - set(settings.all_arms))
     if unknown:
         lines.append(f"Collected, but no arm of voice.ablations: {', '.join(unknown)}.")

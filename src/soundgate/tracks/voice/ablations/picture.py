@@ -1,4 +1,4 @@
-"""The comparison as a picture: differences with intervals, above the band that chance alone explains."""
+"""The comparison as a picture: differences with intervals, beside what chance alone explains."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 # Okabe and Ito 2008.
 _COLOURS = {"better": "#009e73", "worse": "#d55e00"}
+_TOLD = (*_COLOURS, "no difference shown")
 _COLUMNS = 3
 
 
 def comparison_picture(path: str | Path, settings: ComparisonSettings, table: pd.DataFrame) -> None:
     """Draw one panel for each measure: the difference of each arm to the baseline, with its interval.
 
-    Grey is the noise floor; hollow is suggestive, of too few seeds.
+    Filled are endpoints, hollow the other measures and what cannot be told; grey is the noise floor.
 
     Args:
         path: a PNG, written atomically.
@@ -43,17 +44,16 @@ def comparison_picture(path: str | Path, settings: ComparisonSettings, table: pd
 
 
 def _panel(axis: Axes, own: pd.DataFrame, better: str) -> None:
-    floor = own["noise_floor"].iloc[0]
-    if np.isfinite(floor):
-        axis.axvspan(-floor, floor, color="#dddddd", zorder=0)
     axis.axvline(0, color="#808080", linewidth=0.8, zorder=1)
     for height, row in enumerate(own.itertuples()):
         if not np.isfinite(row.difference):
             continue
-        colour = _COLOURS.get(row.verdict.removeprefix("suggestive: "), "#30404f")
+        colour = _COLOURS.get(row.verdict, "#30404f")
+        if np.isfinite(row.noise_floor):
+            axis.barh(height, 2 * row.noise_floor, 0.8, -row.noise_floor, color="#dddddd", zorder=0)
         if np.isfinite(row.ci_low):
             axis.hlines(height, row.ci_low, row.ci_high, color=colour, linewidth=1.5)
-        face = "white" if row.verdict.startswith(("suggestive", "one seed")) else colour
+        face = colour if row.verdict in _TOLD else "white"
         axis.plot(row.difference, height, "o", color=colour, markerfacecolor=face, markersize=6)
     axis.set_yticks(range(len(own)), [label_text(arm) for arm in own["arm"]])
     axis.set_ylim(len(own) - 0.5, -0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -16,6 +16,7 @@ from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
 from soundgate.runtime.code_hash import code_hash
 from soundgate.runtime.config import parse_section
 from soundgate.runtime.errors import ConfigError
+from soundgate.tracks.voice.ablations.judges import VOICE_CHECKS, Check
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
 
@@ -26,7 +27,10 @@ class Pipeline(NamedTuple):
         target: the stage that scores an arm.
         shared: stages that no arm changes, run once before the arms.
         scores: what the target writes, with ``{profile}`` in it.
+        audit: its metrics, which tell whether its judges hear; likewise.
+        checks: by measure, see `Check`.
         trained: the stage whose cost is an arm's.
+        trainer: its module.
         seed: the parameter that a run's seed is added to.
         sections: all parameters that scores depend on.
         modules: of the stages that scores depend on.
@@ -35,7 +39,10 @@ class Pipeline(NamedTuple):
     target: str
     shared: tuple[str, ...]
     scores: str
+    audit: str
+    checks: Mapping[str, Check]
     trained: str
+    trainer: str
     seed: str
     sections: tuple[str, ...]
     modules: tuple[str, ...]
@@ -47,7 +54,10 @@ VOICE = Pipeline(
     target="voice-audit",
     shared=("voice-judge", "voice-embeddings", "voice-health"),
     scores="metrics/{profile}/voice/scores.csv",
+    audit="metrics/{profile}/voice/audit.json",
+    checks=VOICE_CHECKS,
     trained="voice-train",
+    trainer="stages.voice.train",
     seed="voice.train.seed",
     sections=("seed", "training_seed", "corpus.speech", *(f"voice.{verb}" for verb in _VERBS)),
     modules=("stages.corpus.speech", *(f"stages.voice.{verb}" for verb in _VERBS)),
@@ -65,6 +75,7 @@ class Planned(NamedTuple):
         changed: parameters that differ from the baseline's: ``[baseline, own]`` by dotted key.
         code: hash of the code.
         further: overrides that all arms have, beside profile, arm and seed.
+        profile: of the configuration.
     """
 
     arm: str
@@ -74,6 +85,12 @@ class Planned(NamedTuple):
     changed: dict[str, list]
     code: str
     further: tuple[str, ...]
+    profile: str
+
+    @property
+    def digest(self) -> str:
+        """Of profile, parameters and code, see `digest_of`."""
+        return self.name.rpartition("-")[2]
 
 
 def known_arms(profile: str, root: Path = Path()) -> ComparisonSettings:
@@ -117,17 +134,33 @@ def plan(
         for arm in arms:
             first = _at(composed[arm], pipeline.seed)
             own = dict(_leaves(composed[arm])) | {pipeline.seed: first + seed}
-            sections = {key: value for key, value in own.items() if _inside(key, pipeline.sections)}
-            text = json.dumps([profile, sections, code], sort_keys=True)
-            name = f"{profile}-{arm}-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+            name = f"{profile}-{arm}-{seed}-{_digest(profile, own, pipeline, code)}"
             overrides = (f"profile={profile}", f"ablation={arm}", *further, f"{pipeline.seed}={first + seed}")
             before = reference | {pipeline.seed: reference[pipeline.seed] + seed}
             keys = sorted(own.keys() | before.keys())
             changed = {
                 key: [before.get(key), own.get(key)] for key in keys if before.get(key, ...) != own.get(key, ...)
             }
-            runs.append(Planned(arm, seed, name, overrides, changed, code, tuple(further)))
+            runs.append(Planned(arm, seed, name, overrides, changed, code, tuple(further), profile))
     return runs
+
+
+def digest_of(profile: str, values: dict, pipeline: Pipeline, code: str) -> str:
+    """Return what is equal for experiments with the same result.
+
+    Args:
+        profile: of the configuration.
+        values: all parameters, nested.
+        pipeline: see `Pipeline`, which says what of them scores depend on.
+        code: hash of the code.
+    """
+    return _digest(profile, dict(_leaves(values)), pipeline, code)
+
+
+def _digest(profile: str, own: dict[str, object], pipeline: Pipeline, code: str) -> str:
+    sections = {key: value for key, value in own.items() if _inside(key, pipeline.sections)}
+    text = json.dumps([profile, sections, code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _composed(overrides: Sequence[str], root: Path) -> dict:

@@ -7,13 +7,16 @@ import pandas as pd
 from soundgate.evaluation.tables import markdown_table, number_cell, rounded
 from soundgate.tracks.voice.ablations.settings import ComparisonSettings
 
-_SHOWN = ["arm", "arm_mean", "difference", "effect_size", "p", "p_holm", "n_seeds", "pairs_agree", "verdict"]
+_SHOWN = ["arm", "arm_mean", "difference", "effect_size", "noise_floor", "n_seeds", "pairs_agree"]
+_TESTED = [*_SHOWN, "p", "p_adjusted", "verdict"]
 _METHOD = (
-    "Differences are of the same seed on the same evaluation pair, averaged over pairs; intervals (95 %), effect sizes "
-    "(Hedges-corrected d_z) and p-values (paired t) are over seeds, so they speak of other trainings, not of other "
-    "speakers. `p_holm` is corrected over all arms and measures. A difference is called one if `p_holm` is below "
-    "{alpha:g} and it exceeds the noise floor, the far end of the interval of the baseline against itself (A/A, other "
-    "seeds). {few} seeds or more make it more than suggestive."
+    "Differences are of the same seed on the same evaluation pair, averaged over pairs; intervals (95 %, not "
+    "adjusted), effect sizes (Hedges-corrected d_z) and p-values are over seeds, so they speak of other trainings, not "
+    "of other speakers. Verdicts are of the endpoints alone, which were fixed beforehand: {endpoints}. `p_adjusted` is "
+    "of sign flips of whole seeds, by the largest paired t over all arms, times {n} endpoints. A difference is called "
+    "one if it is at most {alpha:g} and the difference exceeds the noise floor: the paired t of the baseline against "
+    "itself (A/A, other seeds) on the same pairs and seeds, times the arm's standard error. With fewer than {few} "
+    "seeds no difference can be shown."
 )
 
 
@@ -31,29 +34,31 @@ def report_markdown(
     parts = ["# Voice conversion: ablations", ""]
     if not costs["n_seeds"].sum():
         return "\n".join([*parts, "No arm was run yet: nothing is compared. Run: `make ablations`", ""])
-    parts += [*(f"- {line}" for line in [*_findings(table, settings.alpha), *complaints]), ""]
-    parts += [_METHOD.format(alpha=settings.alpha, few=settings.few_seeds), ""]
-    for measure, better in settings.measures.items():
+    endpoints = settings.endpoints
+    parts += [*(f"- {line}" for line in [*_findings(table, settings.level), *complaints]), ""]
+    method = {"endpoints": ", ".join(endpoints), "n": len(endpoints), "few": settings.fewest_seeds}
+    parts += [_METHOD.format(alpha=settings.alpha, **method), ""]
+    for measure in [*endpoints, *(name for name in settings.measures if name not in endpoints)]:
         own = table[table["measure"] == measure]
-        parts += [f"## {measure} ({better} is better)", ""]
+        role = "endpoint" if measure in endpoints else "secondary, no verdict"
+        parts += [f"## {measure} ({role}; {settings.measures[measure]} is better)", ""]
         baseline = own["baseline_mean"].dropna()
         if len(baseline):
-            line = f"`{settings.baseline}`: {number_cell(baseline.iloc[0])}, noise floor "
-            parts += [line + f"{number_cell(own['noise_floor'].iloc[0])}.", ""]
-        parts += [markdown_table(_cells(own)), ""]
+            parts += [f"`{settings.baseline}`: {number_cell(baseline.iloc[0])}.", ""]
+        parts += [markdown_table(_cells(own, _TESTED if measure in endpoints else _SHOWN)), ""]
     return "\n".join([*parts, "## What the arms cost", "", markdown_table(rounded(costs)), ""])
 
 
-def _findings(table: pd.DataFrame, alpha: float) -> list[str]:
+def _findings(table: pd.DataFrame, level: float) -> list[str]:
     lines = []
-    for verdict in ("better", "worse", "suggestive: better", "suggestive: worse"):
+    for verdict in ("better", "worse"):
         own = table[table["verdict"] == verdict]
         if len(own):
             lines.append(
                 f"{verdict.capitalize()}: " + ", ".join(f"{row.arm} ({row.measure})" for row in own.itertuples())
             )
     lines = lines or ["No difference is shown."]
-    by_chance = table[(table["verdict"] == "noise floor") & (table["p"] < alpha)]
+    by_chance = table[(table["verdict"] == "noise floor") & (table["p"] <= level)]
     if len(by_chance):
         measures = ", ".join(by_chance["measure"])
         lines.append(
@@ -62,8 +67,8 @@ def _findings(table: pd.DataFrame, alpha: float) -> list[str]:
     return lines
 
 
-def _cells(own: pd.DataFrame) -> pd.DataFrame:
-    shown = rounded(own[_SHOWN])
+def _cells(own: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    shown = rounded(own[columns])
     intervals = [
         f"[{number_cell(low)}, {number_cell(high)}]" for low, high in zip(own["ci_low"], own["ci_high"], strict=True)
     ]

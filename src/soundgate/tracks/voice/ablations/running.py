@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from soundgate.pipeline.workplace import Workplace
 from soundgate.runtime.console import logger
-from soundgate.tracks.voice.ablations.collected import read_card, run_folder, write_run
+from soundgate.tracks.voice.ablations.collecting import collect, is_collected
+from soundgate.tracks.voice.ablations.launching import gpus_of, launched
 from soundgate.tracks.voice.ablations.planning import Pipeline, Planned
 from soundgate.tracks.voice.ablations.queue import ENDED, QUEUED, Queue
 
@@ -23,10 +24,12 @@ class Means(NamedTuple):
     Args:
         jobs: runs at a time.
         gpus: dealt out to the jobs; none: as the environment has it.
+        processes: that each training runs in.
     """
 
     jobs: int
     gpus: tuple[str, ...]
+    processes: int
 
 
 class Arms:
@@ -45,7 +48,7 @@ class Arms:
         self, runs: Sequence[Planned], profile: str, pipeline: Pipeline, means: Means, collected: Path, root: Path
     ) -> None:
         self.profile, self.pipeline, self.means, self.collected = profile, pipeline, means, collected
-        self.waiting = {run.name: run for run in runs if not self._is_collected(run)}
+        self.waiting = {run.name: run for run in runs if not is_collected(run, collected)}
         self.root = root
         self._repeated: set[str] = set()
 
@@ -74,10 +77,6 @@ class Arms:
             self._keep_workers()
             time.sleep(_PAUSE_S if self.waiting else 0)
         return failed
-
-    def _is_collected(self, run: Planned) -> bool:
-        card = read_card(run_folder(self.collected, run.arm, run.seed))
-        return card is not None and card.get("name") == run.name
 
     def _put_all(self) -> None:
         """Queue what is not queued; what a dead worker had in hand comes first, for its work is half done."""
@@ -129,21 +128,21 @@ class Arms:
         alive = self.queue.workers()
         for number in range(1, self.means.jobs + 1):
             if number not in alive:
-                gpus = self.means.gpus
-                gpu = gpus[(number - 1) % len(gpus)] if gpus else None
-                self.queue.start_worker(number, self.workplace.environment(gpu))
+                self.queue.start_worker(number, self._environment(number))
+
+    def _environment(self, worker: int) -> dict[str, str]:
+        _, gpus, processes = self.means
+        environment = self.workplace.environment(gpus_of(worker - 1, gpus, processes))
+        return launched(environment, self.workplace.work / "bin", self.pipeline.trainer, processes)
 
     def _collect_finished(self) -> None:
         for name, run in list(self.waiting.items()):
             commit = self.workplace.experiment(name)
             if commit is None:
                 continue
-            scores = self.workplace.file_of(commit, self.pipeline.scores.format(profile=self.profile))
-            card = {
-                "arm": run.arm, "seed": run.seed, "name": name, "overrides": list(run.further),
-                "changed": run.changed, "code": run.code, "commit": self.workplace.commit, "experiment": commit,
-            } | costs(self.queue.log(name), self.pipeline.trained)  # fmt: skip
-            write_run(run_folder(self.collected, run.arm, run.seed), scores, card)
+            further = {"commit": self.workplace.commit, "processes": self.means.processes}
+            further |= costs(self.queue.log(name), self.pipeline.trained)
+            collect(run, commit, self.workplace.folder, self.pipeline, self.collected, further)
             logger.info("Collected: %s, seed %d (%d to go)", run.arm, run.seed, len(self.waiting) - 1)
             del self.waiting[name]
 

@@ -106,7 +106,7 @@ class TrainSettings(Section):
     utterances_per_speaker: int = Field(ge=1)
     segment_s: float = Field(ge=0.5)
     width: float = Field(gt=0)
-    judged_s: float | None = Field(default=None, ge=0.25)
+    judged_s: float | None = Field(default=None, ge=0.125)
     weights: Weights
     contrastive: ContrastiveSettings
     adversarial: Literal["hinge", "lsgan"]
