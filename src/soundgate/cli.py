@@ -36,6 +36,10 @@ COMMANDS = {
         "soundgate.tracks.voice.faults.commands:faults",
         "Measure the health monitor on trainings with faults, and without.",
     ),
+    "folds": (
+        "soundgate.tracks.voice.folds.commands:folds",
+        "Cross-validate track `voice`: every speaker is unseen once.",
+    ),
     "gates": (
         "soundgate.pipeline.gates:main",
         "Show the exit gates of a profile: value, interval, threshold, verdict.",
@@ -65,7 +69,7 @@ COMMANDS = {
 }
 
 # Read the repository's parameters or results in the folder they are called in.
-IN_ROOT = ("compose", "faults", "gates", "repro", "seeds", "verify")
+IN_ROOT = ("compose", "faults", "folds", "gates", "repro", "seeds", "verify")
 
 
 class Commands(click.Group):

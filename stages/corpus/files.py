@@ -12,7 +12,11 @@ from soundgate.runtime.stage import output_option, stage_command
 
 
 @stage_command("corpus-files")
-@click.option("--name", required=True, help="The corpus: speech, music, songs, pairs, rooms-<pool>, voices-<source>.")
+@click.option(
+    "--name",
+    required=True,
+    help="The corpus: speech, voice_speech, music, songs, pairs, rooms-<pool>, voices-<source>.",
+)
 @output_option("out", "The listing to write, a JSON file.")
 def main(name: str, out: Path) -> None:
     """Write down what a folder of the user's holds, with hashes; files that did not change are not read again."""

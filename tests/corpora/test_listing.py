@@ -84,6 +84,7 @@ def params(tmp_path, name="mine"):
             "voices": {"sources": [folder | {"name": name}]},
         },
         "editor": {"songs": {"source": "folder", "origin": None}, "pairs": dict(other)},
+        "voice": {"speech": folder | {"origin": "others"}},
     }  # fmt: skip
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(values, file)
@@ -93,7 +94,8 @@ def params(tmp_path, name="mine"):
 def test_each_corpus_has_its_folder_or_none(tmp_path):
     origins = folder_origins(params(tmp_path))
     assert origins == {
-        "speech": "audio", "music": None, "rooms-bad": None, "voices-mine": "audio", "songs": None, "pairs": None,
+        "speech": "audio", "voice_speech": "others", "music": None, "rooms-bad": None, "voices-mine": "audio",
+        "songs": None, "pairs": None,
     }  # fmt: skip
     with pytest.raises(ConfigError, match="fit for a file"):
         folder_origins(params(tmp_path, "../up"))

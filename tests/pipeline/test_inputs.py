@@ -7,13 +7,13 @@ from tests.pipeline.compositions import MUSIC, POOLS, SONGS, SPEECH, VOICES, com
 
 def running(inputs):
     running = {name for name, profiles in inputs["runs"].items() if name != "tracks" and profiles}
-    assert set(inputs["runs"]["tracks"]) == running - {"speech", "music"}
+    assert set(inputs["runs"]["tracks"]) == running - {"speech", "voice_speech", "music"}
     return running
 
 
 def test_with_generated_audio_everything_runs_and_nothing_is_listed():
     inputs = composed()["pipeline"]
-    assert running(inputs) == {"speech", "music", *TRACKS}
+    assert running(inputs) == {"speech", "voice_speech", "music", *TRACKS}
     assert inputs["listed"] == [] and inputs["runs"]["voice"] == ["embedded"]
     assert inputs["watched"]["speech"] == "sources/generated_speech.yaml"
     assert [entry["name"] for entry in inputs["watched"]["rooms"]] == ["bad", "target"]
@@ -44,6 +44,18 @@ def test_a_folder_is_watched_by_its_listing():
     params = composed("profile=tiny", "corpus.speech.source=folder", "corpus.speech.origin=/a", VOICES)
     assert params["pipeline"]["watched"]["speech"] == "data/tiny/origins/speech.json"
     assert params["pipeline"]["watched"]["voices"] == [{"name": "dry", "file": "data/tiny/origins/voices-dry.json"}]
+
+
+def test_a_track_reads_the_shared_speech_or_its_own():
+    shared, own = composed("profile=tiny")["pipeline"], composed()["pipeline"]
+    assert shared["speech_of"] == {"voice": "speech"} and shared["runs"]["voice_speech"] == []
+    assert own["speech_of"] == {"voice": "voice/speech"} and own["watched"]["voice_speech"] == own["watched"]["speech"]
+
+
+def test_own_speech_suffices_for_its_track_and_no_other():
+    inputs = composed("profile=real", "voice.speech.origin=own")["pipeline"]
+    assert running(inputs) == {"voice_speech", "voice"} and inputs["listed"] == ["voice_speech"]
+    assert inputs["watched"]["voice_speech"] == "data/real/origins/voice_speech.json"
 
 
 def test_the_composition_holds_what_it_gives():

@@ -8,14 +8,20 @@ from pathlib import Path
 from soundgate.runtime.config import PARAMS_FILE, read_section
 from soundgate.runtime.errors import ConfigError
 
-_SECTIONS = {"speech": "corpus.speech", "music": "corpus.music", "songs": "editor.songs", "pairs": "editor.pairs"}
+_SECTIONS = {
+    "speech": "corpus.speech",
+    "voice_speech": "voice.speech",
+    "music": "corpus.music",
+    "songs": "editor.songs",
+    "pairs": "editor.pairs",
+}
 _LISTS = {"rooms": ("corpus.rooms", "pools"), "voices": ("corpus.voices", "sources")}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def folder_origins(params_path: str | Path = PARAMS_FILE) -> dict[str, str | None]:
-    """Return the folder of each corpus, by name: ``speech``, ``music``, ``songs``, ``pairs``, and of the lists
-    ``rooms-<pool>``, ``voices-<name>``.
+    """Return the folder of each corpus, by name: ``speech``, ``voice_speech``, ``music``, ``songs``,
+    ``pairs``, and of the lists ``rooms-<pool>``, ``voices-<name>``.
 
     Its value is None where the corpus has another source than a folder, or no origin.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig, OmegaConf
 
-from soundgate.pipeline.tracks import CORPORA, LISTS, TRACKS, entries_of, runnable
+from soundgate.pipeline.tracks import CORPORA, LISTS, OWN, TRACKS, corpora_of, entries_of, runnable
 
 RESOLVER = "soundgate_inputs"
 
@@ -19,15 +19,17 @@ def pipeline_inputs(params: Mapping) -> dict:
 
     Returns:
         ``runs``: for the corpora that are one of a kind and for each track the profile in a list, or an empty one where
-        it is not given; and the ``tracks`` that run. ``listed``: names of the folders whose files are listed at every
-        run, since only looking tells what is in them. ``watched``: for each corpus the file that its stage depends on
-        (a source list, or the listing of a folder), for a list of corpora the names and files.
+        it is not given; and the ``tracks`` that run. ``speech_of``: the folder below ``data/<profile>`` of the speech
+        of a track that can have its own. ``listed``: names of the folders whose files are listed at every run, since
+        only looking tells what is in them. ``watched``: for each corpus the file that its stage depends on (a source
+        list, or the listing of a folder), for a list of corpora the names and files.
     """
     profile = list(params["profile"])
     given = {name: entries_of(params, name) for name in CORPORA}
-    runs = {name: profile if given[name] else [] for name in ("speech", "music")}
+    runs = {name: profile if given[name] else [] for name in ("speech", "voice_speech", "music")}
     runs |= {track: [] if lack else profile for track, lack in runnable(params).items()}
     runs["tracks"] = [track for track in TRACKS if runs[track]]
+    speech_of = {track: "speech" if "speech" in corpora_of(params, track) else f"{track}/speech" for track in OWN}
     listed, watched = [], {}
     for name, entries in given.items():
         files = {}
@@ -41,7 +43,7 @@ def pipeline_inputs(params: Mapping) -> dict:
             ]
         else:
             watched[name] = files.get(name)
-    return {"runs": runs, "listed": listed, "watched": watched}
+    return {"runs": runs, "speech_of": speech_of, "listed": listed, "watched": watched}
 
 
 def register_resolver() -> None:

@@ -15,9 +15,13 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "voice": ("speech",),
 }
 TRACKS = tuple(NEEDS)
+# A corpus that a track reads in place of a shared one, where its settings differ: by track, what for what.
+OWN: Mapping[str, Mapping[str, str]] = {"voice": {"speech": "voice_speech"}}
+_SHARED = {own: shared for corpora in OWN.values() for shared, own in corpora.items()}
 # Where the parameters say what a corpus is read from, and how to give it.
 CORPORA: Mapping[str, tuple[str, str]] = {
     "speech": ("corpus.speech", "corpus.speech.origin=FOLDER"),
+    "voice_speech": ("voice.speech", "voice.speech.source=folder voice.speech.origin=FOLDER"),
     "music": ("corpus.music", "corpus.music.origin=FOLDER"),
     "songs": ("editor.songs", "editor.songs.origin=FOLDER"),
     "pairs": ("editor.pairs", "editor.pairs.source=folder editor.pairs.origin=FOLDER"),
@@ -61,20 +65,41 @@ def runnable(params: Mapping) -> dict[str, str | None]:
             has an entry and each has one; of rooms there are two, ``bad`` and ``target``.
     """
     lacking = {corpus: _lack(params, corpus) for corpus in CORPORA}
-    return {track: "; ".join(filter(None, map(lacking.get, needs))) or None for track, needs in NEEDS.items()}
+    return {track: "; ".join(filter(None, map(lacking.get, corpora_of(params, track)))) or None for track in TRACKS}
+
+
+def corpora_of(params: Mapping, track: str) -> tuple[str, ...]:
+    """Return the corpora that a track reads: its own in place of a shared one, where their settings differ.
+
+    Args:
+        params: the composed parameters.
+        track: its name.
+    """
+    own = OWN.get(track, {})
+    return tuple(own[name] if name in own and _all_entries(params, own[name]) else name for name in NEEDS[track])
 
 
 def entries_of(params: Mapping, corpus: str) -> list[Mapping]:
-    """Return the settings of a corpus that is given: one, or those in its list; none where no origin is named."""
+    """Return the settings of a corpus that is given: one, or those in its list.
+
+    None where no origin is named, nor of a track's own that has the settings of the shared one.
+    """
     return [entry for entry in _all_entries(params, corpus) if entry.get("origin")]
 
 
 def _all_entries(params: Mapping, corpus: str) -> list[Mapping]:
+    value, shared = _settings(params, corpus), _SHARED.get(corpus)
+    if shared and value == _settings(params, shared):
+        return []
+    entries = value if isinstance(value, list) else [value]
+    return [entry for entry in entries if isinstance(entry, Mapping)]
+
+
+def _settings(params: Mapping, corpus: str) -> object:
     value: object = params
     for key in CORPORA[corpus][0].split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
-    entries = value if isinstance(value, list) else [value]
-    return [entry for entry in entries if isinstance(entry, Mapping)]
+    return value
 
 
 def _lack(params: Mapping, corpus: str) -> str | None:

@@ -13,8 +13,8 @@ from soundgate.tracks.voice.features import FeatureSettings
 RATE, HOP = 8_000, 128
 FEATURES = FeatureSettings(sample_rate=RATE, n_fft=512, hop_length=HOP, n_mels=32, f0_min_hz=60, f0_max_hz=400)
 SETTINGS = CacheSettings(
-    features=FEATURES, split={"judge": 0.25, "test": 0.25, "validation": 0.25}, speaker_s=8.0, min_s=1.0, max_s=3.0,
-    min_utterances=4, loudness_lufs=-23.0,
+    features=FEATURES, split={"judge": 0.25, "test": 0.25, "validation": 0.25, "folds": 2, "fold": None},
+    speaker_s=8.0, min_s=1.0, max_s=3.0, min_utterances=4, loudness_lufs=-23.0,
 )  # fmt: skip
 VOWELS = np.array([[300, 2_200], [700, 1_200], [320, 800], [550, 1_700]])
 SOUND_S = 0.2

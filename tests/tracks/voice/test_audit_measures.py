@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from collections import Counter
 
 import matplotlib.image
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.voice.audit.content import Units, agreement, audible
 from soundgate.tracks.voice.audit.hearing import Hearing, Listeners
-from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN, draw_evaluation
+from soundgate.tracks.voice.audit.pairs import SEEN, UNSEEN, couples_in_rounds, draw_evaluation
 from soundgate.tracks.voice.audit.pitch import f0_correlation, f0_error_semitones, mean_f0_hz
 from soundgate.tracks.voice.audit.plots import write_plots
 from soundgate.tracks.voice.audit.reconstruction import Distances, intelligibility
@@ -151,6 +152,17 @@ def test_pairs_go_both_ways_and_judges_never_heard_what_the_converter_was_given(
         speakers = cache.table["speaker"]
         assert speakers[pair.row] == speakers[pair.other_row] == pair.source != pair.target == speakers[pair.target_row]
     assert draw_evaluation(cache, UNSEEN, 8, SETTINGS.evaluation).pairs == evaluation.pairs
+
+
+@pytest.mark.parametrize("n_names", [2, 3, 7, 10, 12])
+def test_any_number_of_couples_has_all_speakers_alike(n_names):
+    names = [f"s{number}" for number in range(n_names)]
+    couples = couples_in_rounds(names)
+    assert len({frozenset(couple) for couple in couples}) == len(couples) == n_names * (n_names - 1) // 2
+    for count in range(1, len(couples) + 1):
+        times = Counter(dict.fromkeys(names, 0)) + Counter(name for couple in couples[:count] for name in couple)
+        spread = max(times.values()) - min(times.get(name, 0) for name in names)
+        assert spread <= 1 + n_names % 2, "a speaker is in more couples than another"
 
 
 def test_a_single_speaker_is_an_error(tmp_path):

@@ -7,7 +7,9 @@ from soundgate.audio.io import read_audio, write_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.corpora.index import build_index
 from soundgate.runtime.errors import CorpusError, FormatError
+from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.cache import VoiceCache
+from soundgate.tracks.voice.caching import SplitSettings, deal_out
 from tests.tracks.voice.spoken import (
     HOP,
     RATE,
@@ -36,6 +38,39 @@ def test_nobody_hears_the_speakers_of_the_judge_or_of_the_test(spoken):
     # Two at least can be compared with one another, in training and in validation.
     counts = cache.table[cache.table["split"].isin(["train", "validation"])].groupby(["speaker", "split"]).size()
     assert (counts >= 2).all() and len(counts) == 2 * len(of["train"])
+
+
+TEN = [f"speaker {number}" for number in range(10)]
+
+
+def dealt(names, fold, seed=0):
+    return deal_out(names, SplitSettings(judge=0.25, test=0.25, validation=0.2, folds=5, fold=fold), seed)
+
+
+@pytest.mark.parametrize("count", [10, 13])
+def test_over_the_folds_each_speaker_is_unseen_once_and_by_everyone(count):
+    names = [f"speaker {number}" for number in range(count)]
+    folds = [dealt(names, fold) for fold in range(5)]
+    tested = [name for fold in folds for name, split in fold.items() if split == "test"]
+    assert sorted(tested) == sorted(names), "each speaker is in one test"
+    for fold in folds:
+        assert set(fold) == set(names)
+        assert all(list(fold.values()).count(split) >= 2 for split in ("test", "judge", "train"))
+
+
+def test_the_draw_depends_on_names_and_seed_alone():
+    for fold in (None, 3):
+        assert dealt(TEN, fold) == dealt(reversed(TEN), fold) != dealt(TEN, fold, seed=1)
+    # What was drawn before there were folds: the first of the order.
+    order = keyed_generator(0, "voice-cache", "speakers").permutation(TEN).tolist()
+    assert dealt(TEN, None) == dict(zip(order, ["test"] * 2 + ["judge"] * 2 + ["train"] * 6, strict=True))
+
+
+def test_folds_that_there_are_not_and_folds_of_a_single_speaker_are_refused():
+    with pytest.raises(ValueError, match="fold 5 of 5: they are numbered from 0"):
+        dealt(TEN, 5)
+    with pytest.raises(CorpusError, match="9 usable speakers, of which 1 test"):
+        dealt(TEN[:9], 0)
 
 
 def test_an_utterance_is_its_file_at_the_loudness_asked_for(spoken):

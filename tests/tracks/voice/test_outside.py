@@ -25,7 +25,7 @@ from soundgate.tracks.voice.outside.methods import best_method, differences
 from soundgate.tracks.voice.outside.report import report_markdown
 from soundgate.tracks.voice.outside.settings import OutsideSettings, OutsideThresholds
 from soundgate.tracks.voice.outside.summary import outside_gates, summarise
-from soundgate.tracks.voice.outside.trying import try_judges
+from soundgate.tracks.voice.outside.trying import answers, ask_trials
 from soundgate.tracks.voice.speaking import reference_of, spoken
 
 from .planted_voices import FEATURES, RATE, FormantJudge, ToneUnits, say, write_planted_cache
@@ -138,7 +138,7 @@ def honest(cache):
 
 def judged(cache, evaluation, others, make, judges=JUDGES):
     listening = OutsideListening(judges, cache, evaluation, SETTINGS)
-    tried = try_judges(listening, evaluation, 0, SETTINGS.n_bootstrap)
+    tried = answers(ask_trials(listening, evaluation), SETTINGS, 0)
     table = listening.table({CONVERTED: system(make)} | others)
     systems, over = summarise(table, 0, SETTINGS.n_bootstrap)
     compared = differences(table, 0, SETTINGS.n_bootstrap)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
 from typing import NamedTuple
 
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from soundgate.pipeline.clones import Asked, Clones
 from soundgate.pipeline.code_hashes import read_hashes
 from soundgate.pipeline.compose import CONFIG_FOLDER, compose_text
 from soundgate.pipeline.gate_files import TRACKS, gates_path, read_gates
@@ -23,8 +17,7 @@ from soundgate.pipeline.seeds.records import ROOT, Record, Trained, confirm_reco
 from soundgate.pipeline.workplace import Workplace, refuse_failures
 from soundgate.runtime.config import parse_section
 from soundgate.runtime.console import logger
-from soundgate.runtime.errors import ConfigError, SoundgateError
-from soundgate.runtime.scratch import scratch_root
+from soundgate.runtime.errors import ConfigError
 
 
 class SeedOptions(NamedTuple):
@@ -74,7 +67,6 @@ class SeedRuns:
 
     def __init__(self, options: SeedOptions, root: Path) -> None:
         self.options, self.root = options, root
-        self._composing = Lock()  # Hydra's state is the process's.
         sections = YAML(typ="safe").load(compose_text(self._overrides(), root / CONFIG_FOLDER))["gates"]
         stages = {track: parse_section(f"gates.{track}", sections[track], GateSources).trained for track in sections}
         self.trained = {track: Trained(stages[track]) for track in TRACKS if stages.get(track)}
@@ -102,16 +94,14 @@ class SeedRuns:
         missing = self.missing()
         if not missing:
             return []
-        with ExitStack() as stack:
-            places: SimpleQueue[Workplace] = SimpleQueue()
-            for number in range(1, min(self.options.jobs, len(missing)) + 1):
-                places.put(stack.enter_context(Workplace(self.root, f"seeds/{number}")))
+        count = min(self.options.jobs, len(missing))
+        with Clones(self.root, "seeds", count, quiet=self.options.jobs > 1) as clones:
             runs = [run for run in missing if run.seed == 0]
             before = {run: read_record(self._path(run)) for run in runs if self._path(run).is_file()}
-            succeeded = self._measure_all(runs, places)
+            succeeded = clones.run_all(self._asked(runs), self._keep)
             confirmed = self._confirmed({run: record for run, record in before.items() if run in succeeded})
             others = [run for run in missing if run.seed and self._path(run) not in confirmed]
-            succeeded |= self._measure_all(others, places)
+            succeeded |= clones.run_all(self._asked(others), self._keep)
         refuse_failures([str(run) for run in missing if run not in succeeded and self._path(run) not in confirmed])
         return [*(self._path(run) for run in (*runs, *others)), *confirmed]
 
@@ -124,37 +114,23 @@ class SeedRuns:
             confirmed += paths
         return confirmed
 
-    def _measure_all(self, runs: Sequence[Planned], places: SimpleQueue[Workplace]) -> set[Planned]:
-        with ThreadPoolExecutor(places.qsize()) as pool:
-            futures = {run: pool.submit(self._measure, run, places) for run in runs}
-            try:
-                return {run for run, future in futures.items() if future.result()}
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    def _asked(self, runs: Sequence[Planned]) -> dict[Planned, Asked]:
+        profile = self.options.profile
+        return {
+            run: Asked(
+                self._overrides(f"training_seed={run.seed}"),
+                gates_path(profile, run.track),
+                f"{profile}-{run.track}-{run.seed}",
+            )
+            for run in runs
+        }
 
-    def _measure(self, run: Planned, places: SimpleQueue[Workplace]) -> bool:
-        """Make one run in a place that is free, and keep what it gave; return whether it succeeded."""
-        place = places.get()
-        work = self.root / scratch_root() / "seeds/work" / f"{self.options.profile}-{run.track}-{run.seed}"
-        try:
-            logger.info("%s: begins", run)
-            with self._composing:
-                place.compose(self._overrides(f"training_seed={run.seed}"))
-            target = target_of(place.folder, gates_path(self.options.profile, run.track))
-            place.dvc("repro", target, quiet=self.options.jobs > 1, scratch=work.resolve())
-            gates = read_gates(place.folder, self.options.profile, (run.track,))[run.track]
-            code = self.trained[run.track].code(read_hashes(place.folder))
-        except SoundgateError as error:
-            logger.error("%s failed: %s", run, error)
-            return False
-        finally:
-            places.put(place)
+    def _keep(self, run: Planned, place: Workplace) -> None:
+        """Write down what a run gave."""
+        gates = read_gates(place.folder, self.options.profile, (run.track,))[run.track]
+        code = self.trained[run.track].code(read_hashes(place.folder))
         values = {name: gate["value"] for name, gate in gates.items()}
         write_record(self._path(run).parent, Record(run.seed, place.commit, self.options.overrides, code, values))
-        shutil.rmtree(work, ignore_errors=True)
-        logger.info("%s: measured", run)
-        return True
 
     def _is_measured(self, run: Planned, code: dict) -> bool:
         path = self._path(run)
@@ -168,21 +144,3 @@ class SeedRuns:
 
     def _overrides(self, *further: str) -> Sequence[str]:
         return [f"profile={self.options.profile}", *self.options.overrides, *further]
-
-
-def target_of(folder: Path, output: Path) -> str:
-    """Return the address of the stage that writes an output, as DVC takes it in the repository's folder.
-
-    Args:
-        folder: of the repository.
-        output: relative to it.
-
-    Raises:
-        ConfigError: no stage writes it.
-    """
-    try:
-        with Repo(str(folder)) as repo:
-            stage = repo.find_outs_by_path(str(folder / output))[0].stage
-            return f"{Path(stage.path).resolve().relative_to(folder.resolve())}:{stage.name}"
-    except DvcException as error:
-        raise ConfigError(output, expected="a stage that writes it", found=str(error)) from error

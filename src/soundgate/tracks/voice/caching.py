@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -40,16 +40,22 @@ class SplitSettings(Section):
         judge: share of the speakers that the judges alone learn from.
         test: share of the speakers that nobody learns from.
         validation: share of the utterances of the speakers left that are not trained on.
+        folds: into how many parts the speakers are divided for a cross-validation, each of which is ``test`` once.
+        fold: the part that is ``test``, from 0, in place of a share of them; None: no cross-validation.
     """
 
     judge: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
     validation: float = Field(gt=0, lt=1)
+    folds: int = Field(ge=2)
+    fold: int | None = Field(ge=0)
 
     @model_validator(mode="after")
     def _something_left(self) -> SplitSettings:
         if self.judge + self.test >= 1:
             raise ValueError("judge and test must leave speakers to train on")
+        if self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}: they are numbered from 0")
         return self
 
 
@@ -161,10 +167,34 @@ def _with_enough(chosen: pd.DataFrame, fewest: int) -> tuple[pd.DataFrame, list[
 
 def _split(chosen: pd.DataFrame, settings: SplitSettings, seed: int) -> pd.Series:
     """Draw each speaker's split, and which utterances of the training speakers validate."""
-    speakers = sorted(chosen["speaker"].unique())
-    order = keyed_generator(seed, STAGE, "speakers").permutation(speakers)
+    result = chosen["speaker"].map(deal_out(chosen["speaker"].unique(), settings, seed))
+    for speaker, own in chosen[result == "train"].groupby("speaker"):
+        count = min(max(_FEWEST_UTTERANCES, round(settings.validation * len(own))), len(own) - _FEWEST_UTTERANCES)
+        drawn = keyed_generator(seed, STAGE, f"validation of {speaker}").permutation(own.index.to_numpy())
+        result[drawn[:count]] = "validation"
+    return result
+
+
+def deal_out(speakers: Iterable[str], settings: SplitSettings, seed: int) -> dict[str, str]:
+    """Draw who is ``test``, ``judge`` or ``train``.
+
+    The draw depends on the names and the seed, not on their order. Folds are parts of one order of the speakers, so
+    each speaker is ``test`` in one of them; whoever follows, in a circle, is ``judge``, and the others ``train``.
+
+    Args:
+        speakers: their names.
+        settings: see `SplitSettings`.
+        seed: of the draw.
+
+    Raises:
+        CorpusError: fewer than two speakers for training, judges or test.
+    """
+    order = keyed_generator(seed, STAGE, "speakers").permutation(sorted(speakers)).tolist()
     n_test, n_judge = (max(_FEWEST_SPEAKERS, round(share * len(order))) for share in (settings.test, settings.judge))
-    if len(order) < n_test + n_judge + _FEWEST_SPEAKERS:
+    if settings.fold is not None:
+        first, last = (number * len(order) // settings.folds for number in (settings.fold, settings.fold + 1))
+        order, n_test = order[first:] + order[:first], last - first
+    if n_test < _FEWEST_SPEAKERS or len(order) < n_test + n_judge + _FEWEST_SPEAKERS:
         raise CorpusError(
             STAGE,
             expected=f"{_FEWEST_SPEAKERS} speakers or more each for training, for judges and for the test",
@@ -172,12 +202,7 @@ def _split(chosen: pd.DataFrame, settings: SplitSettings, seed: int) -> pd.Serie
             remedy="Add speakers, lower voice.cache.split or voice.cache.min_utterances.",
         )
     names = ["test"] * n_test + ["judge"] * n_judge + ["train"] * (len(order) - n_test - n_judge)
-    result = chosen["speaker"].map(dict(zip(order, names, strict=True)))
-    for speaker, own in chosen[result == "train"].groupby("speaker"):
-        count = min(max(_FEWEST_UTTERANCES, round(settings.validation * len(own))), len(own) - _FEWEST_UTTERANCES)
-        drawn = keyed_generator(seed, STAGE, f"validation of {speaker}").permutation(own.index.to_numpy())
-        result[drawn[:count]] = "validation"
-    return result
+    return dict(zip(order, names, strict=True))
 
 
 def _rank(splits: pd.Series) -> pd.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +50,7 @@ class Evaluation(NamedTuple):
 
 
 def draw_evaluation(cache: VoiceCache, split: str, n_pairs: int, settings: EvaluationSettings) -> Evaluation:
-    """Draw pairs that depend on the corpus and ``settings`` alone.
+    """Draw pairs that depend on the corpus and ``settings`` alone, of all speakers alike, give or take two.
 
     Args:
         cache: of the utterances.
@@ -69,16 +69,31 @@ def draw_evaluation(cache: VoiceCache, split: str, n_pairs: int, settings: Evalu
             found=str(len(roles)),
             remedy="Add utterances, three of each speaker at least.",
         )
-    couples = list(combinations(sorted(roles), 2))
-    order = keyed_generator(settings.seed, "voice-audit", f"pairs {split}").permutation(len(couples))
-    pairs = []
+    drawn = keyed_generator(settings.seed, "voice-audit", f"pairs {split}").permutation(sorted(roles)).tolist()
+    couples, pairs = couples_in_rounds(drawn), []
     for turn in range(min(len(own.content) for own in roles.values())):
-        for place in order:
+        for one, other in couples:
             if len(pairs) + 2 > n_pairs:
                 return Evaluation(pairs, roles)
-            one, other = couples[place]
             pairs += [_pair(roles, split, *ways, turn) for ways in ((one, other), (other, one))]
     return Evaluation(pairs, roles)
+
+
+def couples_in_rounds(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every two of some names, in rounds in which each name has one partner; none, in turn, of an odd number.
+
+    So the first couples, however many, have each name as often as any other, give or take one; with an odd number of
+    names, two.
+
+    Source: the circle method for round-robin tournaments, de Werra 1981.
+    """
+    places: list[str | None] = [*names] + [None] * (len(names) % 2)
+    half, couples = len(places) // 2, []
+    for _ in range(len(places) - 1):
+        facing = zip(places[:half], reversed(places[half:]), strict=True)
+        couples += [(one, other) for one, other in facing if one is not None and other is not None]
+        places = [places[0], places[-1], *places[1:-1]]
+    return couples
 
 
 def _pair(roles: dict[str, Roles], split: str, source: str, target: str, turn: int) -> Pair:

@@ -83,7 +83,7 @@ def best_method(
     Args:
         systems: from `soundgate.tracks.voice.outside.summary.summarise`.
         compared: from `differences`.
-        tried: from `soundgate.tracks.voice.outside.trying.try_judges`.
+        tried: from `soundgate.tracks.voice.outside.trying.answers`.
 
     Returns:
         ``method``: ``gan``, ``knn`` or ``world``, as `soundgate convert` calls them; ``why``: a sentence.

@@ -36,20 +36,21 @@ def report_markdown(found: dict, gates: dict[str, dict], audit: dict) -> str:
     ]
     parts += ["says nothing of what was learnt.", "", markdown_table(controlled_rows(gates)), ""]
     parts += ["## The converter against methods without training", "", _INTRODUCTION, ""]
-    parts += [markdown_table(_over_baselines(found["over_baselines"])), ""]
+    parts += [markdown_table(over_baselines_table(found["over_baselines"])), ""]
     parts += [
         f"`soundgate convert --method auto` takes `{found['best_method']['method']}`: {found['best_method']['why']}"
     ]
     parts += ["", "## What each judge hears on this corpus", ""]
     parts += ["The twin is a judge of the same shape whose weights know nothing.", ""]
-    parts += [markdown_table(rounded(_judges(found["judges"]))), "", "## Systems, speakers nobody trained on", ""]
+    parts += [markdown_table(tried_table(found["judges"])), "", "## Systems, speakers nobody trained on", ""]
     parts += [markdown_table(rounded(_systems(found["systems"]))), "", "## Beside the judges trained here", ""]
     parts += [markdown_table(_beside(found, audit)), ""]
     return "\n".join(parts)
 
 
-def _judges(tried: dict) -> pd.DataFrame:
-    return pd.DataFrame(
+def tried_table(tried: dict) -> pd.DataFrame:
+    """Return a row a judge: what it was asked, its answer, chance, its twin's, and whether it hears."""
+    table = pd.DataFrame(
         [
             {
                 "judge": name, "asked": own["asked"], "answer": interval_cell(own), "chance": own["chance"],
@@ -58,6 +59,7 @@ def _judges(tried: dict) -> pd.DataFrame:
             for name, own in tried.items()
         ]
     )  # fmt: skip
+    return rounded(table)
 
 
 def _systems(systems: dict) -> pd.DataFrame:
@@ -68,7 +70,8 @@ def _systems(systems: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).astype(object)
 
 
-def _over_baselines(over: dict) -> pd.DataFrame:
+def over_baselines_table(over: dict) -> pd.DataFrame:
+    """Return a row a method without training: by how much conversions exceed it, by measure, with intervals."""
     return pd.DataFrame(
         [
             {"baseline": name} | {measure: interval_cell(own) for measure, own in figures.items()}

@@ -76,7 +76,7 @@ def outside_gates(
         systems: from `summarise`.
         over: likewise.
         compared: from `soundgate.tracks.voice.outside.methods.differences`.
-        tried: from `soundgate.tracks.voice.outside.trying.try_judges`.
+        tried: from `soundgate.tracks.voice.outside.trying.answers`.
         thresholds: of the gates.
     """
     figures = {name: {m: own.as_dict() for m, own in measures.items()} for name, measures in systems.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -10,79 +10,83 @@ import pandas as pd
 from soundgate.evaluation.groups import group_mean
 from soundgate.evaluation.hearing import answer
 from soundgate.evaluation.pairs import pair_mean
-from soundgate.evaluation.statistics import Estimate
 from soundgate.judges.speaker import SpeakerJudge
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.audit.pairs import Evaluation, Pair
 from soundgate.tracks.voice.audit.pitch import f0_correlation
 from soundgate.tracks.voice.outside.listening import STAGE, OutsideListening, words_kept
+from soundgate.tracks.voice.outside.settings import OutsideSettings
 from soundgate.tracks.voice.speaking import spoken
 
 TWIN_SEED = 0
+TRIAL_COLUMNS = ["judge", "source", "target", "value", "twin"]
+# What the resampling of each judge's answers is called.
+_DRAWS = {"resemblyzer": "speaker", "dnsmos": "quality", "crepe": "pitch", "words": "words"}
 
 
-def try_judges(listening: OutsideListening, evaluation: Evaluation, seed: int, n_bootstrap: int) -> dict[str, dict]:
+def ask_trials(listening: OutsideListening, evaluation: Evaluation) -> pd.DataFrame:
     """Ask every judge what is known of the sources and targets themselves.
 
     Args:
         listening: with the judges.
         evaluation: pairs and roles.
-        seed: of the resampling.
-        n_bootstrap: resamples.
 
     Returns:
-        By judge its `answer`. There is no twin of quality, which no noise moves in one direction, nor of words, which
-        hears nothing at all.
+        ``TRIAL_COLUMNS``, one row a question: of a pair for `resemblyzer`, of a source for the others (``target`` is
+        the source then). ``twin``: the answer of a judge whose weights know nothing; nan for quality, which no noise
+        moves in one direction, and for words, of which it hears none at all.
     """
-
-    def mean(values: Sequence[float], rows: Sequence[Pair], name: str) -> Estimate:
-        generator = keyed_generator(seed, STAGE, f"bootstrap {name}")
-        return group_mean(np.asarray(values), np.array([pair.source for pair in rows]), generator, n_bootstrap)
-
     rows = list({pair.row: pair for pair in evaluation.pairs}.values())
     words = list({pair.row: pair for pair in evaluation.pairs[: listening.settings.n_word_pairs]}.values())
-    settings = listening.settings
-    speaker = listening.judges.speaker
-    own, twin = (_separation(listening, evaluation, judge) for judge in (speaker, speaker.twin(TWIN_SEED)))
-    apart = pair_mean(*own, keyed_generator(seed, STAGE, "bootstrap speaker"), n_bootstrap)
-    noticed = [
-        listening.rating(listening.source(pair.row)) - listening.rating(listening.noisy(pair.row, settings.noise_db))
+    speaker, pitch = listening.judges.speaker, listening.judges.pitch
+    apart = (_separation(listening, evaluation, judge) for judge in (speaker, speaker.twin(TWIN_SEED)))
+    untrained = pitch.twin(TWIN_SEED)
+    trials = [
+        ("resemblyzer", pair.source, pair.target, *both) for pair, *both in zip(evaluation.pairs, *apart, strict=True)
+    ]
+    trials += [("dnsmos", pair.source, pair.source, _noticed(listening, pair.row), np.nan) for pair in rows]
+    trials += [
+        ("crepe", pair.source, pair.source, *(_pitch(listening, pair.row, judge) for judge in (pitch, untrained)))
         for pair in rows
     ]
-    untrained = listening.judges.pitch.twin(TWIN_SEED)
-    heard, unheard = (
-        [_pitch(listening, pair.row, judge) for pair in rows] for judge in (listening.judges.pitch, untrained)
-    )
-    repeated = [_repeated(listening, pair) for pair in words]
-    return {
-        "resemblyzer": answer(
-            "similarity of real utterances of the target with the target less that with the source",
-            apart,
-            float(np.mean(twin[0])),
-        ),
-        "dnsmos": answer(
-            f"points by which sources are rated above themselves with white noise at {settings.noise_db:g} dB",
-            mean(noticed, rows, "quality"),
-        ),
-        "crepe": answer(
-            "correlation of its log-F0 of sources with the cache's", mean(heard, rows, "pitch"), _known_mean(unheard)
-        ),
-        "words": answer(
-            f"words of a source kept with noise at {settings.repeat_db:g} dB, less those of another utterance",
-            mean(repeated, words, "words"),
-        ),
+    trials += [("words", pair.source, pair.source, _repeated(listening, pair), np.nan) for pair in words]
+    return pd.DataFrame(trials, columns=TRIAL_COLUMNS)
+
+
+def answers(trials: pd.DataFrame, settings: OutsideSettings, seed: int) -> dict[str, dict]:
+    """Return by judge its `answer`, with an interval over speakers.
+
+    Args:
+        trials: from `ask_trials`.
+        settings: see `OutsideSettings`.
+        seed: of the resampling.
+    """
+    asked = {
+        "resemblyzer": "similarity of real utterances of the target with the target less that with the source",
+        "dnsmos": f"points by which sources are rated above themselves with white noise at {settings.noise_db:g} dB",
+        "crepe": "correlation of its log-F0 of sources with the cache's",
+        "words": f"words of a source kept with noise at {settings.repeat_db:g} dB, less those of another utterance",
     }
+    found = {}
+    for judge, question in asked.items():
+        rows, name = trials[trials["judge"] == judge], _DRAWS[judge]
+        values, source, target = (rows[column].to_numpy() for column in ("value", "source", "target"))
+        generator = keyed_generator(seed, STAGE, f"bootstrap {name}")
+        if judge == "resemblyzer":
+            estimate = pair_mean(values, source, target, generator, settings.n_bootstrap)
+        else:
+            estimate = group_mean(values, source, generator, settings.n_bootstrap)
+        found[judge] = answer(question, estimate, _known_mean(rows["twin"]))
+    return found
 
 
-def _known_mean(values: Sequence[float]) -> float | None:
+def _known_mean(values: Iterable[float]) -> float | None:
     known = [value for value in values if np.isfinite(value)]
     return float(np.mean(known)) if known else None
 
 
-def _separation(
-    listening: OutsideListening, evaluation: Evaluation, judge: SpeakerJudge
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return of each pair how much more a real utterance of the target is like the target, and the pair's two ends."""
+def _separation(listening: OutsideListening, evaluation: Evaluation, judge: SpeakerJudge) -> list[float]:
+    """Return of each pair how much more a real utterance of the target is like the target than like the source."""
     references, duration_s = listening.references_by(judge, evaluation), listening.settings.evaluation.duration_s
     gaps = []
     for pair in evaluation.pairs:
@@ -92,8 +96,12 @@ def _separation(
             listening.similarity(embedding, references[name]) for name in (pair.target, pair.source)
         )
         gaps.append(to_target - to_source)
-    ends = pd.DataFrame([(pair.source, pair.target) for pair in evaluation.pairs])
-    return np.array(gaps), ends[0].to_numpy(), ends[1].to_numpy()
+    return gaps
+
+
+def _noticed(listening: OutsideListening, row: int) -> float:
+    noisy = listening.noisy(row, listening.settings.noise_db)
+    return listening.rating(listening.source(row)) - listening.rating(noisy)
 
 
 def _pitch(listening: OutsideListening, row: int, judge) -> float:
