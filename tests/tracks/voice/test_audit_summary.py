@@ -11,7 +11,7 @@ from soundgate.tracks.voice.audit.reconstruction import FIGURES
 from soundgate.tracks.voice.audit.run import Audit
 from soundgate.tracks.voice.audit.summary import summarise
 
-BASELINES = ("world_f0", "world_env", "knn")
+BASELINES = ("world_f0", "world_env", "world_ot", "knn")
 SYSTEMS = ("converted", "identity", "pitch_shift", "copy_synthesis", "random_weights", *BASELINES)
 METHODS = ("griffin_lim", "copy_synthesis", "random_weights")
 PAIRS = [(source, target) for source in "abcd" for target in "abcd" if source != target]

@@ -10,12 +10,13 @@ from transformers import WavLMConfig, WavLMModel
 from soundgate.audio.io import resample
 from soundgate.runtime.errors import WeightsError
 from soundgate.tracks.voice.baselines import knn, vocoder
-from soundgate.tracks.voice.baselines.contract import UnknownVoiceError
+from soundgate.tracks.voice.baselines.contract import Moments, UnknownVoiceError
 from soundgate.tracks.voice.baselines.features import WavLM
 from soundgate.tracks.voice.baselines.knn import NearestNeighbours, neighbours, spread
-from soundgate.tracks.voice.baselines.methods import BASELINES, KNN, WORLD_ENV, WORLD_F0, baseline_methods
-from soundgate.tracks.voice.baselines.vocoder import blocks, joined
-from soundgate.tracks.voice.baselines.world import formant_factor
+from soundgate.tracks.voice.baselines.methods import BASELINES, KNN, WORLD_ENV, WORLD_F0, WORLD_OT, baseline_methods
+from soundgate.tracks.voice.baselines.vocoder import Analysis, blocks, joined
+from soundgate.tracks.voice.baselines.transport import transport_map
+from soundgate.tracks.voice.baselines.world import audible, formant_factor, moments_of
 
 RATE = 16_000
 # Fundamental in Hz, factor of the formants.
@@ -80,13 +81,47 @@ def test_the_same_recordings_give_the_same_samples(made):
     assert all(np.array_equal(wav, again[name]) for name, wav in made.items())
 
 
-def test_the_difference_of_mean_envelopes_brings_timbre_nearer_than_pitch_alone(methods, voices, made):
+@pytest.mark.parametrize("name", [WORLD_ENV, WORLD_OT])
+def test_mean_envelopes_bring_timbre_nearer_than_pitch_alone(methods, voices, made, name):
     def apart(name):
         """Below 4 kHz, where vowels are."""
         found, goal = methods[WORLD_F0].enrol([made[name]]), voices[WORLD_F0][1]
         return np.abs(found.log_envelope - goal.log_envelope)[: len(goal.log_envelope) // 2].mean()
 
-    assert apart(WORLD_ENV) < 0.6 * apart(WORLD_F0)
+    assert apart(name) < 0.6 * apart(WORLD_F0)
+
+
+def test_envelopes_are_distributed_like_the_targets(methods, voices):
+    """By the map between the Gaussians, which moves nothing where they are the same."""
+    method, (own, voice) = methods[WORLD_OT], voices[WORLD_OT]
+    carried = transport_map(own.moments, voice.moments)
+    assert np.allclose(carried, carried.T)
+    assert np.allclose(carried @ own.moments.covariance @ carried, voice.moments.covariance, atol=1e-8)
+    assert np.allclose(transport_map(own.moments, own.moments), np.eye(len(carried)), atol=1e-6)
+    narrow, wide = (Moments(np.zeros(2), np.diag(variances)) for variances in ([1.0, 4.0], [9.0, 1.0]))
+    assert np.allclose(transport_map(narrow, wide), np.diag([3.0, 0.5]))
+    source = say(LOW, 1)
+    analysis = method.vocoder.analyse(source)
+    kept = method.filtered(source, analysis, own, own, 1.0).envelope
+    moved = method.filtered(source, analysis, own, voice, 1.0).envelope
+    assert np.abs(10 * np.log10(kept / analysis.envelope))[:, 20:200].mean() < 1
+    assert np.allclose(moved.sum(axis=1), analysis.envelope.sum(axis=1))
+
+
+def test_moments_of_few_frames_can_be_inverted():
+    """An enrolment of half a second has fewer frames than coefficients, silence frames that are all the same."""
+    few = np.random.default_rng(0).normal(0, 1, (5, 60))
+    for coded in (few, np.ones((3, 60)), few[:1]):
+        found = moments_of(coded)
+        assert np.allclose(found.mean, coded.mean(axis=0)) and np.linalg.eigvalsh(found.covariance).min() > 0
+
+
+def test_quiet_frames_are_no_part_of_a_distribution():
+    envelope = np.ones((400, 8))
+    envelope[100:] *= 1e-5
+    analysis = Analysis(np.zeros(400), envelope, np.ones((400, 8)))
+    assert np.array_equal(audible(analysis), np.ones((10, 8)))
+    assert len(audible(analysis._replace(envelope=np.zeros((400, 8))))) == 40
 
 
 def test_the_length_of_the_throat_is_found(methods):

@@ -15,7 +15,7 @@ THRESHOLDS = AuditThresholds(
     faults_found=0.875, false_alarms=0.0625,
 )  # fmt: skip
 MEASURES = ("similarity_to_target", "closer", "follows", "content_margin", "f0_correlation", "f0_error")
-BASELINES = ("world_f0", "world_env", "knn")
+BASELINES = ("world_f0", "world_env", "world_ot", "knn")
 SYSTEMS = ("converted", "identity", "pitch_shift", "random_weights", "target_utterance", *BASELINES)
 
 

@@ -53,7 +53,7 @@ def test_every_sample_has_what_the_seed_lists(pack, cache):
         facts = json.loads((sample / "metadata.json").read_text())
         files = {"original.wav", "reconstruction.wav", "metadata.json"}
         files |= {f"converted_to_{target}.{kind}" for target in facts["targets"] for kind in ("wav", "png")}
-        files |= {f"converted_to_{t}_by_{method}.wav" for t in facts["targets"] for method in ("world_env", "knn")}
+        files |= {f"converted_to_{t}_by_{method}.wav" for t in facts["targets"] for method in ("world_ot", "knn")}
         assert {path.name for path in sample.iterdir()} == files
         assert facts["source"] not in facts["targets"] and len(facts["targets"]) == 2
         assert set(facts["targets"]) | {facts["source"]} == {"ann", "bob", "cat"}, "nobody trained on them"

@@ -13,10 +13,10 @@ from soundgate.runtime.files import write_text
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.run import Audit
 from soundgate.tracks.voice.audit.systems import CONVERTED, IDENTITY, PITCH_SHIFT, RANDOM, TARGET
-from soundgate.tracks.voice.baselines.methods import KNN, WORLD_ENV
+from soundgate.tracks.voice.baselines.methods import KNN, WORLD_OT
 
 _COLOURS = {
-    IDENTITY: "#8a94a0", RANDOM: "#c7a252", PITCH_SHIFT: "#5b8f5b", WORLD_ENV: "#2e86ab", KNN: "#1b4965",
+    IDENTITY: "#8a94a0", RANDOM: "#c7a252", PITCH_SHIFT: "#5b8f5b", WORLD_OT: "#2e86ab", KNN: "#1b4965",
     TARGET: "#7a5ba6", CONVERTED: "#c0392b",
 }  # fmt: skip
 

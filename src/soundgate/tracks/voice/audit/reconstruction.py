@@ -14,13 +14,13 @@ from pystoi import stoi
 from soundgate.audio.mel import MelSettings, MelTransform, invert_power
 from soundgate.tracks.voice.audit.pairs import Pair
 from soundgate.tracks.voice.audit.systems import COPY_SYNTHESIS, IDENTITY, RANDOM, System
-from soundgate.tracks.voice.baselines.methods import KNN, WORLD_ENV
+from soundgate.tracks.voice.baselines.methods import KNN, WORLD_OT
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.features import FeatureSettings, LogMel
 from soundgate.tracks.voice.speaking import spoken
 
 GRIFFIN_LIM, OTHER = "griffin_lim", "other_utterance"
-METHODS = (COPY_SYNTHESIS, WORLD_ENV, KNN, GRIFFIN_LIM, RANDOM, OTHER, IDENTITY)
+METHODS = (COPY_SYNTHESIS, WORLD_OT, KNN, GRIFFIN_LIM, RANDOM, OTHER, IDENTITY)
 FIGURES = ("mel_db", "stft", "stoi")
 _SIZES = (512, 1024, 2048)
 # What lies further below the loudest value of the truth counts as silence.

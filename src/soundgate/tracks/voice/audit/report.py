@@ -47,7 +47,7 @@ def report_markdown(found: dict, gates: dict[str, dict]) -> str:
         "Similarities are the held-out judge's cosines with other utterances of the speaker. `follows`: similarity to",
         "the target less that to uninvolved speakers. `content`: share of audible frames with the same unit as the",
         "source, a proxy, no word error rate. F0 error: from the mean of utterances of the target that nothing was",
-        "given. `world_f0`, `world_env` and `knn` need no training.",
+        "given. `world_f0`, `world_env`, `world_ot` and `knn` need no training.",
         "",
         markdown_table(rounded(_systems(found["systems"][UNSEEN]))),
     ]
@@ -57,7 +57,7 @@ def report_markdown(found: dict, gates: dict[str, dict]) -> str:
     parts += ["", "## Reconstruction, speakers nobody trained on", ""]
     parts += [
         "`copy_synthesis`: the converter in the source's own voice; `griffin_lim`: from the true mel;",
-        "`world_env`, `knn`: the baselines in the source's own voice.",
+        "`world_ot`, `knn`: baselines in the source's own voice.",
         "",
     ]
     parts += [markdown_table(rounded(_reconstruction(found["reconstruction"])))]

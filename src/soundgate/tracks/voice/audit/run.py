@@ -20,7 +20,7 @@ from soundgate.tracks.voice.audit.systems import (
     by_converter,
     controls,
 )
-from soundgate.tracks.voice.baselines.methods import KNN, WORLD_ENV
+from soundgate.tracks.voice.baselines.methods import KNN, WORLD_OT
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter
 
@@ -67,7 +67,7 @@ def run_audit(
     hearing = Hearing(listeners, cache, unseen, evaluation.duration_s)
     tables = [hearing.table(name, system) for name, system in ({CONVERTED: own} | others).items()]
     setup = Reconstruction(
-        {name: others[name] for name in (COPY_SYNTHESIS, RANDOM, WORLD_ENV, KNN)},
+        {name: others[name] for name in (COPY_SYNTHESIS, RANDOM, WORLD_OT, KNN)},
         settings.griffin_lim_iterations,
         evaluation.duration_s,
     )

@@ -31,6 +31,19 @@ class Frames:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """How the coded envelopes of a speaker's audible frames are distributed.
+
+    Args:
+        mean: float64 [n_coded].
+        covariance: float64 [n_coded, n_coded], positive definite.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+@dataclass(frozen=True)
 class Voice:
     """What is known of a speaker, as source and as target alike; a method takes the voices that it enrolled itself.
 
@@ -40,6 +53,7 @@ class Voice:
         log_envelope: float64 [n_bins], mean natural logarithm of the power envelope over voiced frames, less a constant
             that makes the sum of its powers 1; bins from 0 Hz to half the rate.
         voiced_s: seconds of voiced frames.
+        moments: see `Moments`.
         frames: see `Frames`; None where the method matches none.
     """
 
@@ -47,6 +61,7 @@ class Voice:
     log_f0_std: float
     log_envelope: np.ndarray
     voiced_s: float
+    moments: Moments
     frames: Frames | None = None
 
 

@@ -9,14 +9,13 @@ from scipy.ndimage import gaussian_filter1d
 from soundgate.tracks.voice.baselines.contract import Frames, Voice
 from soundgate.tracks.voice.baselines.features import Cepstra, Features
 from soundgate.tracks.voice.baselines.vocoder import LOWEST_RATE, Analysis, Vocoder
-from soundgate.tracks.voice.baselines.world import WorldMethod, formant_factor, scaled, stretched
+from soundgate.tracks.voice.baselines.world import WorldMethod, at_own_level, formant_factor, scaled, stretched
 
 N_NEIGHBOURS = 4
 # Similarities in memory at a time, 64 MiB.
 _MOST_SIMILARITIES = 2**24
 # Deviation of the Gaussian along time that matched envelopes are smoothed by, in WORLD's frames.
 _SMOOTHED_FRAMES = 2.0
-_TINY = 1e-16
 
 
 class NearestNeighbours(WorldMethod):
@@ -66,9 +65,8 @@ class NearestNeighbours(WorldMethod):
         asked = (features - own.frames.mean - self._moved(own, factor)) / own.frames.deviation
         places = neighbours(asked, voice.frames.features, self.k)
         found = spread(voice.frames.envelopes[places].mean(axis=1), rows, len(analysis.f0))
-        envelope = self.vocoder.decode(found)
-        power = analysis.envelope.sum(axis=1, keepdims=True) / (envelope.sum(axis=1, keepdims=True) + _TINY)
-        return scaled(analysis._replace(envelope=envelope * power), formant)
+        envelope = at_own_level(self.vocoder.decode(found), analysis)
+        return scaled(analysis._replace(envelope=envelope), formant)
 
     def _moved(self, own: Voice, factor: float) -> np.ndarray:
         """Return by how much a speaker's mean features change with the scale of their envelopes' frequencies."""

@@ -8,11 +8,12 @@ import numpy as np
 
 from soundgate.tracks.voice.baselines.contract import Method
 from soundgate.tracks.voice.baselines.knn import NearestNeighbours
+from soundgate.tracks.voice.baselines.transport import WorldTransport
 from soundgate.tracks.voice.baselines.vocoder import Analysis, Vocoder
 from soundgate.tracks.voice.baselines.world import F0_MAX_HZ, F0_MIN_HZ, WorldEnvelope, WorldF0
 
-WORLD_F0, WORLD_ENV, KNN = WorldF0.name, WorldEnvelope.name, NearestNeighbours.name
-BASELINES = (WORLD_F0, WORLD_ENV, KNN)
+WORLD_F0, WORLD_ENV, WORLD_OT, KNN = WorldF0.name, WorldEnvelope.name, WorldTransport.name, NearestNeighbours.name
+BASELINES = (WORLD_F0, WORLD_ENV, WORLD_OT, KNN)
 # Recordings whose analyses are kept, each 30 MB for every 20 s.
 _REMEMBERED = 16
 
@@ -24,7 +25,8 @@ def baseline_methods(sample_rate: int) -> dict[str, Method]:
         sample_rate: Hz, of what they convert, 16,000 at least.
     """
     vocoder = Remembering(sample_rate, F0_MIN_HZ, F0_MAX_HZ)
-    return {own.name: own(sample_rate, vocoder=vocoder) for own in (WorldF0, WorldEnvelope, NearestNeighbours)}
+    methods = (WorldF0, WorldEnvelope, WorldTransport, NearestNeighbours)
+    return {own.name: own(sample_rate, vocoder=vocoder) for own in methods}
 
 
 class Remembering(Vocoder):

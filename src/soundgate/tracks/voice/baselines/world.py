@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.fft import dct, idct
+from sklearn.covariance import ledoit_wolf
 
-from soundgate.tracks.voice.baselines.contract import Frames, UnknownVoiceError, Voice
+from soundgate.tracks.voice.baselines.contract import Frames, Moments, UnknownVoiceError, Voice
 from soundgate.tracks.voice.baselines.vocoder import (
     FRAME_PERIOD_S,
     LOWEST_RATE,
@@ -33,6 +34,10 @@ N_CEPSTRA = 24
 _BAND = 0.9
 # By which envelopes are raised or lowered at the most, 20 dB: of a band that one recording lacks nothing is to be made.
 _MOST_CHANGE = math.log(100)
+# Frames whose envelopes are taken to be distributed: so much of the loudest one's power, 40 dB, and 50 ms apart.
+_AUDIBLE, _APART_FRAMES = 1e-4, 10
+# Of a coefficient that hardly moves in a recording; and the share of variances that is added to them.
+_LEAST_DEVIATION, _RIDGE = 1e-3, 0.01
 _TINY = 1e-16
 
 
@@ -52,11 +57,12 @@ class WorldMethod(ABC):
 
     def enrol(self, recordings: Sequence[np.ndarray]) -> Voice:
         """Return what is known of a speaker; see `soundgate.tracks.voice.baselines.contract.Method`."""
-        log_f0, total, gathered = [np.zeros(0)], np.zeros(self.vocoder.n_bins), []
+        log_f0, total, coded, gathered = [np.zeros(0)], np.zeros(self.vocoder.n_bins), [], []
         for wav in map(checked, recordings):
             for block in blocks(wav, self.sample_rate):
                 analysis = self.vocoder.analyse(wav[block.kept])
                 gathered.append(self.gather(wav[block.kept], analysis))
+                coded.append(self.vocoder.code(audible(analysis)))
                 voiced = analysis.f0 > 0
                 log_f0.append(np.log(analysis.f0[voiced]))
                 total += np.log(analysis.envelope[voiced] + _TINY).sum(axis=0)
@@ -69,7 +75,10 @@ class WorldMethod(ABC):
             )
         mean = total / len(values)
         level = np.log(np.exp(mean).sum())
-        return Voice(float(values.mean()), float(values.std()), mean - level, voiced_s, self.frames(gathered))
+        return Voice(
+            float(values.mean()), float(values.std()), mean - level, voiced_s, moments_of(np.concatenate(coded)),
+            self.frames(gathered),
+        )  # fmt: skip
 
     def convert(
         self, wav: np.ndarray, own: Voice, voice: Voice, *, semitones: float = 0.0, formant: float = 1.0
@@ -146,6 +155,33 @@ class WorldEnvelope(WorldMethod):
         change[edge:] = change[edge]
         change = low_quefrencies(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE), self.n_cepstra)
         return scaled(moved._replace(envelope=moved.envelope * np.exp(change)), formant)
+
+
+def audible(analysis: Analysis) -> np.ndarray:
+    """Return envelopes [N, n_bins] of one frame in 50 ms, without those 40 dB below the loudest; one at least."""
+    power = analysis.envelope.sum(axis=1)
+    rows = np.flatnonzero(power >= _AUDIBLE * power.max())
+    return analysis.envelope[rows[::_APART_FRAMES]]
+
+
+def moments_of(coded: np.ndarray) -> Moments:
+    """Return mean and covariance of coded envelopes: one with an inverse, nearer to a diagonal one the fewer there are.
+
+    Args:
+        coded: float [N, n_coded], frames far enough apart to count as independent; N is 1 or more.
+
+    Source: Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices", of values
+        with deviation 1.
+    """
+    coded = np.asarray(coded, np.float64)
+    mean, deviation = coded.mean(axis=0), np.maximum(coded.std(axis=0), _LEAST_DEVIATION)
+    covariance, _ = ledoit_wolf((coded - mean) / deviation, assume_centered=True)
+    return Moments(mean, (covariance + _RIDGE * np.eye(len(mean))) * np.outer(deviation, deviation))
+
+
+def at_own_level(envelope: np.ndarray, analysis: Analysis) -> np.ndarray:
+    """Return envelopes [L, n_bins] with the power of the frames that they are to stand for."""
+    return envelope * (analysis.envelope.sum(axis=1, keepdims=True) / (envelope.sum(axis=1, keepdims=True) + _TINY))
 
 
 def checked(wav: np.ndarray) -> np.ndarray:

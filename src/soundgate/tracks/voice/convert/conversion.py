@@ -69,7 +69,7 @@ class Conversion:
         for wav in self.target.recordings:
             references.update(wav.tobytes())
         return {
-            "method": self.choice.name,
+            "method": self.method.name,
             "references": references.hexdigest(),
             "weights": self.method.digest() if isinstance(self.method, GanMethod) else "",
             "version": version("soundgate"),

@@ -14,7 +14,7 @@ from soundgate.audio.loudness import normalise_loudness
 from soundgate.runtime.errors import ConfigError, FormatError, WeightsError
 from soundgate.runtime.files import read_json
 from soundgate.tracks.voice.baselines.contract import Method
-from soundgate.tracks.voice.baselines.world import WorldEnvelope
+from soundgate.tracks.voice.baselines.transport import WorldTransport
 from soundgate.tracks.voice.features import track_f0
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.tracks.voice.model.converting import convert
@@ -156,7 +156,7 @@ def load_method(name: str, profile: str, models: Path | None = None) -> Method:
 
         return NearestNeighbours()
     if name == WORLD:
-        return WorldEnvelope()
+        return WorldTransport()
     folder = models or Path("data", profile, "voice", "converter")
     if not (folder / MODEL_FILE).is_file():
         raise WeightsError(

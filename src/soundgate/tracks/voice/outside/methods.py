@@ -11,7 +11,7 @@ from soundgate.evaluation.second_opinion import interval_cell
 from soundgate.evaluation.statistics import Estimate
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.voice.audit.systems import CONVERTED
-from soundgate.tracks.voice.baselines.methods import BASELINES, KNN, WORLD_ENV
+from soundgate.tracks.voice.baselines.methods import BASELINES, KNN, WORLD_OT
 from soundgate.tracks.voice.outside.listening import STAGE
 
 # What methods are compared in: by measure its column, and who hears it.
@@ -19,7 +19,7 @@ COMPARED = {"similarity": "resemblyzer_to_target", "quality": "dnsmos", "words":
 JUDGES = {"similarity": "resemblyzer", "quality": "dnsmos", "words": "words"}
 _UNITS = {"similarity": "similarity to the target", "quality": "DNSMOS", "words": "words kept"}
 # What `soundgate convert --method` calls them.
-CHOICES = {CONVERTED: "gan", KNN: "knn", WORLD_ENV: "world"}
+CHOICES = {CONVERTED: "gan", KNN: "knn", WORLD_OT: "world"}
 # Share of words that the nearer baseline may lose beside the other.
 _WORDS_LOST = 0.1
 Differences = Mapping[tuple[str, str], Mapping[str, Estimate]]
@@ -75,10 +75,10 @@ def best_method(
     """Return the method that conversions are best made with, and why.
 
     The converter, where its similarity to the target exceeds every baseline's by the whole interval, and neither its
-    quality nor its words are shown to be worse than any baseline's. Else the one of ``knn`` and ``world_env`` with the
+    quality nor its words are shown to be worse than any baseline's. Else the one of ``knn`` and ``world_ot`` with the
     higher similarity, unless it is shown to be worse than the other in quality or words, or keeps fewer words by a
     tenth, shown or not: few speakers prove little, and speech that is not understood is of no use. A measure whose
-    judge is deaf on this corpus decides nothing; without a judge of similarity ``world_env`` is taken.
+    judge is deaf on this corpus decides nothing; without a judge of similarity ``world_ot`` is taken.
 
     Args:
         systems: from `soundgate.tracks.voice.outside.summary.summarise`.
@@ -92,7 +92,7 @@ def best_method(
     deaf = [_UNITS[measure] for measure in JUDGES if measure not in heard]
     unheard = f" Not judged, as the judges are deaf on this corpus: {', '.join(deaf)}." if deaf else ""
     if "similarity" not in heard:
-        return {"method": CHOICES[WORLD_ENV], "why": f"No judge hears which method is nearer to the target.{unheard}"}
+        return {"method": CHOICES[WORLD_OT], "why": f"No judge hears which method is nearer to the target.{unheard}"}
     against = {name: _against(compared[CONVERTED, name], heard) for name in BASELINES}
     objections = [f"against {name}, {said}" for name, said in against.items() if said]
     if not objections:
@@ -100,7 +100,7 @@ def best_method(
         why = f"The converter exceeds every baseline in similarity to the target ({margins}), and is worse in nothing."
         return {"method": CHOICES[CONVERTED], "why": why + unheard}
     first, second = sorted(
-        (KNN, WORLD_ENV), key=lambda name: systems[name][COMPARED["similarity"]].value, reverse=True
+        (KNN, WORLD_OT), key=lambda name: systems[name][COMPARED["similarity"]].value, reverse=True
     )  # fmt: skip
     worse = _worse(compared[first, second], heard) or _words_lost(compared[first, second], heard)
     taken = second if worse else first

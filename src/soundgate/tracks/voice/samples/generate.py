@@ -22,7 +22,7 @@ from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.files import write_json, write_text
 from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.voice.baselines.cached import CachedBaselines
-from soundgate.tracks.voice.baselines.methods import KNN, WORLD_ENV
+from soundgate.tracks.voice.baselines.methods import KNN, WORLD_OT
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.model.converter import VoiceConverter
 from soundgate.tracks.voice.model.converting import convert
@@ -38,7 +38,7 @@ SUMMARY, COHERENCE = "summary.csv", "coherence.csv"
 SHORT, LONG = "passage", "long-form"
 ORIGINAL, RECONSTRUCTION = "original", "reconstruction"
 # Methods without training that conversions are heard beside.
-UNTRAINED = (WORLD_ENV, KNN)
+UNTRAINED = (WORLD_OT, KNN)
 
 
 class Samples(NamedTuple):
@@ -72,7 +72,7 @@ def generate_evaluation_samples(
     """Write samples, their measures and a page to listen to them.
 
     Each ``sample_NNN`` has ``original.wav``, ``reconstruction.wav``, ``converted_to_<speaker>.wav`` for several
-    speakers, the same ``_by_world_env`` and ``_by_knn`` (methods without training), a picture of each conversion, and
+    speakers, the same ``_by_world_ot`` and ``_by_knn`` (methods without training), a picture of each conversion, and
     ``metadata.json``; ``voices`` has a real utterance of each target. Beside them stand ``summary.csv`` and
     ``coherence.csv`` (what is returned) and ``samples.html``. ``summary.csv`` has speakers, files, similarities,
     seconds, loudness, the seed and a hash of the model's weights.

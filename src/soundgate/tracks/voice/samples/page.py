@@ -22,7 +22,7 @@ _PLAYERS = {
     "original": "Original",
     "reconstruction": "Reconstruction",
     "converted": "Converted",
-    "world_env": "Without training: WORLD",
+    "world_ot": "Without training: WORLD",
     "knn": "Without training: nearest neighbours",
     "voice": "Target's own voice",
 }
