@@ -42,6 +42,7 @@ from soundgate.tracks.transfer.content.task import ContentTask
 from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.tracks.voice.caching import CacheSettings as VoiceCacheSettings
 from soundgate.tracks.voice.caching import build_cache as build_voices
+from soundgate.tracks.voice.embeddings.similarity import pairs_of
 from soundgate.tracks.voice.gan.settings import TrainSettings as GanSettings
 from soundgate.tracks.voice.gan.task import GanTask
 from soundgate.tracks.voice.speaker.model import SpeakerEncoder
@@ -49,6 +50,8 @@ from soundgate.tracks.voice.speaker.settings import SpeakerSettings
 
 RESULTS = Path(__file__).parent / "results"
 CPU = torch.device("cpu")
+# Utterances that validate the speaker encoder after each epoch.
+VALIDATION = 5_000
 UTTERANCE_S, MOST_SPEAKERS, N_GENRES, N_SOURCES = 12.0, 100, 8, 20
 # Mimi's.
 DIM, HOP, RATE, LATENT_LENGTH = 512, 1920, 24_000, 63
@@ -110,6 +113,12 @@ def train_voices(size: Size, work: Path) -> None:
     encoder = SpeakerEncoder(setup().section("voice.speaker", SpeakerSettings).network, cache.settings)
     task = GanTask(cache, frozen(encoder, CPU), settings, 0, N_STEPS, CPU)
     steps(Training(task, len(cache.rows("train")), settings.task_loop.batch_size))
+
+
+def compare_voices(size: Size, work: Path) -> None:
+    embeddings = np.random.default_rng(0).standard_normal((VALIDATION, 128), np.float32)
+    pairs = pairs_of(embeddings, np.arange(VALIDATION) % MOST_SPEAKERS)
+    float(pairs.similarity[pairs.same].mean()), float(pairs.similarity[~pairs.same].mean())
 
 
 def songs(size: Size) -> pd.DataFrame:
@@ -186,6 +195,7 @@ def train_dynamics(size: Size, work: Path) -> None:
 CASES: dict[str, tuple[str, Callable | None, Callable]] = {
     "voice, cache": ("voice", prepare_voices, cache_voices),
     "voice, GAN": ("voice", None, train_voices),
+    "voice, pairs": ("voice pairs", None, compare_voices),
     "transfer, cache": ("transfer", prepare_chunks, cache_chunks),
     "transfer, content": ("transfer", None, train_content),
     "transfer, latents": ("transfer", None, cache_latents),

@@ -20,8 +20,6 @@ REASONS = {
     "tracks.editor.policy.ppo: _refuse_other_answers": "PPO's first ratio is 1, or nothing after it is right",
     "tracks.editor.policy.ppo: step": "as the other figures",
     "tracks.transfer.adversarial_task: update_critic": "a critic that is too good does not learn",
-    "tracks.voice.gan.task: _contrastive": "which crops are converted is drawn, and differs from batch to batch",
-    "tracks.voice.model.excitation: frame_phases": "phases are summed in float64, which GPUs are slow at",
     "training.adversarial: group_means": "which genres are in a batch is drawn",
 }
 

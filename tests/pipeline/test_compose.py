@@ -14,12 +14,18 @@ from soundgate.embeddings.registry import EMBEDDER_NAMES
 from soundgate.pipeline import compose as composing
 from soundgate.runtime.config import load_section, parse_section
 from soundgate.runtime.errors import ConfigError
+from soundgate.tracks.voice.gan.settings import TrainSettings
 from tests.pipeline.compositions import compose_once, composed, text_of
 from tests.pipeline_file import ROOT, leaves, sections_read, stage_entries
 
 PROFILES = sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml"))
 ABLATIONS = sorted(path.stem for path in (ROOT / "conf/ablation").glob("*.yaml"))
-CHOICES = [(f"profile={name}",) for name in PROFILES] + [(f"ablation={name}",) for name in ABLATIONS]
+SIZES = sorted(path.stem for path in (ROOT / "conf/size").glob("*.yaml"))
+CHOICES = [
+    (f"{group}={name}",)
+    for group, names in (("profile", PROFILES), ("ablation", ABLATIONS), ("size", SIZES))
+    for name in names
+]
 
 
 def test_the_committed_parameters_are_the_default_composition():
@@ -78,6 +84,25 @@ def said_by(name):
     said = OmegaConf.to_container(OmegaConf.load(ROOT / f"conf/ablation/{name}.yaml"))
     begun_with = [entry for entry in said.pop("defaults", []) if entry != "_self_"]
     return set(leaves(said)), *begun_with
+
+
+def test_a_size_is_a_profiles_or_asked_for_and_adds_no_key():
+    voice = {name: composed("profile=full", f"size={name}")["voice"] for name in SIZES}
+    assert voice["full"] == composed("profile=full")["voice"] and voice["none"] == composed()["voice"]
+    assert composed("size=h200")["voice"] == voice["h200"]
+    assert all(set(leaves(own)) == set(leaves(voice["none"])) for own in voice.values())
+    assert composed("profile=full", "ablation=batch_16")["voice"]["train"]["loop"]["batch_size"] == 16
+
+
+@pytest.mark.parametrize("name", sorted(set(SIZES) - {"none"}))
+def test_a_size_has_the_rates_and_discriminators_of_the_seed(name):
+    train = parse_section("voice.train", composed(f"size={name}")["voice"]["train"], TrainSettings)
+    assert train.learning_rate == 1e-4 and train.learning_rate * train.critic_rate == 5e-5
+    assert train.betas == (0.5, 0.9) and train.width == 1 and train.sample_interval == 5
+    assert train.contrastive.n_negatives == 6 and train.weights.feature_matching == 2
+    if name == "full":
+        assert train.loop.batch_size == 8 and train.segment_s == 2 and train.judged_s is None
+        assert train.task_loop.steps_per_epoch * train.loop.epochs == 200_000
 
 
 @pytest.mark.parametrize("name", sorted(set(ABLATIONS) - {"none", "baseline"}))

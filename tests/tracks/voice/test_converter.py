@@ -147,6 +147,18 @@ def test_what_is_random_in_training_is_given_and_otherwise_nothing_is(utterances
 
 
 @torch.no_grad()
+def test_in_bfloat16_the_content_is_read_in_float32(utterances, monkeypatch):
+    model, read = converter(), []
+    cepstra = model.content.cepstra
+    monkeypatch.setattr(model.content, "cepstra", lambda *given: read.append(cepstra(*given)) or read[-1])
+    voices = model.voices(utterances)
+    made = model(utterances, voices)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = model(utterances, voices)
+    assert torch.equal(*read) and not torch.equal(made, rough)
+
+
+@torch.no_grad()
 def test_a_saved_converter_sounds_the_same(utterances, tmp_path):
     model = converter(steered=True)
     save_converter(tmp_path, model)

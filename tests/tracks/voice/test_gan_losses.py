@@ -9,7 +9,7 @@ from torch.nn import functional
 from soundgate.tracks.voice.gan.contrastive import Negatives, choose_negatives, contrastive_loss
 from soundgate.tracks.voice.gan.discriminators import PERIODS, RESOLUTIONS, Mpd, Mrd
 from soundgate.tracks.voice.gan.memory import EmbeddingMemory
-from soundgate.tracks.voice.gan.reconstruction import SpectralLosses
+from soundgate.tracks.voice.gan.reconstruction import SpectralLosses, _mirrored
 from soundgate.tracks.voice.gan.settings import ContrastiveSettings
 from soundgate.training.adversarial import least_squares_discriminator, least_squares_generator
 from tests.tracks.voice.planted_gan import SETTINGS
@@ -190,3 +190,16 @@ def test_least_squares_know_no_more_than_their_targets():
     assert float(least_squares_discriminator([zeros, 0.5 * ones], [zeros, 0.5 * ones])) == pytest.approx(0.75)
     assert float(least_squares_generator([zeros, 3 * ones])) == pytest.approx(2.5)
     assert functional.mse_loss(ones, zeros) == 1
+
+
+@pytest.mark.parametrize("beyond", [1, 256, 1024])
+def test_mirrored_ends_and_their_gradients_are_those_of_a_reflecting_pad(beyond):
+    wav = torch.randn(3, 4000, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(3, 4000 + 2 * beyond, generator=torch.Generator().manual_seed(1))
+    both = []
+    for pad in (_mirrored, lambda x, n: torch.nn.functional.pad(x[:, None], (n, n), mode="reflect")[:, 0]):
+        own = wav.clone().requires_grad_()
+        padded = pad(own, beyond)
+        (padded * weights).sum().backward()
+        both.append((padded.detach(), own.grad))
+    assert torch.equal(both[0][0], both[1][0]) and torch.equal(both[0][1], both[1][1])

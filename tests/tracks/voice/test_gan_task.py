@@ -5,6 +5,7 @@ import torch
 from soundgate.audio.io import read_audio
 from soundgate.networks.film import Film
 from soundgate.runtime.errors import CorpusError, TrainingError
+from soundgate.tracks.voice.gan.batches import pick
 from soundgate.tracks.voice.gan.probing import heard_rows, other_speakers
 from soundgate.tracks.voice.gan.samples import write_samples
 from soundgate.tracks.voice.gan.train import train_converter
@@ -262,9 +263,23 @@ def test_a_crop_is_rebuilt_in_the_voice_of_another_of_its_speaker_and_converted_
     batch = task.batches.draw(np.array([0, 3, 6, 9]))
     speaker = batch.utterances.speaker
     assert torch.equal(speaker[batch.sibling], speaker) and (batch.sibling != torch.arange(8)).all()
-    assert batch.converted.all() and (speaker[batch.target] != speaker).all()
+    assert batch.converted.tolist() == list(range(8)) and (speaker[batch.target] != speaker).all()
     half = new_task(cache, loop__batch_size=8, contrastive__share=0.5).batches.draw(np.array([0, 3, 6, 9]))
-    assert half.converted.sum() == 4
+    assert len(half.converted) == half.n_converted[-1] == 4
+    for size in range(9):
+        assert half.n_converted[size] == (half.converted < size).sum()
+
+
+@torch.no_grad()
+def test_phases_computed_beforehand_are_those_that_a_conversion_would_compute(cache):
+    task = new_task(cache, loop__batch_size=8)
+    batch = task.batches.draw(np.array([0, 3, 6, 9]))
+    voices = task.converter.voices(batch.utterances)
+    for places, draws in ((batch.sibling, batch.rebuilding), (batch.target, batch.converting)):
+        made, again = (
+            task.converter(batch.utterances, pick(voices, places), own) for own in (draws, draws._replace(phases=None))
+        )
+        assert draws.phases.any() and torch.equal(made, again)
 
 
 def test_a_speaker_is_once_in_a_batch_while_there_are_others(cache):
@@ -280,7 +295,7 @@ def test_a_speaker_is_once_in_a_batch_while_there_are_others(cache):
     assert len(set(batches.draw(np.zeros(6, int)).utterances.speaker.tolist())) == 4
     alone = batches.of_speaker
     batches.of_speaker = {codes[0]: alone[codes[0]]}
-    assert not batches.draw(np.zeros(4, int)).converted.any()
+    assert not len(batches.draw(np.zeros(4, int)).converted)
 
 
 def test_a_short_training_rebuilds_better_than_before_it(cache):

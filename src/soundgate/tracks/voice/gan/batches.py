@@ -10,7 +10,8 @@ from torch import Tensor
 
 from soundgate.tracks.voice.cache import Utterances, VoiceCache
 from soundgate.tracks.voice.gan.settings import TrainSettings
-from soundgate.tracks.voice.model.converter import Draws
+from soundgate.tracks.voice.model.converter import Draws, prosody
+from soundgate.tracks.voice.model.excitation import frame_phases
 
 
 class Batch(NamedTuple):
@@ -20,9 +21,10 @@ class Batch(NamedTuple):
         utterances: [B] crops.
         sibling: int64 [B], whose voice each is rebuilt in: another crop of the same speaker.
         target: int64 [B], whose voice each is converted to, where it is.
-        converted: bool [B], which are: some of those whose target is another speaker.
+        converted: int64 [C], the places of those that are: some of those whose target is another speaker; in order.
+        n_converted: int64 [B + 1], how many of the first b items are converted, where the program reads it at once.
         rebuilding: draws of the rebuilt ones.
-        converting: noise of the converted ones; their bands are warped as those of the rebuilt.
+        converting: those of the converted ones; their bands are warped as those of the rebuilt.
         order: float32 [B, B + memory], of candidates for negatives.
         first_judged: sample from which on the discriminators look.
     """
@@ -31,6 +33,7 @@ class Batch(NamedTuple):
     sibling: Tensor
     target: Tensor
     converted: Tensor
+    n_converted: np.ndarray
     rebuilding: Draws
     converting: Draws
     order: Tensor
@@ -73,11 +76,24 @@ class Batches:
         chosen = ((place + 1) * settings.contrastive.share).floor() > (place * settings.contrastive.share).floor()
         converted = chosen & (utterances.speaker != utterances.speaker[target])
         warp = settings.network.content.warp * (2 * torch.rand(size) - 1)
-        rebuilding, converting = (Draws(torch.randn(size, self.n_samples), warp) for _ in range(2))
+        rebuilding, converting = (
+            Draws(torch.randn(size, self.n_samples), warp, self._phases(utterances, voice))
+            for voice in (sibling, target)
+        )
         order = torch.rand(size, size + settings.contrastive.memory)
         first_judged = int(torch.randint(self.n_samples - self.n_judged + 1, ()))
-        batch = Batch(utterances, sibling, target, converted, rebuilding, converting, order, first_judged)
+        n_converted = np.append(0, converted.numpy().cumsum())
+        places = converted.nonzero()[:, 0]
+        batch = Batch(
+            utterances, sibling, target, places, n_converted, rebuilding, converting, order, first_judged
+        )  # fmt: skip
         return on_device(batch, self.device)
+
+    def _phases(self, utterances: Utterances, voice: Tensor) -> Tensor:
+        """Return the phases of the fundamentals that crops have in other crops' voices, [B, L]."""
+        features = self.cache.settings
+        _, f0 = prosody(utterances, utterances.log_f0_mean[voice], utterances.log_f0_std[voice], features)
+        return frame_phases(f0, features.hop_length, features.sample_rate)
 
     def _of_different_speakers(self, rows: np.ndarray) -> np.ndarray:
         """Return rows in which drawn ones of absent speakers stand for those of repeated ones, as far as there are."""

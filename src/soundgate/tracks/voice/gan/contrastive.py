@@ -40,8 +40,8 @@ def choose_negatives(
     allowed = (pool_speaker >= 0) & (pool_speaker != speaker[:, None]) & (similarity < settings.hard)
     turn = order
     if settings.hard_negatives:
-        bounds = torch.tensor([settings.easy, settings.medium], device=target.device)
-        turn = order - 2 * torch.bucketize(similarity.contiguous(), bounds, right=True)
+        band = (similarity >= settings.easy).long() + (similarity >= settings.medium)
+        turn = order - 2 * band
     turn = turn.masked_fill(~allowed, torch.inf)
     chosen = turn.argsort(dim=1, stable=True)[:, : settings.n_negatives]
     return Negatives(pool[chosen], allowed.gather(1, chosen))

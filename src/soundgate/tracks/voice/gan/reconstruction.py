@@ -54,5 +54,17 @@ class SpectralLosses(nn.Module):
 
     def _magnitude(self, n_fft: int, wav: Tensor) -> Tensor:
         window = getattr(self, f"window_{n_fft}")
-        spectrum = torch.stft(wav, n_fft, n_fft // 4, window=window, return_complex=True)
+        spectrum = torch.stft(
+            _mirrored(wav, n_fft // 2), n_fft, n_fft // 4, window=window, center=False, return_complex=True
+        )
         return square_root((spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-8))
+
+
+def _mirrored(wav: Tensor, beyond: int) -> Tensor:
+    """Return waveforms [B, T], T > ``beyond``, with so many samples more at either end, as ``torch.stft`` pads them.
+
+    Differs: the gradient of PyTorch's reflecting pad is summed in any order on a GPU, that of these parts in theirs.
+    """
+    # A node of its own, at which the parts' gradients meet before they are added to those of other resolutions.
+    wav = wav.view_as(wav)
+    return torch.cat([wav[:, 1 : beyond + 1].flip(1), wav, wav[:, -beyond - 1 : -1].flip(1)], dim=1)

@@ -92,7 +92,7 @@ class TrainSettings(Section):
         warm_up: steps until the rate is reached; then it falls by a half cosine.
         final_rate: share of the rate that is left at the end.
         clip: largest norm of the generator's gradient, and of the discriminators'.
-        precision: ``fp32``, or ``bf16`` in the networks (losses and transforms stay in float32).
+        precision: ``fp32``, or ``bf16`` in the networks (losses and the converter's transforms stay in float32).
         accumulation: parts of a process's share of a batch whose gradients are added before a step: less memory.
         compile: compile the decoder.
         sample_interval: epochs from samples to samples under ``runs/samples``; 0: none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from soundgate.tracks.voice.gan.samples import write_samples
 from soundgate.tracks.voice.gan.settings import TrainSettings
 from soundgate.tracks.voice.model.converter import VoiceConverter, Voices
 from soundgate.training.adversarial import set_trainable
-from soundgate.training.distribution import batch_means, own_share
+from soundgate.training.distribution import batch_means, own_share, whole_batch
 from soundgate.training.finite import require_finite
 from soundgate.training.health.seen import Seen
 from soundgate.training.learner import Learner
@@ -109,7 +109,7 @@ class GanTask:
             learner.forget()
         with _enough_memory():
             batch = self.batches.draw(items)
-            known = self.listener(batch.utterances.wav)
+            known = whole_batch(self.listener(batch.utterances.wav[own_share(len(batch.sibling))]))
             self._latest = batch, known
             losses: dict[str, Tensor] = {}
             parts = self._parts(len(known))
@@ -145,7 +145,7 @@ class GanTask:
     def losses(self) -> dict[str, float]:
         """Return the present batch's losses that a step of the converter should lower, for the health monitor."""
         batch, known = self._latest
-        part, weights = torch.arange(len(known), device=self.device)[own_share(len(known))], self.settings.weights
+        part, weights = own_share(len(known)), self.settings.weights
         voices = self._voices(batch, batch.sibling[part], known)
         made = self.converter(pick(batch.utterances, part), voices, pick(batch.rebuilding, part))
         losses = self.spectra(made, batch.utterances.wav[part])
@@ -170,14 +170,15 @@ class GanTask:
         asked = weights.adversarial or weights.feature_matching
         return bool(asked) and step >= self.settings.gan_start * self.n_steps
 
-    def _parts(self, size: int) -> Sequence[Tensor]:
-        """Return the places in the batch of each part that this process computes at a time."""
-        places = torch.arange(size, device=self.device)[own_share(size)]
-        return places.chunk(self.settings.accumulation)
+    def _parts(self, size: int) -> list[slice]:
+        """Return which items of the batch each part has that this process computes at a time."""
+        own = own_share(size)
+        length = (own.stop - own.start) // self.settings.accumulation
+        return [slice(start, start + length) for start in range(own.start, own.stop, length)]
 
-    def _backward(self, batch: Batch, part: Tensor, known: Tensor, step: int, *, more: bool) -> dict[str, Tensor]:
+    def _backward(self, batch: Batch, part: slice, known: Tensor, step: int, *, more: bool) -> dict[str, Tensor]:
         """Add a part's gradients, and return its share of the losses; ``more`` parts follow or not."""
-        weights, share = self.settings.weights, len(part) * n_processes() / len(known)
+        weights, share = self.settings.weights, (part.stop - part.start) * n_processes() / len(known)
         truth = batch.utterances.wav[part]
         with self._autocast():
             voices = self._voices(batch, batch.sibling[part], known)
@@ -205,9 +206,9 @@ class GanTask:
             return self.converter.voices(pick(batch.utterances, places))
         return Voices(known[places], batch.utterances.log_f0_mean[places], batch.utterances.log_f0_std[places])
 
-    def _contrastive(self, batch: Batch, part: Tensor, known: Tensor) -> Tensor:
+    def _contrastive(self, batch: Batch, part: slice, known: Tensor) -> Tensor:
         """Return the part's share of the mean over the batch's conversions, times the number of processes."""
-        chosen = part[batch.converted[part]]
+        chosen = batch.converted[batch.n_converted[part.start] : batch.n_converted[part.stop]]
         if not len(chosen):
             return torch.zeros((), device=self.device)
         target = batch.target[chosen]
@@ -220,7 +221,7 @@ class GanTask:
         of_target = known[target], batch.utterances.speaker[target]
         negatives = choose_negatives(*of_target, pool, speakers, batch.order[chosen], self.settings.contrastive)
         losses = contrastive_loss(self.listener.follow(made), known[target], negatives, self.settings.contrastive)
-        return losses.sum() * n_processes() / batch.converted.sum()
+        return losses.sum() * n_processes() / int(batch.n_converted[-1])
 
     def _update(self, step: int, losses: dict[str, Tensor]) -> dict[str, float]:
         """Let both sides learn, unless something is not finite in any process; return the whole batch's losses."""

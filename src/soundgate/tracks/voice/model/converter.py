@@ -42,10 +42,13 @@ class Draws(NamedTuple):
     Args:
         noise: float32 [B, (L - 1) · hop_length], of power 1.
         warp: float32 [B], by which the bands are stretched; see `ContentSettings`.
+        phases: float32 [B, L] of the fundamental asked for, from `frame_phases`: not random, but computed beforehand on
+            the CPU, so that a GPU is not waited for; None: computed when they are needed.
     """
 
     noise: Tensor
     warp: Tensor
+    phases: Tensor | None = None
 
 
 class Excitation(NamedTuple):
@@ -101,21 +104,20 @@ class VoiceConverter(nn.Module):
             voices: of each.
             draws: of a training step; None: noise by position, bands as they are.
         """
-        level = levels(utterances.wav)
-        cepstra = self.content.cepstra(self.log_mel(utterances.wav / level), draws.warp if draws else None)
+        # Products inside the transforms would be in bfloat16 too.
+        with torch.autocast(utterances.wav.device.type, enabled=False):
+            level = levels(utterances.wav)
+            cepstra = self.content.cepstra(self.log_mel(utterances.wav / level), draws.warp if draws else None)
         pitch, f0 = self.prosody(utterances, voices)
-        phases = frame_phases(f0, self.features.hop_length, self.features.sample_rate)
+        phases = draws.phases if draws else None
+        if phases is None:
+            phases = frame_phases(f0, self.features.hop_length, self.features.sample_rate)
         made = self.render(cepstra, moments(cepstra), pitch, self.excitation(f0, phases, 0, draws), voices)
         return level * made
 
     def prosody(self, utterances: Utterances, voices: Voices) -> tuple[Tensor, Tensor]:
         """Return the pitch in units of the source [B, L, 2] (0 where unvoiced; voicing), and the target's F0 [B, L]."""
-        own = utterances.f0.clamp(min=1.0).log() - utterances.log_f0_mean[:, None]
-        voiced = (utterances.f0 > 0).to(own.dtype)
-        pitch = voiced * own / utterances.log_f0_std[:, None].clamp(min=1e-2)
-        asked = voices.log_f0_mean[:, None] + pitch * voices.log_f0_std[:, None]
-        f0 = asked.exp().clamp(self.features.f0_min_hz / 2, 2 * self.features.f0_max_hz)
-        return torch.stack([pitch, voiced], dim=-1), voiced * f0
+        return prosody(utterances, voices.log_f0_mean, voices.log_f0_std, self.features)
 
     def excitation(self, f0: Tensor, phases: Tensor, first: int, draws: Draws | None = None) -> Excitation:
         """Return the excitations of frames from number ``first`` on."""
@@ -145,6 +147,18 @@ class VoiceConverter(nn.Module):
         harmonic = torch.polar(filters.harmonic.exp(), filters.turn).mT * transform(excitation.harmonic)
         spectrum = harmonic + filters.noise.exp().mT * transform(excitation.noise)
         return torch.istft(spectrum, n_fft, hop, window=self.window)
+
+
+def prosody(
+    utterances: Utterances, log_f0_mean: Tensor, log_f0_std: Tensor, features: FeatureSettings
+) -> tuple[Tensor, Tensor]:
+    """Return what `VoiceConverter.prosody` returns; of the target's voice mean and deviation of log F0 [B] suffice."""
+    own = utterances.f0.clamp(min=1.0).log() - utterances.log_f0_mean[:, None]
+    voiced = (utterances.f0 > 0).to(own.dtype)
+    pitch = voiced * own / utterances.log_f0_std[:, None].clamp(min=1e-2)
+    asked = log_f0_mean[:, None] + pitch * log_f0_std[:, None]
+    f0 = asked.exp().clamp(features.f0_min_hz / 2, 2 * features.f0_max_hz)
+    return torch.stack([pitch, voiced], dim=-1), voiced * f0
 
 
 def levels(wav: Tensor) -> Tensor:
