@@ -14,8 +14,8 @@ from soundgate.tracks.voice.baselines.contract import Moments, UnknownVoiceError
 from soundgate.tracks.voice.baselines.features import WavLM
 from soundgate.tracks.voice.baselines.knn import NearestNeighbours, neighbours, spread
 from soundgate.tracks.voice.baselines.methods import BASELINES, KNN, WORLD_ENV, WORLD_F0, WORLD_OT, baseline_methods
-from soundgate.tracks.voice.baselines.vocoder import Analysis, blocks, joined
 from soundgate.tracks.voice.baselines.transport import transport_map
+from soundgate.tracks.voice.baselines.vocoder import Analysis, blocks, joined
 from soundgate.tracks.voice.baselines.world import audible, formant_factor, moments_of
 
 RATE = 16_000

@@ -1,4 +1,4 @@
-"""Conversion by optimal transport: what a speaker's envelopes are distributed like becomes what the target's are."""
+"""Conversion by optimal transport: envelopes with the source's distribution are given the target's."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from soundgate.tracks.voice.baselines.world import WorldMethod, at_own_level, sc
 class WorldTransport(WorldMethod):
     """The pitch of another voice, and the mean and covariance of its coded envelopes.
 
-    The envelopes of both speakers count as Gaussian, and each frame goes where the cheapest map from the one Gaussian to
-    the other takes it. What was said stays where it was in relation to what the speaker says on the whole.
+    The coded envelopes of both speakers count as Gaussian; the linear map that takes the one Gaussian to the other at the
+    least mean square change is applied to every frame.
 
     Source: Peyré and Cuturi 2019, "Computational optimal transport", remark 2.31 (transport between Gaussians).
     """

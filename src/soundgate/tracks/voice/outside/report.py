@@ -30,9 +30,9 @@ def report_markdown(found: dict, gates: dict[str, dict], audit: dict) -> str:
         audit: what the judges trained here find, from stage voice-audit.
     """
     parts = ["# Voice conversion: outside judges", "", *gates_overview(gates), "", "## Gates", ""]
-    parts += ["`best baseline`: of the methods without training (`world_f0`, `world_env`, `world_ot`, `knn`) the one with the best"]
     parts += [
-        "value of that measure. It is chosen on the same pairs, which favours it. A gate that a control passes too"
+        "`best baseline`: of the methods without training (`world_f0`, `world_env`, `world_ot`, `knn`) the one with the",
+        "best value of that measure. It is chosen on the same pairs, which favours it. A gate that a control passes too",
     ]
     parts += ["says nothing of what was learnt.", "", markdown_table(controlled_rows(gates)), ""]
     parts += ["## The converter against methods without training", "", _INTRODUCTION, ""]
