@@ -12,8 +12,8 @@ from soundgate.tracks.voice.baselines.world import WorldMethod, at_own_level, sc
 class WorldTransport(WorldMethod):
     """The pitch of another voice, and the mean and covariance of its coded envelopes.
 
-    The coded envelopes of both speakers count as Gaussian; the linear map that takes the one Gaussian to the other at the
-    least mean square change is applied to every frame.
+    The coded envelopes of both speakers count as Gaussian; the linear map that takes the one Gaussian to the other at
+    the least mean square change is applied to every frame.
 
     Source: Peyré and Cuturi 2019, "Computational optimal transport", remark 2.31 (transport between Gaussians).
     """

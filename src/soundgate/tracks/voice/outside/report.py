@@ -9,6 +9,7 @@ from soundgate.evaluation.tables import gates_overview, markdown_table, number_c
 from soundgate.tracks.voice.audit.controlled import controlled_rows
 from soundgate.tracks.voice.audit.pairs import UNSEEN
 from soundgate.tracks.voice.audit.systems import CONVERTED
+from soundgate.tracks.voice.baselines.methods import BASELINES
 
 # The same question by a judge trained here, its threshold, and the outside one.
 _SAME = {
@@ -31,10 +32,10 @@ def report_markdown(found: dict, gates: dict[str, dict], audit: dict) -> str:
     """
     parts = ["# Voice conversion: outside judges", "", *gates_overview(gates), "", "## Gates", ""]
     parts += [
-        "`best baseline`: of the methods without training (`world_f0`, `world_env`, `world_ot`, `knn`) the one with the",
-        "best value of that measure. It is chosen on the same pairs, which favours it. A gate that a control passes too",
+        f"`best baseline`: of the methods without training ({', '.join(f'`{name}`' for name in BASELINES)}) the one with",
+        "the best value of that measure. It is chosen on the same pairs, which favours it. A gate that a control",
     ]
-    parts += ["says nothing of what was learnt.", "", markdown_table(controlled_rows(gates)), ""]
+    parts += ["passes too says nothing of what was learnt.", "", markdown_table(controlled_rows(gates)), ""]
     parts += ["## The converter against methods without training", "", _INTRODUCTION, ""]
     parts += [markdown_table(over_baselines_table(found["over_baselines"])), ""]
     parts += [
