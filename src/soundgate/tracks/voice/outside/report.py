@@ -31,9 +31,10 @@ def report_markdown(found: dict, gates: dict[str, dict], audit: dict) -> str:
         audit: what the judges trained here find, from stage voice-audit.
     """
     parts = ["# Voice conversion: outside judges", "", *gates_overview(gates), "", "## Gates", ""]
+    baselines = ", ".join(f"`{name}`" for name in BASELINES)
     parts += [
-        f"`best baseline`: of the methods without training ({', '.join(f'`{name}`' for name in BASELINES)}) the one with",
-        "the best value of that measure. It is chosen on the same pairs, which favours it. A gate that a control",
+        f"`best baseline`: of the methods without training ({baselines}) the one with the best value of",
+        "that measure. It is chosen on the same pairs, which favours it. A gate that a control",
     ]
     parts += ["passes too says nothing of what was learnt.", "", markdown_table(controlled_rows(gates)), ""]
     parts += ["## The converter against methods without training", "", _INTRODUCTION, ""]
