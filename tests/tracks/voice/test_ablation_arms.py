@@ -130,5 +130,12 @@ def upstream(stages, stage=VOICE.target):
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += [made[dep] for dep in stages[name]["deps"] if dep in made]
+            deps = [one for dep in stages[name]["deps"] for one in one_of_two(dep)]
+            waiting += [made[dep] for dep in deps if dep in made]
     return found
+
+
+def one_of_two(dep):
+    """Return the folders that a track's speech may be in, the shared one and its own; of others the dependency."""
+    folder, found, track = dep.partition("${pipeline.speech_of.")
+    return [f"{folder}speech", f"{folder}{track.rstrip('}')}/speech"] if found else [dep]

@@ -49,7 +49,7 @@ class Pipeline(NamedTuple):
 
 
 # The audit gathers figures of embeddings and health monitor too, but scores do not depend on them.
-_VERBS = ("cache", "speaker", "judge", "train", "audit")
+_VERBS = ("speech", "cache", "speaker", "judge", "train", "audit")
 VOICE = Pipeline(
     target="voice-audit",
     shared=("voice-judge", "voice-embeddings", "voice-health"),

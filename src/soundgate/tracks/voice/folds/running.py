@@ -16,7 +16,10 @@ from soundgate.tracks.voice.caching import CacheSettings
 from soundgate.tracks.voice.folds.records import TABLES, Fold, folder_of, read_fold, write_fold
 
 # What the figures of a fold depend on.
-_STAGES = ("voice-cache", "voice-speaker", "voice-judge", "voice-train", "voice-audit", "voice-outside")
+_STAGES = (
+    "corpus-speech", "voice-speech", "voice-cache", "voice-speaker", "voice-judge", "voice-train", "voice-audit",
+    "voice-outside",
+)  # fmt: skip
 
 
 class FoldOptions(NamedTuple):
