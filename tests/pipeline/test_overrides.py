@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from soundgate.pipeline import compose as composing
 from soundgate.pipeline.names import NAMED, check_names
 from soundgate.pipeline.overrides import quoted
-from soundgate.pipeline.tracks import TRACKS
+from soundgate.pipeline.tracks import OWN, TRACKS
 from soundgate.runtime.errors import ConfigError
 from tests.pipeline.compositions import text_of
 from tests.pipeline_file import stage_entries
@@ -126,14 +126,19 @@ def test_a_name_that_is_more_than_a_name_is_refused(override):
 def test_names_are_checked_wherever_a_command_has_them():
     """Nothing reaches a command or a path of dvc.yaml but items of lists whose names are checked."""
     checked = {(key, field) for key, fields in NAMED.items() for field in fields or (None,)}
+    own = [f"{track}_speech" for track in OWN]
     # Composed from what is checked.
     checked |= {("pipeline.watched.rooms", "name"), ("pipeline.watched.voices", "name"), ("pipeline.listed", None)}
-    checked |= {(f"pipeline.runs.{name}", None) for name in (*TRACKS, "speech", "music", "tracks")}
+    checked |= {(f"pipeline.runs.{name}", None) for name in (*TRACKS, "speech", "music", "tracks", *own)}
+    # One of two folders that no parameter names.
+    computed = {f"pipeline.speech_of.{track}" for track in OWN}
     seen = set()
     for stage, entry in ((stage, entry) for stage, entry in stage_entries().items() if stage != "code"):
         matrix = {axis: values.strip("${}") for axis, values in entry["matrix"].items()}
         paths = [entry["cmd"], *map(str, entry.get("outs", [])), *map(str, entry.get("metrics", []))]
         for template in (part.partition("}")[0] for text in paths for part in text.split("${")[1:]):
+            if template in computed:
+                continue
             assert template.startswith("item."), f"{stage}: {template}"
             axis, _, field = template.removeprefix("item.").partition(".")
             seen.add((matrix[axis], field or None))
