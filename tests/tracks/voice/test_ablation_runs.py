@@ -130,7 +130,9 @@ def test_the_log_tells_what_a_training_cost():
 
 
 @pytest.mark.slow
-def test_experiments_of_dvcs_own_commands_are_collected_by_parameters_and_code(toy, tmp_path):
+def test_experiments_of_dvcs_own_commands_are_collected_by_parameters_and_code(toy, tmp_path, monkeypatch):
+    # `dvc queue start` starts the `dvc` that PATH has, as in an activated environment.
+    monkeypatch.setenv("PATH", f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}")
     sweep = ["-S", "profile=tiny", "-S", "ablation=baseline,better", "-S", "voice.train.seed=0,1"]
     for command in (["exp", "run", "--queue", *sweep, "voice-audit@tiny"], ["queue", "start"]):
         subprocess.run([sys.executable, "-m", "dvc", *command], cwd=toy, check=True, capture_output=True)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from soundgate.runtime.arithmetic import square_root
+
 _N_FFT = 1024
 # Frames this far below a batch's loudest are silent, as a power.
 _SILENT = 1e-6
@@ -74,7 +76,7 @@ def _of_sound(sound: Tensor) -> dict[str, float]:
     silent = power < _SILENT * power.max().clamp(min=1e-20)
     peak = sound.abs().amax(dim=1, keepdim=True)
     clipped = ((sound.abs() > _AT_PEAK * peak) & (peak > 0)).float().mean()
-    level = sound.square().mean(dim=1).sqrt()
+    level = square_root(sound.square().mean(dim=1))
     audible = level > 0
     offset = (sound.mean(dim=1).abs() / level.clamp(min=1e-20))[audible]
     figures = {
@@ -110,7 +112,7 @@ def _of_labels(seen: Seen) -> dict[str, float]:
     labels = seen.labels[:_MOST_ITEMS]
     given = seen.features if seen.features is not None else _long_term_spectrum(seen.sound.float()[:_MOST_ITEMS])
     features = given[: len(labels)].float().flatten(1)
-    distances = torch.cdist(features, features)
+    distances = _squared_distances(features, features)
     one, other = torch.triu_indices(len(features), len(features), offset=1, device=features.device)
     if seen.groups is not None:
         compared = seen.groups[one] == seen.groups[other]
@@ -126,8 +128,13 @@ def _of_labels(seen: Seen) -> dict[str, float]:
 def _of_targets(outputs: Tensor, targets: Tensor) -> dict[str, float]:
     if len(outputs) < 2:
         return {}
-    distances = torch.cdist(outputs, targets.float())
+    distances = _squared_distances(outputs, targets.float())
     own = distances.diagonal()[:, None]
     others = ~torch.eye(len(outputs), dtype=torch.bool, device=outputs.device)
     below = (own < distances).float() + 0.5 * (own == distances).float()
     return {"targets": float(below[others].mean())}
+
+
+def _squared_distances(rows: Tensor, others: Tensor) -> Tensor:
+    """Return float [N, M] of two tables [N, D] and [M, D], in the memory of one table."""
+    return torch.stack([(others - row).square().sum(dim=1) for row in rows])

@@ -11,6 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.hooks import RemovableHandle
 
+from soundgate.runtime.arithmetic import square_root
+
 _BY_MODE = (_BatchNorm, _DropoutNd)
 
 
@@ -39,7 +41,7 @@ class Traffic:
         """Take note of a network's input, or of another tensor of items [B, ...], until `collect`."""
         flat = items.detach().flatten(1).double()
         self._items[name] = torch.stack([flat.sum(dim=1), flat.square().sum(dim=1)], dim=1).cpu()
-        self._figures[f"input/{name}"] = flat.square().mean().sqrt()
+        self._figures[f"input/{name}"] = square_root(flat.square().mean())
 
     def collect(self) -> dict[str, float]:
         """Return what was seen since `arm`.
