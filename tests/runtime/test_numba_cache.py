@@ -73,6 +73,21 @@ def test_a_folder_begins_with_what_the_fullest_has_and_it_has_not(start, tmp_pat
     assert contents[1].keys() == {*functions, *others} and len({contents[1][name][-1] for name in functions}) == 1
 
 
+def test_a_ufunc_and_its_kernel_come_from_one_folder(start, tmp_path):
+    kernel, ufunc = ["f-1.py312.nbi", "f-1.py312.1.nbc"], ["guf-f-1.py312.nbi", "guf-f-1.py312.1.nbc"]
+    others = [name.replace("f-1", "g-2") for name in [*kernel, *ufunc]]
+    alone = "guf-h-3.py312.nbi"  # Its kernel was not yet there when it was listed, or is lost.
+    for number, files in enumerate(([*kernel, "g-2.py312.nbi"], [*kernel, *ufunc, *others, alone])):
+        folder = tmp_path / "soundgate/numba" / str(number) / "librosa"
+        folder.mkdir(parents=True)
+        for name in files:
+            (folder / name).write_text(f"{name} of {number}")
+    first, _, third = start(), start(), start()
+    assert {path.name for path in (Path(first.folder) / "librosa").iterdir()} == {*kernel, "g-2.py312.nbi"}
+    contents = {path.name: path.read_text() for path in (Path(third.folder) / "librosa").iterdir()}
+    assert contents == {name: f"{name} of 1" for name in [*kernel, *ufunc, *others]}
+
+
 def test_a_folder_of_the_users_and_a_numba_loaded_before_are_left_alone(start, tmp_path):
     own = str(tmp_path / "mine")
     assert start(NUMBA_CACHE_DIR=own).used == own

@@ -18,6 +18,7 @@ except ImportError:  # Not on Windows, where numba's own folder is used.
     fcntl = None
 
 VARIABLE = "NUMBA_CACHE_DIR"
+_UFUNC = "guf-"
 
 
 def claim_cache() -> IO | None:
@@ -95,21 +96,37 @@ def _begin(folder: Path) -> None:
 
     That one may be in use: numba replaces files whole and names no file twice, so a copy holds only what is right. A
     function's index, which names its code, is read before the code is copied and written last.
+
+    A generalised ufunc has two indices, its own and its kernel's, and the first calls the second by a name that another
+    process gives otherwise. So both come from one folder or none does; the ufunc's, which numba writes after the
+    kernel's, is read first, so that no ufunc is without its kernel.
     """
     folder.mkdir(exist_ok=True)
     folders = [path for path in folder.parent.iterdir() if path.is_dir() and path.name.isdigit()]
     compiled = {path: sorted(path.rglob("*.nbi")) for path in folders}
     fullest = max(folders, key=lambda path: len(compiled[path]))
-    for index in compiled[fullest]:
-        copy = folder / index.relative_to(fullest)
-        if copy.exists():
+    for kernel in compiled[fullest]:
+        if kernel.name.startswith(_UFUNC):
             continue
-        unfinished = copy.with_name(f"{copy.name}.copying")
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(index, unfinished)
+        ufunc = kernel.with_name(_UFUNC + kernel.name)
+        indices = [ufunc, kernel] if ufunc in compiled[fullest] else [kernel]
+        here = folder / kernel.parent.relative_to(fullest)
+        if not (here / kernel.name).exists() and not (here / ufunc.name).exists():
+            _copy_function(indices, here)
+
+
+def _copy_function(indices: list[Path], folder: Path) -> None:
+    """Copy what was compiled of a function; nothing if it is replaced meanwhile (it is compiled anew)."""
+    unfinished = [folder / f"{index.name}.copying" for index in indices]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, copy in zip(indices, unfinished, strict=True):
+            shutil.copyfile(index, copy)
+        for index in indices:
             for code in index.parent.glob(f"{escape(index.stem)}.*.nbc"):
-                shutil.copyfile(code, copy.with_name(code.name))
-            unfinished.replace(copy)
-        except FileNotFoundError:  # What was replaced meanwhile is compiled anew.
-            continue
+                shutil.copyfile(code, folder / code.name)
+    except FileNotFoundError:
+        return
+    # The kernel's first: a ufunc can be compiled for a kernel that is there, the reverse is not so.
+    for copy in reversed(unfinished):
+        copy.replace(copy.with_suffix(""))
