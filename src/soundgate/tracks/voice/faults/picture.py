@@ -26,9 +26,11 @@ def draw_faults(table: pd.DataFrame, path: str | Path) -> None:
             shares = (own["found"] / own["trainings"]).to_numpy()
             for place, (share, strength) in enumerate(zip(shares, own["strength"], strict=True)):
                 axes.barh(row, 0.94, 0.8, place, color=matplotlib.colormaps["RdYlGn"](float(share)), linewidth=0)
-                axes.text(place + 0.47, row, f"{strength}: {share:.0%}", ha="center", va="center")
+                # The ends of the map are dark.
+                ink = "black" if 0.2 < share < 0.8 else "white"
+                axes.text(place + 0.47, row, f"{strength}: {share:.0%}", ha="center", va="center", color=ink)
         axes.set_yticks(range(len(groups)), [f"{fault}, {architecture}" for (fault, architecture), _ in groups])
         axes.set_xticks([])
         axes.invert_yaxis()
-        axes.set_title("Share of trainings with a fault in which the health monitor alarmed, by its strength")
+        axes.set_title("Trainings with a fault in which the health monitor\nalarmed, by the fault's strength")
         save_figure(figure, path, dpi=120)

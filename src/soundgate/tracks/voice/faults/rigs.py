@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ class Material(NamedTuple):
     settings: FaultSettings
 
 
-class Rig:
+class Rig(ABC):
     """A training and its handles.
 
     Args:
@@ -57,13 +58,13 @@ class Rig:
         self.task, self.network, self.output, self.rectified = task, network, output, rectified
         self.optimiser, self.learner = optimiser, learner
 
+    @abstractmethod
     def on_sound(self, alter: Alter) -> None:
         """Alter the waveforms [B, T] of every further batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_loss(self, alter: Alter) -> None:
         """Alter the loss of every further step."""
-        raise NotImplementedError
 
 
 class RegressionRig(Rig):
