@@ -104,20 +104,27 @@ class VoiceCache:
         """Return an utterance's fundamental, float32 [L] in Hz, 0 where unvoiced."""
         return self._f0(row, 0, self.settings.n_frames(self._lengths[row]))
 
-    def batch(self, rows: Iterable[int], n_samples: int, generator: torch.Generator | None) -> Utterances:
+    def batch(
+        self,
+        rows: Iterable[int],
+        n_samples: int,
+        generator: torch.Generator | None,
+        own: slice | np.ndarray = slice(None),
+    ) -> Utterances:
         """Return a crop of each utterance.
 
         Args:
             rows: [B].
             n_samples: of each crop, which begins on a frame; a shorter utterance ends in silence.
             generator: of where crops begin (`torch.default_generator` inside a training step); None: in the middle.
+            own: which of the rows are read and returned, a slice or bool [B]; draws are those of all.
         """
         rows = np.asarray(rows, np.int64)
         hop, n_frames = self.settings.hop_length, self.settings.n_frames(n_samples)
+        starts = self._starts(rows, n_samples, generator)
+        rows, starts = rows[own], starts[own]
         wav, f0 = torch.zeros(len(rows), n_samples), torch.zeros(len(rows), n_frames)
-        for position, row in enumerate(rows):
-            spare = max(0, int(self._lengths[row]) - n_samples) // hop
-            start = spare // 2 if generator is None else int(torch.randint(spare + 1, (), generator=generator))
+        for position, (row, start) in enumerate(zip(rows, starts, strict=True)):
             wave, frames = self._wave(row, start * hop, n_samples), self._f0(row, start, n_frames)
             wav[position, : len(wave)] = torch.from_numpy(wave)
             f0[position, : len(frames)] = torch.from_numpy(frames)
@@ -126,6 +133,13 @@ class VoiceCache:
             for name in ("log_f0_mean", "log_f0_std")
         )
         return Utterances(wav, f0, means, deviations, torch.from_numpy(self.speaker_codes[rows]))
+
+    def _starts(self, rows: np.ndarray, n_samples: int, generator: torch.Generator | None) -> np.ndarray:
+        """Return the frame that each crop begins on, int64 [B]."""
+        spare = np.maximum(0, self._lengths[rows] - n_samples) // self.settings.hop_length
+        if generator is None:
+            return spare // 2
+        return np.array([int(torch.randint(int(own) + 1, (), generator=generator)) for own in spare], np.int64)
 
     @cached_property
     def _lengths(self) -> np.ndarray:
