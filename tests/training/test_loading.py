@@ -5,10 +5,14 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from soundgate.runtime.errors import AudioError, TrainingError
+from soundgate.tracks.editor.vocoder.waves import Waves
+from soundgate.tracks.voice.cache import VoiceCache
 from soundgate.training.loop import LoopSettings, fit
 from soundgate.training.task import DrawnTask
 from tests.training.every_training import trainings
@@ -105,7 +109,7 @@ def test_an_error_of_a_worker_is_the_one_of_the_step(tmp_path):
 
 
 def test_a_worker_that_is_killed_is_told_in_one_line(tmp_path):
-    with pytest.raises(TrainingError, match=r"^line: expected loader processes .*DataLoader worker .*loop\.workers"):
+    with pytest.raises(TrainingError, match=r"^line: expected loader processes .*loop\.workers"):
         run(Line(_killed), tmp_path / "run.pt", 2)
 
 
@@ -145,10 +149,14 @@ def test_workers_die_with_a_killed_training(tmp_path):
 
 
 # Whose batches depend on nothing that is learnt.
-DRAWN = {"voice, speaker"}
+DRAWN = {
+    "editor, vocoder",
+    "voice, speaker", "voice, judge, encoder", "voice, judge, units", "voice, GAN",
+}  # fmt: skip
 
 
 def _trained(name, path, workers):
+    torch.manual_seed(0)
     module = trainings()
     recipe = module.TRAININGS[name]
     built = recipe.build(module.Setup(module.composed("tiny"), CPU).changed({recipe.batch: max(4, recipe.fewest)}))
@@ -167,3 +175,36 @@ def test_every_training_learns_the_same_with_workers(tmp_path, name):
 def test_the_other_trainings_take_no_workers(tmp_path, name):
     with pytest.raises(TrainingError, match=r"loop\.workers of 0"):
         _trained(name, tmp_path / "run.pt", 2)
+
+
+# Each with what reads an item.
+SHARED = {
+    "editor, vocoder": (Waves, "_crop"),
+    "voice, speaker": (VoiceCache, "_wave"),
+    "voice, judge, encoder": (VoiceCache, "_wave"),
+    "voice, judge, units": (VoiceCache, "_wave"),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_process_reads_its_own_share_and_draws_what_one_alone_would(monkeypatch, name):
+    module, read, (holder, reader) = trainings(), [], SHARED[name]
+    recipe, original = module.TRAININGS[name], getattr(holder, reader)
+    task = recipe.build(module.Setup(module.composed("tiny"), CPU).changed({recipe.batch: 4})).task
+    monkeypatch.setattr(holder, reader, lambda own, row, *of: read.append(row) or original(own, row, *of))
+
+    def drawn():
+        torch.manual_seed(0)
+        batch = task.draw(np.arange(4), 0)
+        return tree_leaves(batch), torch.get_rng_state()
+
+    (whole, state), in_all = drawn(), len(read)
+    monkeypatch.setattr("soundgate.training.distribution.n_processes", lambda: 2)
+    shares = []
+    for rank in range(2):
+        monkeypatch.setattr("soundgate.training.distribution.rank", lambda rank=rank: rank)
+        own, own_state = drawn()
+        assert len(read) == in_all * (3 + rank) // 2 and torch.equal(own_state, state)
+        shares.append(own)
+    for one, *parts in zip(whole, *shares, strict=True):
+        torch.testing.assert_close(torch.cat(parts), one)

@@ -148,26 +148,27 @@ def loading(task: Task, order: Order, steps: range, workers: int) -> Iterator[It
         worker_init_fn=partial(_begin_worker, os.getpid()),
         generator=torch.Generator(),
     )
-    batches = _in_turn(loader)
+    batches = _in_turn(loader, order.name)
     try:
         yield batches
-    except RuntimeError as error:
+    except RuntimeError as error:  # PyTorch says so whenever it hears of it, in the midst of a step too.
         if not str(error).startswith("DataLoader worker"):
             raise
-        raise TrainingError(
-            order.name,
-            expected="loader processes that live as long as the training",
-            found=str(error).splitlines()[0],
-            remedy="Lower loop.workers, or give the machine more memory, /dev/shm too. The last checkpoint is kept.",
-        ) from error
+        raise _lost(order.name, error) from error
     finally:
         batches.close()  # Ends the loader processes.
 
 
-def _in_turn(loader: DataLoader) -> Generator[Loaded, None, None]:
+def _in_turn(loader: DataLoader, name: str) -> Generator[Loaded, None, None]:
     batches = iter(loader)
     try:
-        for loaded in batches:
+        while True:
+            try:
+                loaded = next(batches)
+            except StopIteration:
+                return
+            except (RuntimeError, OSError, EOFError) as error:
+                raise _lost(name, error) from error
             if isinstance(loaded, _Failure):
                 raise loaded.error from RemoteTraceback(loaded.where)
             yield loaded
@@ -175,6 +176,15 @@ def _in_turn(loader: DataLoader) -> Generator[Loaded, None, None]:
         # By itself this happens when nobody knows of them any more; an error's traceback does.
         if loader.num_workers:
             batches._shutdown_workers()
+
+
+def _lost(name: str, error: Exception) -> TrainingError:
+    return TrainingError(
+        name,
+        expected="loader processes that live as long as the training",
+        found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        remedy="Lower loop.workers, or give the machine more memory, /dev/shm too. The last checkpoint is kept.",
+    )
 
 
 def _begin_worker(parent: int, _number: int) -> None:

@@ -58,8 +58,9 @@ class Speeds:
         for position in np.unique(which):
             read = math.ceil(n_samples * self.speeds[position]) + _SPARE
             alike = np.flatnonzero(which == position)
-            crops = cache.batch(rows[alike], read, generator, np.isin(alike, places)).wav
-            if len(crops):
+            starts, mine = cache.starts(rows[alike], read, generator), np.isin(alike, places)
+            if mine.any():
+                crops = cache.crops(rows[alike[mine]], starts[mine], read).wav
                 wav[which[own] == position] = self.apply(crops, int(position))[:, :n_samples]
         return wav
 
