@@ -45,14 +45,14 @@ def codec_steps() -> dict[str, Callable[[], None]]:
     settings, frozen, networks = codec_parts()
     task = CodecTask(2, frozen, networks, settings, 0, N_STEPS)
     rows = np.arange(settings.stage2.loop.batch_size)
-    ask, noise = task._draw(task.rows[rows], 3), torch.randn(len(rows), settings.translator.n_noise)
+    ask, noise = task.ask(task.draw(rows, 3)), torch.randn(len(rows), settings.translator.n_noise)
     latents = ask.latents.clone().requires_grad_(True)
     waves = frozen.sound.waves(latents).detach().requires_grad_(True)
     mels = frozen.sound.mels(waves).detach().requires_grad_(True)
     return {
         "whole step, before the critic": lambda: task.step(rows, 5),
         "whole step, with the critic": lambda: task.step(rows, N_STEPS - 2),
-        "drawing, source's wave and analysis": lambda: task._draw(task.rows[rows], 3),
+        "drawing, source's wave and analysis": lambda: task.ask(task.draw(rows, 3)),
         "translator": lambda: backward(networks.generator(ask.latents, ask.source.content, ask.style, noise)),
         "codec's decoder": lambda: backward(frozen.sound.waves(latents)),
         "resampling and mel": lambda: backward(frozen.sound.mels(waves)),
@@ -68,13 +68,13 @@ def mel_steps() -> dict[str, Callable[[], None]]:
     settings, frozen, networks = mel_parts()
     task = TransferTask(frozen, networks, settings, 0, N_STEPS)
     rows = np.arange(settings.stage2.loop.batch_size)
-    shift = task._draw(task.rows[rows], 3)
+    shift = task.draw(rows, 3)
     mels = shift.mels.clone().requires_grad_(True)
-    source, condition = shift.source, shift.condition
+    source, condition = frozen.content(shift.mels), shift.condition
     return {
         "whole step, critic's turn": lambda: task.step(rows, 4),
         "whole step, not its turn": lambda: task.step(rows, 5),
-        "drawing, source's analysis": lambda: task._draw(task.rows[rows], 3),
+        "drawing, source's analysis": lambda: frozen.content(task.draw(rows, 3).mels),
         "generator": lambda: backward(networks.generator(source.content, source.sequence, condition)),
         "Lab 1": lambda: analysed(frozen, mels),
         "critic, once": lambda: judged(networks.critic, mels, condition),

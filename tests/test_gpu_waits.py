@@ -1,8 +1,10 @@
 """Where a step of training waits for the GPU, every place with its reason: an idle GPU is what a wait costs."""
 
+import numpy as np
 import pytest
 import torch
 
+from soundgate.training.task import DrawnTask
 from tests.pretended_gpu import PretendedGpu
 from tests.training.every_training import trainings
 
@@ -35,6 +37,10 @@ def test_every_wait_in_a_step_has_a_reason(track):
                 training = recipe.build(tiny.changed({recipe.batch: max(4, recipe.fewest)}))
                 gpu.waits.clear()
                 training.step(0)
+                if isinstance(training.task, DrawnTask):
+                    there = set(gpu.there)
+                    training.task.draw(np.arange(training.batch), 1)
+                    assert set(gpu.there) == there, "loader processes cannot use a GPU"
             found |= {place: (name, function) for place, function in gpu.waits}
     assert {place: found[place] for place in found.keys() - REASONS.keys()} == {}
     assert "training.finite: require_finite" in found

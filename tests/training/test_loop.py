@@ -94,8 +94,8 @@ class Whole(Section):
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        ({"checkpoint_s": 1.0}, True), ({"patience": 0}, True), ({"epochs": 9}, False), ({"horizon": 3}, False),
-        ({"batch_size": 5}, False), ({"steps_per_epoch": 6}, False),
+        ({"checkpoint_s": 1.0}, True), ({"patience": 0}, True), ({"workers": 2}, True), ({"epochs": 9}, False),
+        ({"horizon": 3}, False), ({"batch_size": 5}, False), ({"steps_per_epoch": 6}, False),
     ],
 )  # fmt: skip
 def test_the_work_key_holds_what_changes_numbers(change, same):

@@ -6,21 +6,19 @@ import math
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
 from pydantic import Field
 
 from soundgate.runtime.config import Section
 from soundgate.runtime.console import logger, track
 from soundgate.runtime.errors import TrainingError
 from soundgate.runtime.processes import from_main, is_main
-from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.training.checkpoint import Progress, begin_from, hash_of_checkpoint, resume, save_checkpoint
 from soundgate.training.finite import NonFiniteBatch
 from soundgate.training.health.monitor import Monitor, Unwatched
 from soundgate.training.health.records import RUNS_FOLDER as DIAGNOSTICS_FOLDER
 from soundgate.training.health.settings import HealthSettings
+from soundgate.training.loading import Loaded, Order, loading
 from soundgate.training.run_folders import run_folder
 from soundgate.training.task import Task
 from soundgate.training.tensorboard import Curves, curves_folder
@@ -36,6 +34,7 @@ class LoopSettings(Section):
         batch_size: items a step.
         steps_per_epoch: steps that count as a pass; None: as many whole batches as there are.
         checkpoint_s: seconds between checkpoints inside an epoch.
+        workers: loader processes that draw batches ahead; 0: none. They change no number.
         patience: batches in a row that may be skipped because they are not finite; one more ends the training.
         init_from: a checkpoint of another training, whose weights this one begins with: those of the modules that both
             have by name; None: random ones. Optimisers begin anew.
@@ -46,6 +45,7 @@ class LoopSettings(Section):
     batch_size: int = Field(ge=1)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     checkpoint_s: float = Field(default=60.0, gt=0)
+    workers: int = Field(default=0, ge=0)
     patience: int = Field(default=10, ge=0)
     init_from: str | None = None
 
@@ -61,9 +61,9 @@ class LoopSettings(Section):
 def work_params(section: Section) -> dict:
     """Return a section's values less those that change no number of the steps taken so far, for `open_scratch`.
 
-    Those are of each `LoopSettings` in it how often checkpoints are written, how many batches may be skipped, and, with
-    a horizon, how long it goes on. Of weights to begin from their hash counts, not where they lie. For a stage of one
-    training: of several, each depends on how long others before it went on.
+    Those are of each `LoopSettings` in it how often checkpoints are written, how many processes load, how many batches
+    may be skipped, and, with a horizon, how long it goes on. Of weights to begin from their hash counts, not where they
+    lie. For a stage of one training: of several, each depends on how long others before it went on.
 
     Raises:
         FormatError: no weights to begin from.
@@ -76,7 +76,7 @@ def _less(value: object) -> object:
         return value
     if value.keys() != LoopSettings.model_fields.keys():
         return {key: _less(part) for key, part in value.items()}
-    left_out = {"checkpoint_s", "patience"} | ({"epochs"} if value["horizon"] else set())
+    left_out = {"checkpoint_s", "workers", "patience"} | ({"epochs"} if value["horizon"] else set())
     begun = {"init_from": value["init_from"] and hash_of_checkpoint(value["init_from"])}
     return {key: part for key, part in value.items() if key not in left_out} | begun
 
@@ -145,39 +145,42 @@ def _train(
     """Take the steps that are left; see `fit`."""
     curves = Curves(curves_folder(checkpoint, name) if is_main() else None, progress.history)
     per_epoch = settings.per_epoch(n_items)
-    saved = time.monotonic()
-    for epoch in range(progress.step // per_epoch, settings.epochs):
-        batches = _batches(n_items, settings.batch_size, per_epoch, keyed_generator(seed, name, f"epoch {epoch}"))
-        done = progress.step - epoch * per_epoch
-        for rows in track(batches[done:], f"{name}, epoch {epoch + 1} of {settings.epochs}"):
-            torch.manual_seed(keyed_seed(seed, name, f"step {progress.step}"))
-            monitor.before(progress.step)
-            losses = _step(task, rows, progress, monitor, settings.patience, f"{name}, step {progress.step}")
-            monitor.after(progress.step, losses, len(rows))
-            progress.step += 1
-            progress.partial.append(losses)
-            if time.monotonic() - saved > settings.checkpoint_s and progress.step % per_epoch:
-                save_checkpoint(task, checkpoint, progress)
-                saved = time.monotonic()
-        row = {"epoch": epoch + 1, "step": progress.step} | _means(progress.partial) | task.evaluate()
-        progress.history.append(row)
-        progress.partial = []
-        save_checkpoint(task, checkpoint, progress)
-        curves.add(row)
-        saved = time.monotonic()
-        logger.info("%s: %s", name, ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
+    order = Order(seed, name, n_items, settings.batch_size, per_epoch)
+    left = range(progress.step, settings.epochs * per_epoch)
+    with loading(task, order, left, settings.workers) as batches:
+        for epoch in range(progress.step // per_epoch, settings.epochs):
+            inside = range(progress.step, (epoch + 1) * per_epoch)
+            saved = time.monotonic()
+            for step in track(inside, f"{name}, epoch {epoch + 1} of {settings.epochs}"):
+                loaded = next(batches)
+                order.begin(step, loaded.drawn)
+                monitor.before(step)
+                losses = _step(task, loaded, progress, monitor, settings.patience, f"{name}, step {step}")
+                monitor.after(step, losses, len(loaded.rows))
+                progress.step += 1
+                progress.partial.append(losses)
+                if time.monotonic() - saved > settings.checkpoint_s and progress.step % per_epoch:
+                    save_checkpoint(task, checkpoint, progress)
+                    saved = time.monotonic()
+            row = {"epoch": epoch + 1, "step": progress.step} | _means(progress.partial) | task.evaluate()
+            progress.history.append(row)
+            progress.partial = []
+            save_checkpoint(task, checkpoint, progress)
+            curves.add(row)
+            logger.info("%s: %s", name, ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
 
 
 def _step(
-    task: Task, rows: np.ndarray, progress: Progress, monitor: Unwatched, patience: int, where: str
+    task: Task, loaded: Loaded, progress: Progress, monitor: Unwatched, patience: int, where: str
 ) -> dict[str, float]:
     """Return the losses of one step; none where the task refused the batch.
 
     Raises:
         TrainingError: a loss that is not finite although weights were changed, or too many refusals in a row.
     """
+    rows, drawn = loaded
     try:
-        losses = task.step(rows, progress.step)
+        losses = task.step(rows, progress.step) if drawn is None else task.learn(drawn.batch, progress.step)
     except NonFiniteBatch as error:
         progress.skipped += 1
         logger.warning("%s: batch skipped: %s", where, error)
@@ -214,15 +217,6 @@ def _monitor(
     curves = curves_folder(checkpoint, name)
     curves = None if curves is None else curves / "diagnostics"
     return Monitor(task, health, folder, curves, progress.step, progress.partial, name)
-
-
-def _batches(n_items: int, batch_size: int, n_batches: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Deal permutations one after another into batches of different items as far as there are enough."""
-    size = min(batch_size, n_items)
-    rounds = -(-n_batches // max(1, n_items // size))
-    whole = n_items // size * size
-    order = [generator.permutation(n_items)[:whole].reshape(-1, size) for _ in range(rounds)]
-    return list(np.concatenate(order)[:n_batches])
 
 
 def _means(rows: list[dict]) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -41,3 +42,33 @@ class Task(Protocol):
 
     def evaluate(self) -> dict[str, float]:
         """Return what an epoch's end is measured by; may be empty."""
+
+
+class DrawnTask(ABC):
+    """A task whose batches do not depend on what it learns, so that loader processes can draw them ahead.
+
+    They draw in a copy of the task from before the first step.
+    """
+
+    @abstractmethod
+    def draw(self, rows: np.ndarray, step: int) -> Any:
+        """Return a step's batch, in memory: from the items and PyTorch's generator, without networks or a GPU.
+
+        Of several processes each reads its own share of the items (`soundgate.training.distribution.own_share`) and
+        draws as for all.
+
+        Args:
+            rows: int64 [B] in [0, n_items).
+            step: from 0.
+
+        Returns:
+            What can be pickled.
+        """
+
+    @abstractmethod
+    def learn(self, batch: Any, step: int) -> dict[str, float]:
+        """Take one optimisation step on what `draw` returned; see `Task.step`. Draws go on where those of it ended."""
+
+    def step(self, rows: np.ndarray, step: int) -> dict[str, float]:
+        """Draw a batch and learn from it; see `Task.step`."""
+        return self.learn(self.draw(rows, step), step)

@@ -243,7 +243,7 @@ def test_half_of_a_batch_is_drawn(cache):
     task = ReconstructionTask(cache, SETTINGS, 0, CPU, 6)
     torch.manual_seed(0)
     batch = task.draw(np.zeros(4, np.int64), 0)
-    sequences = cache.pair(0).labels
+    sequences = cache.pair(int(task.rows[0])).labels
     as_in_pair = [
         any(np.array_equal(own[own != Label.PAD], sequences[s : s + n]) for s in range(len(sequences)))
         for own, n in ((own.numpy(), int((own != Label.PAD).sum())) for own in batch.labels)

@@ -89,7 +89,7 @@ def test_every_scale_of_the_critic_hears_waves_and_condition():
 def test_the_first_stage_asks_for_the_items_own_styles(frozen):
     built = task(frozen, 1)
     rows = built.rows[:4]
-    ask = built._draw(rows, 0)
+    ask = built.ask(built.draw(np.arange(4), 0))
     assert ask.genres.tolist() == built.genre[rows].tolist()
     np.testing.assert_array_equal(ask.style, frozen.bank.targets[rows])
     np.testing.assert_array_equal(ask.target, frozen.targets.targets[rows])
@@ -101,7 +101,7 @@ def test_later_stages_ask_for_other_genres_by_the_same_exemplars_in_both_kinds_o
     frozen = frozen._replace(**plain)
     built = task(frozen, number, mode="exemplar", style_dropout_p=0)
     for step in range(3):
-        ask = built._draw(built.rows, step)
+        ask = built.ask(built.draw(np.arange(len(built.rows)), step))
         assert (ask.genres.numpy() != built.genre[built.rows]).all()
         for style, target, genre in zip(ask.style.numpy(), ask.target.numpy(), ask.genres.tolist(), strict=True):
             candidates = frozen.bank.train_rows[genre]
@@ -112,7 +112,7 @@ def test_later_stages_ask_for_other_genres_by_the_same_exemplars_in_both_kinds_o
 @pytest.mark.parametrize("probability", [0, 1])
 def test_dropped_styles_are_the_genres_centroids(frozen, probability):
     built = task(frozen, 3, mode="exemplar", style_dropout_p=probability)
-    ask = built._draw(built.rows, 0)
+    ask = built.ask(built.draw(np.arange(len(built.rows)), 0))
     centroids = frozen.bank.centroids[ask.genres.numpy()]
     assert np.allclose(ask.style, centroids, atol=1e-6) == bool(probability)
 
@@ -128,7 +128,7 @@ def test_a_step_reports_every_loss_and_none_that_has_no_weight(frozen):
 
 def test_mode_seeking_costs_a_translator_that_ignores_the_noise(frozen):
     built = task(frozen, 3, mode_seeking_margin=0.01)
-    ask, noise = built._draw(built.rows[:4], 0), torch.randn(4, 4)
+    ask, noise = built.ask(built.draw(np.arange(4), 0)), torch.randn(4, 4)
     made = built.networks.generator(ask.latents, ask.source.content, ask.style, noise)
     assert float(built._mode_seeking(ask, made, noise)) == pytest.approx(0.01, rel=0.02)
     torch.nn.init.normal_(built.networks.generator.outer.weight)
@@ -144,7 +144,7 @@ def test_the_teacher_is_asked_for_the_same_music_in_the_same_style(frozen):
 
     teacher = Teacher()
     built = task(frozen._replace(teacher=teacher), 2)
-    ask = built._draw(built.rows[:4], 0)
+    ask = built.ask(built.draw(np.arange(4), 0))
     mels = torch.zeros(4, 96, N_FRAMES, requires_grad=True)
     loss = built._teacher_loss(ask, mels)
     assert float(loss.detach()) == 0.5
@@ -163,7 +163,7 @@ def test_the_probe_tells_a_translator_that_changes_nothing_from_one_that_obeys(f
 
 def test_push_and_align_see_the_embedding(frozen):
     built = task(frozen, 2)
-    ask = built._draw(built.rows[:4], 0)
+    ask = built.ask(built.draw(np.arange(4), 0))
     losses = built._latent_losses(ask, ask.latents)
     assert float(losses["push"]) == pytest.approx(1, abs=1e-5)
     assert float(losses["latent_l1"]) == float(losses["continuity"]) == 0
@@ -178,7 +178,7 @@ def test_gradients_reach_the_translator_through_codec_and_analysis(frozen):
     built.step(np.arange(4), 0)
     assert not torch.equal(built.networks.generator.outer.weight, before)
     assert all(torch.equal(value, content[name]) for name, value in frozen.content.state_dict().items())
-    ask = built._draw(built.rows[:4], 0)
+    ask = built.ask(built.draw(np.arange(4), 0))
     made = ask.latents.clone().requires_grad_(True)
     built._sound_losses(ask, frozen.sound.waves(made))["content"].backward()
     assert made.grad.abs().sum() > 0

@@ -366,7 +366,7 @@ def test_the_stage_command_publishes_the_run(folders, tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("lacking", ["step", "evaluation_targets"])
+@pytest.mark.parametrize("lacking", ["draw", "learn", "evaluation_targets"])
 def test_a_stage_that_lacks_a_part_cannot_be_made(frozen, lacking):
     incomplete = type("Incomplete", (IdentityTask,), {lacking: getattr(MelTask, lacking)})
     with pytest.raises(TypeError, match=f"abstract method '?{lacking}"):

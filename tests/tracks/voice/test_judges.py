@@ -119,9 +119,9 @@ def test_training_teaches_the_encoder_more_than_chance_gives(spoken, trained):
 def test_only_the_judges_speakers_are_heard_in_training(spoken, monkeypatch):
     cache, _ = spoken
     settings, heard = JudgeSettings.model_validate(SETTINGS), []
-    original = type(cache).batch
+    original = type(cache).crops
     monkeypatch.setattr(
-        type(cache), "batch", lambda self, rows, *rest: heard.extend(rows) or original(self, rows, *rest)
+        type(cache), "crops", lambda self, rows, *rest: heard.extend(rows) or original(self, rows, *rest)
     )
     EncoderTask(cache, settings, 0, CPU).step(np.arange(6), 0)
     teacher = fit_units(cache, cache.rows("judge"), settings.units, 0, "voice-judge")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from soundgate.training.adversarial import hinge_discriminator, r1_penalty, set_
 from soundgate.training.averaging import follow
 from soundgate.training.learner import Learner
 from soundgate.training.schedule import set_rate
+from soundgate.training.task import DrawnTask
 
 # Items that the health monitor's probe listens to.
 _PROBED = 8
@@ -43,7 +44,7 @@ class Networks(NamedTuple):
         return cls(*(network.to(device) for network in (generator, average, critic)))
 
 
-class AdversarialTask(ABC):
+class AdversarialTask(DrawnTask):
     """Base of a stage of adversarial training: `soundgate.training.loop.Task` less the losses.
 
     Args:
@@ -75,10 +76,6 @@ class AdversarialTask(ABC):
         self.seed, self.n_steps = seed, n_steps
         self.learners = {name: Learner(own, schedule.clip) for name, own in optimisers.items()}
         self.modules: dict[str, nn.Module] = networks._asdict()
-
-    @abstractmethod
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Take one step; see `soundgate.training.loop.Task`."""
 
     @abstractmethod
     def evaluate(self) -> dict[str, float]:

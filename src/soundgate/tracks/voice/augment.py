@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from soundgate.runtime.config import Section
+from soundgate.runtime.processes import n_processes
+from soundgate.training.distribution import own_share
 
 _N_COSINES = 3
 
@@ -37,7 +39,10 @@ class AugmentSettings(Section):
         return [percent / 100 for percent in percents]
 
     def spectrum(self, spectrum: Tensor) -> Tensor:
-        """Return log spectra [B, bands, L] with other curves, and with bands and frames hidden."""
+        """Return log spectra [B, bands, L] with other curves, and with bands and frames hidden.
+
+        Of several processes each has its own share; draws are those of the whole batch.
+        """
         return mask(equalise(spectrum, self.equaliser), self.mask_bands, self.mask_frames)
 
 
@@ -50,7 +55,8 @@ def equalise(spectrum: Tensor, strength: float) -> Tensor:
     """
     position = torch.linspace(0, math.pi, spectrum.shape[1])
     cosines = torch.cos(position * torch.arange(1, _N_COSINES + 1)[:, None])
-    curve = strength * torch.randn(len(spectrum), _N_COSINES) @ cosines
+    n_items, own = _shared(spectrum)
+    curve = strength * torch.randn(n_items, _N_COSINES)[own] @ cosines
     return spectrum + curve[..., None].to(spectrum.device)
 
 
@@ -64,10 +70,17 @@ def mask(spectrum: Tensor, most_bands: int, most_frames: int) -> Tensor:
 
     Source: Park et al. 2019, SpecAugment, section 2 (frequency and time masking).
     """
-    n_items, n_bands, n_frames = spectrum.shape
-    bands, frames = _runs(n_items, n_bands, most_bands), _runs(n_items, n_frames, most_frames)
+    n_items, own = _shared(spectrum)
+    _, n_bands, n_frames = spectrum.shape
+    bands, frames = _runs(n_items, n_bands, most_bands)[own], _runs(n_items, n_frames, most_frames)[own]
     hidden = (bands[:, :, None] | frames[:, None, :]).to(spectrum.device)
     return torch.where(hidden, spectrum.mean(dim=(1, 2), keepdim=True), spectrum)
+
+
+def _shared(share: Tensor) -> tuple[int, slice]:
+    """Return how many items the whole batch has, and which of them this share is."""
+    n_items = len(share) * n_processes()
+    return n_items, own_share(n_items)
 
 
 def _runs(n_items: int, length: int, most: int) -> Tensor:

@@ -105,27 +105,49 @@ class VoiceCache:
         return self._f0(row, 0, self.settings.n_frames(self._lengths[row]))
 
     def batch(self, rows: Iterable[int], n_samples: int, generator: torch.Generator | None) -> Utterances:
-        """Return a crop of each utterance.
+        """Return a crop of each utterance, from where `starts` says.
 
         Args:
             rows: [B].
-            n_samples: of each crop, which begins on a frame; a shorter utterance ends in silence.
-            generator: of where crops begin (`torch.default_generator` inside a training step); None: in the middle.
+            n_samples: of each crop.
+            generator: of where crops begin; None: in the middle.
         """
         rows = np.asarray(rows, np.int64)
+        return self.crops(rows, self.starts(rows, n_samples, generator), n_samples)
+
+    def starts(self, rows: np.ndarray, n_samples: int, generator: torch.Generator | None) -> np.ndarray:
+        """Return the frame that a crop of each utterance begins on, int64 [B]; reads nothing of them.
+
+        Args:
+            rows: int64 [B].
+            n_samples: of each crop.
+            generator: of the draws (`torch.default_generator` inside a training step); None: in the middle.
+        """
+        spare = np.maximum(0, self._lengths[rows] - n_samples) // self.settings.hop_length
+        if generator is None:
+            return spare // 2
+        return np.array([int(torch.randint(int(own) + 1, (), generator=generator)) for own in spare], np.int64)
+
+    def crops(self, rows: np.ndarray, starts: np.ndarray, n_samples: int) -> Utterances:
+        """Return crops of utterances.
+
+        Args:
+            rows: int64 [B].
+            starts: int64 [B], frames.
+            n_samples: of each crop; a shorter utterance ends in silence.
+        """
         hop, n_frames = self.settings.hop_length, self.settings.n_frames(n_samples)
         wav, f0 = torch.zeros(len(rows), n_samples), torch.zeros(len(rows), n_frames)
-        for position, row in enumerate(rows):
-            spare = max(0, int(self._lengths[row]) - n_samples) // hop
-            start = spare // 2 if generator is None else int(torch.randint(spare + 1, (), generator=generator))
+        for position, (row, start) in enumerate(zip(rows, starts, strict=True)):
             wave, frames = self._wave(row, start * hop, n_samples), self._f0(row, start, n_frames)
             wav[position, : len(wave)] = torch.from_numpy(wave)
             f0[position, : len(frames)] = torch.from_numpy(frames)
-        means, deviations = (
-            torch.from_numpy(self.table[name].to_numpy()[rows].astype(np.float32))
-            for name in ("log_f0_mean", "log_f0_std")
-        )
-        return Utterances(wav, f0, means, deviations, torch.from_numpy(self.speaker_codes[rows]))
+        return Utterances(wav, f0, *self.pitches(rows), torch.from_numpy(self.speaker_codes[rows]))
+
+    def pitches(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return ``log_f0_mean`` and ``log_f0_std`` of rows, float32 [B] each."""
+        columns = (self.table[name].to_numpy()[rows] for name in ("log_f0_mean", "log_f0_std"))
+        return tuple(torch.from_numpy(own.astype(np.float32)) for own in columns)
 
     @cached_property
     def _lengths(self) -> np.ndarray:

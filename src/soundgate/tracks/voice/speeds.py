@@ -35,9 +35,15 @@ class Speeds:
         return len(self.speeds)
 
     def crops(
-        self, cache: VoiceCache, rows: np.ndarray, which: np.ndarray, n_samples: int, generator: torch.Generator | None
+        self,
+        cache: VoiceCache,
+        rows: np.ndarray,
+        which: np.ndarray,
+        n_samples: int,
+        generator: torch.Generator | None,
+        own: slice = slice(None),
     ) -> Tensor:
-        """Return float32 [B, n_samples].
+        """Return float32 [B, n_samples], or less where ``own`` says so.
 
         Args:
             cache: of the utterances.
@@ -45,12 +51,17 @@ class Speeds:
             which: int64 [B], positions among the speeds.
             n_samples: of each crop after the change of speed.
             generator: of where crops begin; None: in the middle.
+            own: which of the rows are read and returned; draws are those of all.
         """
-        wav = torch.zeros(len(rows), n_samples)
+        places = np.arange(len(rows))[own]
+        wav = torch.zeros(len(places), n_samples)
         for position in np.unique(which):
-            own = np.flatnonzero(which == position)
             read = math.ceil(n_samples * self.speeds[position]) + _SPARE
-            wav[own] = self.apply(cache.batch(rows[own], read, generator).wav, int(position))[:, :n_samples]
+            alike = np.flatnonzero(which == position)
+            starts, mine = cache.starts(rows[alike], read, generator), np.isin(alike, places)
+            if mine.any():
+                crops = cache.crops(rows[alike[mine]], starts[mine], read).wav
+                wav[which[own] == position] = self.apply(crops, int(position))[:, :n_samples]
         return wav
 
     def apply(self, wav: Tensor, which: int) -> Tensor:

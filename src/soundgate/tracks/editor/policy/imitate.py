@@ -19,17 +19,18 @@ from soundgate.tracks.editor.policy.scoring import baselines, by_policy, judge_l
 from soundgate.tracks.editor.policy.settings import ImitationSettings
 from soundgate.tracks.editor.recovery.scores import N_LABELS, accuracy, balanced_accuracy, macro_f1
 from soundgate.tracks.editor.vocabulary import Label
-from soundgate.tracks.editor.windows import draw_batch, whole_batch
+from soundgate.tracks.editor.windows import Batch, draw_batch, whole_batch
 from soundgate.training.health.settings import HealthSettings
 from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate
+from soundgate.training.task import DrawnTask
 
 STAGE = "editor-imitate"
 
 
-class ImitationTask:
+class ImitationTask(DrawnTask):
     """One window of each recording, the cross-entropy of its beats.
 
     Args:
@@ -55,10 +56,13 @@ class ImitationTask:
         self.optimisers: dict[str, torch.optim.Optimizer] = {"adamw": optimiser}
         self.learner = Learner(optimiser, settings.clip)
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on a window of each item."""
-        settings = self.settings
-        batch = draw_batch(self.cache, self.rows[items], settings.network.n_frames, None).to(self.device)
+    def draw(self, items: np.ndarray, step: int) -> Batch:
+        """Draw a window of each item."""
+        return draw_batch(self.cache, self.rows[items], self.settings.network.n_frames, None)
+
+    def learn(self, batch: Batch, step: int) -> dict[str, float]:
+        """Train on windows."""
+        settings, batch = self.settings, batch.to(self.device)
         logits = self.model.train()(batch.raw, batch.beat_of_frame, batch.labels.shape[1])
         loss = functional.cross_entropy(
             logits[..., :N_LABELS].flatten(0, 1),

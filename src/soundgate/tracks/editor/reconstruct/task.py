@@ -18,11 +18,12 @@ from soundgate.tracks.editor.windows import Batch, draw_windows, whole_batch
 from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
+from soundgate.training.task import DrawnTask
 
 STAGE = "editor-reconstruct"
 
 
-class ReconstructionTask:
+class ReconstructionTask(DrawnTask):
     """Windows of the train pairs, some with labels of their own, some with drawn ones.
 
     Args:
@@ -47,10 +48,18 @@ class ReconstructionTask:
         self.optimisers = {"adamw": optimiser}
         self.learner = Learner(optimiser, settings.clip)
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Take one step on a window of each item."""
+    def draw(self, items: np.ndarray, step: int) -> Batch:
+        """Draw a window of each item; the first of them, as many as the settings say, get drawn labels."""
+        windows = draw_windows(self.cache, self.rows[items], self.settings.network.n_frames)
+        generator = keyed_generator(self.seed, STAGE, f"labels {step}")
+        n_drawn = round(self.settings.drawn.share * len(windows))
+        drawn = [draw_edit(pair, self.features, self.settings.drawn, generator) for pair in windows[:n_drawn]]
+        return whole_batch([*drawn, *windows[n_drawn:]])
+
+    def learn(self, batch: Batch, step: int) -> dict[str, float]:
+        """Take one step on windows."""
         self.model.train()
-        batch = self.draw(self.rows[items], step)
+        batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
             made = self.model(batch.raw, batch.frame_labels)
         losses = self._losses(made.float(), batch)
@@ -59,14 +68,6 @@ class ReconstructionTask:
         share = warm_cosine(step, self.n_steps, warm_up=self.settings.warmup_steps, final=0.0)
         set_rate(self.optimisers["adamw"], share * self.settings.learning_rate)
         return self.learner.descend(losses | {"loss": total})
-
-    def draw(self, rows: np.ndarray, step: int) -> Batch:
-        """Draw windows of pairs; the first of them, as many as the settings say, get drawn labels."""
-        windows = draw_windows(self.cache, rows, self.settings.network.n_frames)
-        generator = keyed_generator(self.seed, STAGE, f"labels {step}")
-        n_drawn = round(self.settings.drawn.share * len(windows))
-        drawn = [draw_edit(pair, self.features, self.settings.drawn, generator) for pair in windows[:n_drawn]]
-        return whole_batch([*drawn, *windows[n_drawn:]]).to(self.device)
 
     def evaluate(self) -> dict[str, float]:
         """Return `measure` on the validation pairs, its names after ``validation_``; nothing without any."""

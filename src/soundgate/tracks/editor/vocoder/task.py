@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.randomness import keyed_seed
@@ -20,11 +21,12 @@ from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
+from soundgate.training.task import DrawnTask
 
 _PROBED = 8
 
 
-class VocoderTask:
+class VocoderTask(DrawnTask):
     """Items are the recordings of the training split, raw and edited alike.
 
     A crop is a short recording of its own: silent beyond its ends, which is also what the network's padding says.
@@ -63,9 +65,13 @@ class VocoderTask:
             torch.from_numpy(np.pad(wave, (0, self.n_samples - len(wave)))) for wave in heard
         ]) if heard else None  # fmt: skip
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on a random crop of each recording."""
-        truth = self.waves.crops(self.rows[items], self.n_samples)[own_share(len(items))].to(self.device)
+    def draw(self, items: np.ndarray, step: int) -> Tensor:
+        """Draw a crop of each recording, float32 [B, T] of this process's share."""
+        return self.waves.crops(self.rows[items], self.n_samples, own_share(len(items)))
+
+    def learn(self, batch: Tensor, step: int) -> dict[str, float]:
+        """Train on crops."""
+        truth = batch.to(self.device, non_blocking=True)
         unit = self.features.of_batch(truth)
         made = self.network(unit)
         stft, convergence, *_ = self.spectra(made[:, None], truth[:, None])

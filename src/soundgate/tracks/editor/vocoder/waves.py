@@ -48,12 +48,19 @@ class Waves(NamedTuple):
         start = max(0, length - n_samples) // 2
         return self._crop(row, start, n_samples)
 
-    def crops(self, rows: np.ndarray, n_samples: int) -> Tensor:
-        """Draw a crop of each recording from PyTorch's generator, float32 [B, n_samples]; short ones end in silence."""
-        crops = torch.zeros(len(rows), n_samples)
-        for crop, row in zip(crops, rows, strict=True):
-            spare = int(self.ends[row + 1] - self.ends[row]) - n_samples
-            wave = self._crop(row, int(torch.randint(max(0, spare) + 1, ())), n_samples)
+    def crops(self, rows: np.ndarray, n_samples: int, own: slice = slice(None)) -> Tensor:
+        """Draw a crop of each recording from PyTorch's generator, float32 [B, n_samples]; short ones end in silence.
+
+        Args:
+            rows: int64 [B].
+            n_samples: of each crop.
+            own: which of the rows are read and returned; draws are those of all.
+        """
+        spare = np.maximum(0, self.ends[rows + 1] - self.ends[rows] - n_samples)
+        starts = [int(torch.randint(int(most) + 1, ())) for most in spare]
+        crops = torch.zeros(len(rows[own]), n_samples)
+        for crop, row, start in zip(crops, rows[own], starts[own], strict=True):
+            wave = self._crop(row, start, n_samples)
             crop[: len(wave)] = torch.from_numpy(wave)
         return crops
 

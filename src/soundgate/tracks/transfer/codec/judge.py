@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +20,7 @@ from soundgate.training.distribution import own_share
 from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate
+from soundgate.training.task import DrawnTask
 
 STAGE = "transfer-bank"
 DIM = 128
@@ -60,7 +63,21 @@ def _layer(n_in: int, n_out: int, size: int, stride: int) -> tuple[nn.Module, ..
     return nn.Conv1d(n_in, n_out, size, stride, padding=size // 2), nn.GroupNorm(8, n_out), nn.ReLU()
 
 
-class JudgeTask:
+class Batch(NamedTuple):
+    """This process's share of a step's crops.
+
+    Args:
+        latents: float32 [B, D, L].
+        genre: int64 [B].
+        source: int64 [B].
+    """
+
+    latents: Tensor
+    genre: Tensor
+    source: Tensor
+
+
+class JudgeTask(DrawnTask):
     """Genre from the embedding; the source, whose gradient is turned round.
 
     Args:
@@ -91,16 +108,20 @@ class JudgeTask:
         self.optimisers = {"adamw": optimiser}
         self.learner = Learner(optimiser)
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on random crops."""
+    def draw(self, items: np.ndarray, step: int) -> Batch:
+        """Draw crops."""
         rows = self.rows[items]
         segment = min(self.settings.segment, self.latents.n_frames)
         generator = keyed_generator(self.seed, STAGE, f"crops {step}")
         starts = generator.integers(self.latents.n_frames - segment + 1, size=len(rows))
         own = own_share(len(rows))
         rows, starts = rows[own], starts[own]
-        embedding = self.judge(self.latents.batch(rows, starts, segment).to(self.device))
-        genre, source = (codes[rows].to(self.device) for codes in (self.genre, self.source))
+        return Batch(self.latents.batch(rows, starts, segment), self.genre[rows], self.source[rows])
+
+    def learn(self, batch: Batch, step: int) -> dict[str, float]:
+        """Train on crops."""
+        latents, genre, source = send_to_device(batch, self.device, non_blocking=True)
+        embedding = self.judge(latents)
         logits = self.judge.genre_logits(embedding)
         losses = {
             "genre": functional.cross_entropy(logits, genre),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from auraloss.freq import MultiResolutionSTFTLoss
 from torch import Tensor
 from torch.nn import functional
@@ -67,13 +68,11 @@ def new_networks(settings: CodecTransferSettings, frozen: Frozen, seed: int) -> 
     return Networks.of(translator, WaveCritic(settings.critic, frozen.bank.dim), frozen.device)
 
 
-class Ask(NamedTuple):
+class Crops(NamedTuple):
     """One batch: sources, what is asked of them, and real items that are so.
 
     Args:
         latents: [B, D, L] of the sources.
-        wave: [B, T], theirs.
-        source: their analysis.
         genres: int64 [B], asked for.
         style: [B, 128], the bank's vectors of what is asked for.
         target: [B, D'], Lab 2's.
@@ -81,12 +80,22 @@ class Ask(NamedTuple):
     """
 
     latents: Tensor
-    wave: Tensor
-    source: Analysis
     genres: Tensor
     style: Tensor
     target: Tensor
     real: Tensor
+
+
+class Ask(NamedTuple):
+    """`Crops` on the device, their waves [B, T], and the analysis of these."""
+
+    latents: Tensor
+    genres: Tensor
+    style: Tensor
+    target: Tensor
+    real: Tensor
+    wave: Tensor
+    source: Analysis
 
 
 class CodecTask(AdversarialTask):
@@ -123,11 +132,23 @@ class CodecTask(AdversarialTask):
         self.spectra = MultiResolutionSTFTLoss(sizes, [size // 4 for size in sizes], sizes).to(frozen.device)
         self.textures = self._textures() if self.weights["texture"] else None
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+    def draw(self, items: np.ndarray, step: int) -> Crops:
+        """Draw a crop of each sample, what it is asked for, and a real item that is so."""
+        frozen, generator, rows = self.frozen, self.draws(step), self.rows[items]
+        starts = generator.integers(frozen.latents.n_frames - self.n_frames + 1, size=len(rows))
+        latents = frozen.latents.batch(rows, starts, self.n_frames)
+        genres = self.genre[rows] if self.is_identity else other_genres(self.genre[rows], len(frozen.bank.genres), step)
+        asked = (torch.from_numpy(values) for values in (genres, *self._conditions(rows, genres, step)))
+        real_rows = rows if self.is_identity else self._real_rows(genres, generator)
+        n_heard = min(self.settings.critic.n_frames, self.n_frames)
+        real = frozen.latents.batch(real_rows, starts + self._first_frame(step), n_heard)
+        return Crops(latents, *asked, real)
+
+    def learn(self, batch: Crops, step: int) -> dict[str, float]:
         """Take one step of the critic, where it is its turn, and one of the translator."""
         self.set_rates(step)
-        ask = self._draw(self.rows[items], step)
-        noise = torch.randn(len(items), self.settings.translator.n_noise, device=self.frozen.device)
+        ask = self.ask(batch)
+        noise = torch.randn(len(ask.latents), self.settings.translator.n_noise, device=self.frozen.device)
         made = self.networks.generator(ask.latents, ask.source.content, ask.style, noise)
         require_finite({"latents": made.sum()})  # The codec's contract asks for it.
         wave = self.frozen.sound.waves(made)
@@ -140,21 +161,12 @@ class CodecTask(AdversarialTask):
             losses["mode_seeking"] = self._mode_seeking(ask, made, noise)
         return judged | self.update_generator(losses)
 
-    def _draw(self, rows: np.ndarray, step: int) -> Ask:
-        frozen, generator = self.frozen, self.draws(step)
-        starts = generator.integers(frozen.latents.n_frames - self.n_frames + 1, size=len(rows))
-        latents = frozen.latents.batch(rows, starts, self.n_frames).to(frozen.device)
-        with torch.no_grad():
-            wave = frozen.sound.waves(latents)
-            source = frozen.content(frozen.sound.mels(wave))
-        genres = self.genre[rows] if self.is_identity else other_genres(self.genre[rows], len(frozen.bank.genres), step)
-        style, target = self._conditions(rows, genres, step)
-        real_rows = rows if self.is_identity else self._real_rows(genres, generator)
-        n_heard = min(self.settings.critic.n_frames, self.n_frames)
-        window = self._first_frame(step)
-        real = frozen.latents.batch(real_rows, starts + window, n_heard).to(frozen.device)
-        on_device = (torch.from_numpy(values).to(frozen.device) for values in (genres, style, target))
-        return Ask(latents, wave, source, *on_device, real)
+    @torch.no_grad()
+    def ask(self, batch: Crops) -> Ask:
+        """Return a batch on the device, with its sources as they sound and what is in them."""
+        crops = send_to_device(batch, self.frozen.device, non_blocking=True)
+        wave = self.frozen.sound.waves(crops.latents)
+        return Ask(*crops, wave, self.frozen.content(self.frozen.sound.mels(wave)))
 
     def _conditions(self, rows: np.ndarray, genres: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what is asked for in the bank's vectors and in Lab 2's: the same exemplars in both."""

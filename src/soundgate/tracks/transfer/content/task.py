@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,11 +27,28 @@ from soundgate.training.finite import buffers_kept
 from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate
+from soundgate.training.task import DrawnTask
 
 STAGE = "transfer-content"
 
 
-class ContentTask:
+class Views(NamedTuple):
+    """Both views of a batch.
+
+    Args:
+        mels: float32 [2 B + G, n_mels, F]: the items, their partners, and G clips that are not music.
+        genre: int64 [2 B].
+        source: int64 [2 B].
+        music_id: int64 [B].
+    """
+
+    mels: Tensor
+    genre: Tensor
+    source: Tensor
+    music_id: Tensor
+
+
+class ContentTask(DrawnTask):
     """Two views of each item: another rendering of the same music where there is one, re-recorded in any case.
 
     Args:
@@ -61,9 +80,8 @@ class ContentTask:
         self.optimisers = {"adamw": optimiser}
         self.learner = Learner(optimiser)
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on two views of the items and, for the gate, on as many clips that are not music."""
-        self.model.train()
+    def draw(self, items: np.ndarray, step: int) -> Views:
+        """Draw two views of the items and, for the gate, clips that are not music."""
         rows = self.rows[items]
         generator = keyed_generator(self.seed, STAGE, f"views {step}")
         partners = self._partners(rows, generator)
@@ -73,11 +91,17 @@ class ContentTask:
         gate_rows = generator.choice(self.others, n_gate) if n_gate else self.others[:0]
         if n_gate:
             clips.append(self.cache.batch(gate_rows, start))
-        mels = torch.cat(clips).to(self.device)
+        both = np.concatenate([rows, partners])
+        return Views(torch.cat(clips), self.genre[both], self.source[both], self.music_id[rows])
+
+    def learn(self, batch: Views, step: int) -> dict[str, float]:
+        """Train on views, re-recorded."""
+        self.model.train()
+        views = send_to_device(batch, self.device, non_blocking=True)
         set_rate(self.optimisers["adamw"], self.settings.learning_rate * self._schedule(step))
         weights = self.settings.weights.model_dump()
         with buffers_kept(self.model):
-            losses = self._losses(self.model(rerecord(mels)), rows, partners)
+            losses = self._losses(self.model(rerecord(views.mels)), views)
             total = sum(weights[name] * loss for name, loss in losses.items())
             return self.learner.descend(losses | {"loss": total})
 
@@ -100,11 +124,9 @@ class ContentTask:
             partners.append(generator.choice(others) if len(others) else row)
         return np.array(partners)
 
-    def _losses(self, analysis: Analysis, rows: np.ndarray, partners: np.ndarray) -> dict[str, Tensor]:
-        n, settings = len(rows), self.settings
-        both = np.concatenate([rows, partners])
-        genre, source = self.genre[both].to(self.device), self.source[both].to(self.device)
-        music_id = self.music_id[rows].to(self.device)
+    def _losses(self, analysis: Analysis, views: Views) -> dict[str, Tensor]:
+        n, settings = len(views.music_id), self.settings
+        _, genre, source, music_id = views
         first, second = analysis.content[:n], analysis.content[n : 2 * n]
         steps_first, steps_second = analysis.sequence[:n], analysis.sequence[n : 2 * n]
         is_music = (torch.arange(len(analysis.music_logit), device=self.device) < 2 * n).float()

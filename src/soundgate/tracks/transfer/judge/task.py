@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -23,6 +25,7 @@ from soundgate.training.learner import Learner
 from soundgate.training.loop import LoopSettings
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate
+from soundgate.training.task import DrawnTask
 
 STAGE = "transfer-judge"
 
@@ -58,7 +61,21 @@ class JudgeSettings(Section):
     n_bootstrap: int = Field(ge=1)
 
 
-class JudgeTask:
+class Batch(NamedTuple):
+    """Two renderings of each item's music.
+
+    Args:
+        clips: float32 [2 B, n_mels, F], the first of all items, then the second.
+        shift: int64 [B], bands that both are to be moved by.
+        groups: int64 [B], equal for the same music in the same key.
+    """
+
+    clips: Tensor
+    shift: np.ndarray
+    groups: Tensor
+
+
+class JudgeTask(DrawnTask):
     """Two re-recorded renderings of the same music against other music.
 
     Args:
@@ -83,21 +100,25 @@ class JudgeTask:
         self.optimisers = {"adamw": optimiser}
         self.learner = Learner(optimiser)
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on two renderings of each item's music, moved alike in time and key."""
+    def draw(self, items: np.ndarray, step: int) -> Batch:
+        """Draw two renderings of each item's music, moved alike in time and key."""
         generator = keyed_generator(self.seed, STAGE, f"views {step}")
         rows = self.rows[items]
         partners = np.array([self._partner(row, generator) for row in rows])
         start = int(generator.integers(self.cache.mels.shape[-1] - N_FRAMES + 1))
-        clips = torch.cat([self.cache.batch(part, start) for part in (rows, partners)]).to(self.device)
+        clips = torch.cat([self.cache.batch(part, start) for part in (rows, partners)])
         shift = generator.integers(-self.settings.max_shift, self.settings.max_shift + 1, size=len(rows))
+        # Music in another key is other music.
+        return Batch(clips, shift, self.music_id[rows] * 100 + torch.from_numpy(shift))
+
+    def learn(self, batch: Batch, step: int) -> dict[str, float]:
+        """Train on clips, re-recorded."""
+        clips, shift, groups = send_to_device(batch, self.device, non_blocking=True)
         features = content_features(from_model(rerecord(clips)))
         features = shift_bands(features, np.concatenate([shift, shift]), self.cache.mels.shape[1])
-        own = features.unflatten(0, (2, len(rows)))[:, own_share(len(rows))].flatten(0, 1)
+        own = features.unflatten(0, (2, len(groups)))[:, own_share(len(groups))].flatten(0, 1)
         first, second = (whole_batch(half) for half in self.judge.embed(own).chunk(2))
-        # Music in another key is other music.
-        groups = self.music_id[rows] * 100 + torch.from_numpy(shift)
-        losses = self._losses(first, second, groups.to(self.device))
+        losses = self._losses(first, second, groups)
         decay = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.n_steps)))
         set_rate(self.optimisers["adamw"], self.settings.learning_rate * decay)
         total = losses["contrast"] + self.settings.margin_weight * (losses["same"] + losses["different"])

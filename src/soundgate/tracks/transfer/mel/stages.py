@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor
 
 from soundgate.tracks.transfer.adversarial_task import Networks, mixing, other_genres
@@ -18,6 +19,13 @@ from soundgate.tracks.transfer.mel.task import STAGE, Frozen, MelTask
 from soundgate.training.adversarial import feature_matching, hinge_generator, moment_matching, set_trainable
 
 _STATISTICS_BATCH = 128
+
+
+class _Samples(NamedTuple):
+    """One batch of stage 1: spectrograms and their own target vectors."""
+
+    mels: Tensor
+    targets: Tensor
 
 
 class IdentityTask(MelTask):
@@ -34,11 +42,15 @@ class IdentityTask(MelTask):
         """Return the rows' own targets."""
         return self.frozen.targets.targets[rows]
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
+    def draw(self, items: np.ndarray, step: int) -> _Samples:
+        """Draw a crop of each sample."""
+        rows = self.rows[items]
+        return _Samples(self.crops(rows, self.draws(step)), torch.from_numpy(self.frozen.targets.targets[rows]))
+
+    def learn(self, batch: _Samples, step: int) -> dict[str, float]:
         """Take one step of the critic and one of the generator."""
         self.set_rates(step)
-        rows = self.rows[items]
-        mels, targets = self.crops(rows, self.draws(step)), self.own_targets(rows)
+        mels, targets = send_to_device(batch, self.frozen.device, non_blocking=True)
         source = self._source(mels)
         made = self.networks.generator(source.content, source.sequence, targets)
         judged = self.update_critic(mels, targets, made.detach(), targets, step)
@@ -77,10 +89,10 @@ class IdentityTask(MelTask):
 
 
 class _Shift(NamedTuple):
-    """One batch of stage 2: sources, the genres they are to take on, and real items of these genres."""
+    """One batch of stage 2: sources, their own targets, the genres to take on, and real items of these genres."""
 
     mels: Tensor
-    source: Analysis
+    own: Tensor
     genres: Tensor
     condition: Tensor
     real: Tensor
@@ -104,31 +116,35 @@ class TransferTask(MelTask):
         """Return centroids of genres that the rows do not have, in turn."""
         return self.frozen.targets.centroids[self._other_genres(rows, 0)]
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Take one step of the critic, where it is its turn, and one of the generator."""
-        self.set_rates(step)
-        rows = self.rows[items]
-        shift = self._draw(rows, step)
-        made = self.networks.generator(shift.source.content, shift.source.sequence, shift.condition)
-        judged = self.update_critic(shift.real, shift.condition, made.detach(), shift.condition, step)
-        heard = self.frozen.content(made)
-        losses = self._transfer_losses(shift, made, heard, step) | self._reconstruction_losses(rows, shift, heard)
-        return judged | self.update_generator(losses)
-
-    def _draw(self, rows: np.ndarray, step: int) -> _Shift:
+    def draw(self, items: np.ndarray, step: int) -> _Shift:
+        """Draw a crop of each sample, another genre for it, and a real item of that."""
         generator, targets, settings = self.draws(step), self.frozen.targets, self.settings.stage2
+        rows = self.rows[items]
         mels, genres = self.crops(rows, generator), self._other_genres(rows, step)
         alpha = mixing(settings.alpha, step, self.n_steps)
-        condition = self.on_device(targets.condition(settings.mode, genres, alpha, generator))
+        condition = targets.condition(settings.mode, genres, alpha, generator)
         real = self.crops(np.array([generator.choice(targets.train_rows[code]) for code in genres]), generator)
-        with torch.no_grad():
-            source = self.frozen.content(mels)
-        return _Shift(mels, source, self.on_device(genres), condition, real)
+        vectors = (torch.from_numpy(values) for values in (targets.targets[rows], genres, condition))
+        return _Shift(mels, *vectors, real)
 
-    def _transfer_losses(self, shift: _Shift, made: Tensor, heard: Analysis, step: int) -> dict[str, Tensor]:
+    def learn(self, batch: _Shift, step: int) -> dict[str, float]:
+        """Take one step of the critic, where it is its turn, and one of the generator."""
+        self.set_rates(step)
+        shift = send_to_device(batch, self.frozen.device, non_blocking=True)
+        with torch.no_grad():
+            source = self.frozen.content(shift.mels)
+        made = self.networks.generator(source.content, source.sequence, shift.condition)
+        judged = self.update_critic(shift.real, shift.condition, made.detach(), shift.condition, step)
+        heard = self.frozen.content(made)
+        losses = self._transfer_losses(shift, source, made, heard, step)
+        return judged | self.update_generator(losses | self._reconstruction_losses(shift, source, heard))
+
+    def _transfer_losses(
+        self, shift: _Shift, source: Analysis, made: Tensor, heard: Analysis, step: int
+    ) -> dict[str, Tensor]:
         weights, losses = self.weights, {}
         if weights["content"]:
-            losses["content"] = content_loss(heard, shift.source)
+            losses["content"] = content_loss(heard, source)
         if weights["style"]:
             losses["style"] = style_loss(self.project(heard, made), shift.condition)
         if weights["flatness"]:
@@ -148,10 +164,10 @@ class TransferTask(MelTask):
                 losses["feature_matching"] = moment_matching(real.features, verdict.features, shift.genres)
         return losses
 
-    def _reconstruction_losses(self, rows: np.ndarray, shift: _Shift, heard: Analysis) -> dict[str, Tensor]:
+    def _reconstruction_losses(self, shift: _Shift, source: Analysis, heard: Analysis) -> dict[str, Tensor]:
         """Write some of the samples at their own style: from their own content, and from their transfers'."""
-        n = max(1, round(self.settings.stage2.reconstruction_share * len(rows)))
-        sources = {"l1": shift.source, "back_translation": heard}
+        n = max(1, round(self.settings.stage2.reconstruction_share * len(shift.mels)))
+        sources = {"l1": source, "back_translation": heard}
         sources = {name: analysis for name, analysis in sources.items() if self.weights[name]}
         if not sources:
             return {}
@@ -159,7 +175,7 @@ class TransferTask(MelTask):
             torch.cat([getattr(analysis, part)[:n].detach() for analysis in sources.values()])
             for part in ("content", "sequence")
         )
-        again = self.networks.generator(content, sequence, self.own_targets(rows[:n]).repeat(len(sources), 1))
+        again = self.networks.generator(content, sequence, shift.own[:n].repeat(len(sources), 1))
         return {name: (part - shift.mels[:n]).abs().mean() for name, part in zip(sources, again.split(n), strict=True)}
 
     def _other_genres(self, rows: np.ndarray, step: int) -> np.ndarray:

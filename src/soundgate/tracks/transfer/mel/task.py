@@ -86,9 +86,9 @@ class MelTask(AdversarialTask):
         """Return float32 [n, D]: what the curves ask of each of these rows."""
 
     def crops(self, rows: np.ndarray, generator: np.random.Generator) -> Tensor:
-        """Return each row's spectrogram from a random moment on, on the device."""
+        """Return each row's spectrogram from a random moment on, in memory."""
         starts = generator.integers(self.frozen.cache.mels.shape[-1] - N_FRAMES + 1, size=len(rows))
-        return self.frozen.cache.batch(rows, starts).to(self.frozen.device)
+        return self.frozen.cache.batch(rows, starts)
 
     def played(self, rows: np.ndarray) -> Tensor:
         """Return the rows' spectrograms, on the device."""

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from soundgate.networks.film import Film
 from soundgate.tracks.voice.cache import Utterances, VoiceCache
-from soundgate.tracks.voice.gan.batches import on_device, pick
+from soundgate.tracks.voice.gan.batches import pick
 from soundgate.tracks.voice.model.converter import VoiceConverter
 
 _DB = 20 / math.log(10)
@@ -65,7 +66,7 @@ def probe(
         that between real ones; ``film_gamma`` and ``film_beta``, mean size of the scales less 1 and of the shifts;
         ``real_score`` and ``fake_score``, the discriminators' means.
     """
-    utterances = on_device(utterances, next(converter.parameters()).device)
+    utterances = send_to_device(utterances, next(converter.parameters()).device)
     voices = converter.voices(utterances)
     other = other_speakers(utterances.speaker)
     rebuilt = converter(utterances, voices)

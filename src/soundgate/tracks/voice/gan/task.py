@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from soundgate.runtime.errors import TrainingError
@@ -31,11 +32,12 @@ from soundgate.training.health.seen import Seen
 from soundgate.training.learner import Learner
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
+from soundgate.training.task import DrawnTask
 
 STAGE = "voice-train"
 
 
-class GanTask:
+class GanTask(DrawnTask):
     """Items are the utterances of the training split.
 
     Losses are means over the whole batch: a part's counts by its share of its process's, gradients are added over parts
@@ -70,7 +72,7 @@ class GanTask:
         device: torch.device,
     ) -> None:
         self.settings, self.n_steps, self.device = settings, n_steps, device
-        self.cache, self.batches = cache, Batches(cache, settings, device)
+        self.cache, self.batches = cache, Batches(cache, settings)
         _require_shares(settings)
         torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
         speaker = speaker.to(device)
@@ -93,11 +95,24 @@ class GanTask:
         self.samples: Path | None = None
         self.n_taken = 0
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Take one step of both sides; see `soundgate.training.loop.Task`.
+    def draw(self, items: np.ndarray, step: int) -> Batch:
+        """Draw this process's share of a batch.
 
         Args:
             items: int64 [P], an utterance of each of the batch's speakers.
+            step: from 0.
+
+        Raises:
+            TrainingError: memory does not suffice.
+        """
+        with _enough_memory():
+            return self.batches.draw(items)
+
+    def learn(self, batch: Batch, step: int) -> dict[str, float]:
+        """Take one step of both sides.
+
+        Args:
+            batch: from `draw`.
             step: from 0.
 
         Raises:
@@ -108,16 +123,16 @@ class GanTask:
         for learner in self.learners.values():
             learner.forget()
         with _enough_memory():
-            batch = self.batches.draw(items)
-            known = whole_batch(self.listener(batch.utterances.wav[own_share(len(batch.sibling))]))
+            batch = send_to_device(batch, self.device, non_blocking=True)
+            known = whole_batch(self.listener(batch.utterances.wav[: len(batch.sibling)]))
             self._latest = batch, known
             losses: dict[str, Tensor] = {}
-            parts = self._parts(len(known))
+            parts = self._parts(len(batch.sibling))
             for number, part in enumerate(parts, 1):
                 for name, loss in self._backward(batch, part, known, step, more=number < len(parts)).items():
                     losses[name] = losses.get(name, 0) + loss
         means = self._update(step, losses)
-        self.memory.add(known, batch.utterances.speaker)
+        self.memory.add(known, batch.speaker)
         return means
 
     @torch.no_grad()
@@ -139,13 +154,15 @@ class GanTask:
     def seen(self) -> Seen:
         """Return the last step's batch, for the health monitor."""
         batch, known = self._latest
-        return Seen(sound=batch.utterances.wav, labels=batch.utterances.speaker, features=known)
+        n_own = len(batch.sibling)
+        sound, speaker = batch.utterances.wav[:n_own], batch.utterances.speaker[:n_own]
+        return Seen(sound=sound, labels=speaker, features=known[own_share(len(known))])
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
         """Return the present batch's losses that a step of the converter should lower, for the health monitor."""
         batch, known = self._latest
-        part, weights = own_share(len(known)), self.settings.weights
+        part, weights = slice(0, len(batch.sibling)), self.settings.weights
         voices = self._voices(batch, batch.sibling[part], known)
         made = self.converter(pick(batch.utterances, part), voices, pick(batch.rebuilding, part))
         losses = self.spectra(made, batch.utterances.wav[part])
@@ -170,11 +187,10 @@ class GanTask:
         asked = weights.adversarial or weights.feature_matching
         return bool(asked) and step >= self.settings.gan_start * self.n_steps
 
-    def _parts(self, size: int) -> list[slice]:
-        """Return which items of the batch each part has that this process computes at a time."""
-        own = own_share(size)
-        length = (own.stop - own.start) // self.settings.accumulation
-        return [slice(start, start + length) for start in range(own.start, own.stop, length)]
+    def _parts(self, n_own: int) -> list[slice]:
+        """Return which of this process's items each part has that it computes at a time."""
+        length = n_own // self.settings.accumulation
+        return [slice(start, start + length) for start in range(0, n_own, length)]
 
     def _backward(self, batch: Batch, part: slice, known: Tensor, step: int, *, more: bool) -> dict[str, Tensor]:
         """Add a part's gradients, and return its share of the losses; ``more`` parts follow or not."""
@@ -201,10 +217,10 @@ class GanTask:
         return {name: loss.detach() for name, loss in (losses | judged).items()}
 
     def _voices(self, batch: Batch, places: Tensor, known: Tensor) -> Voices:
-        """Return the voices of some crops; a frozen encoder has heard them already."""
+        """Return the voices of some items of the whole batch; a frozen encoder has heard them already."""
         if self.settings.speaker_trainable:
-            return self.converter.voices(pick(batch.utterances, places))
-        return Voices(known[places], batch.utterances.log_f0_mean[places], batch.utterances.log_f0_std[places])
+            return self.converter.voices(pick(batch.utterances, batch.position[places]))
+        return Voices(known[places], batch.log_f0_mean[places], batch.log_f0_std[places])
 
     def _contrastive(self, batch: Batch, part: slice, known: Tensor) -> Tensor:
         """Return the part's share of the mean over the batch's conversions, times the number of processes."""
@@ -217,11 +233,11 @@ class GanTask:
                 pick(batch.utterances, chosen), self._voices(batch, target, known), pick(batch.converting, chosen)
             )
         pool = torch.cat([known, self.memory.embeddings])
-        speakers = torch.cat([batch.utterances.speaker, self.memory.speakers])
-        of_target = known[target], batch.utterances.speaker[target]
+        speakers = torch.cat([batch.speaker, self.memory.speakers])
+        of_target = known[target], batch.speaker[target]
         negatives = choose_negatives(*of_target, pool, speakers, batch.order[chosen], self.settings.contrastive)
         losses = contrastive_loss(self.listener.follow(made), known[target], negatives, self.settings.contrastive)
-        return losses.sum() * n_processes() / int(batch.n_converted[-1])
+        return losses.sum() * n_processes() / batch.n_conversions
 
     def _update(self, step: int, losses: dict[str, Tensor]) -> dict[str, float]:
         """Let both sides learn, unless something is not finite in any process; return the whole batch's losses."""

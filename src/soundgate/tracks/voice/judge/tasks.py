@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,11 +23,12 @@ from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
+from soundgate.training.task import DrawnTask
 
 STAGE = "voice-judge"
 
 
-class _JudgeTask:
+class _JudgeTask(DrawnTask):
     """What both trainings share: the utterances, speeds, and an optimiser with its schedule."""
 
     def __init__(
@@ -76,15 +79,20 @@ class EncoderTask(_JudgeTask):
         modules = {"encoder": self.encoder, "objective": self.objective}
         super().__init__(cache, settings, settings.encoder_train, modules, self.n_items)
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on several utterances of each speaker."""
-        n_own = self.settings.per_speaker
+    def draw(self, items: np.ndarray, step: int) -> Tensor:
+        """Draw crops of several utterances of each speaker, float32 [B, per_speaker, T] of this process's share."""
+        n_own, share = self.settings.per_speaker, own_share(len(items))
         rows = np.concatenate([self._draw(self.own_rows[item // len(self.speeds)], n_own) for item in items])
         which = (items % len(self.speeds)).repeat(n_own)
-        wav = self.speeds.crops(self.cache, rows, which, self.n_samples, torch.default_generator)
-        spectrum = self.settings.augment.spectrum(self.encoder.cepstra.spectrum(wav.to(self.device)))
-        own = spectrum.unflatten(0, (len(items), n_own))[own_share(len(items))]
-        embeddings = self.encoder.embed(own.flatten(0, 1)).unflatten(0, (len(own), n_own))
+        own = slice(share.start * n_own, share.stop * n_own)
+        wav = self.speeds.crops(self.cache, rows, which, self.n_samples, torch.default_generator, own)
+        return wav.unflatten(0, (-1, n_own))
+
+    def learn(self, batch: Tensor, step: int) -> dict[str, float]:
+        """Train on crops, heard through drawn microphones."""
+        wav = batch.to(self.device, non_blocking=True).flatten(0, 1)
+        spectrum = self.settings.augment.spectrum(self.encoder.cepstra.spectrum(wav))
+        embeddings = self.encoder.embed(spectrum).unflatten(0, batch.shape[:2])
         loss, accuracy = self.objective(whole_batch(embeddings))
         return self._descend({"loss": loss, "accuracy": accuracy}, step)
 
@@ -93,6 +101,18 @@ class EncoderTask(_JudgeTask):
         """Draw utterances, different ones as far as there are enough."""
         rounds = [torch.randperm(len(rows)).numpy() for _ in range(-(-count // len(rows)))]
         return rows[np.concatenate(rounds)[:count]]
+
+
+class Units(NamedTuple):
+    """This process's share of a step's crops.
+
+    Args:
+        wav: float32 [B, T].
+        units: int64 [B, L], of their frames.
+    """
+
+    wav: Tensor
+    units: Tensor
 
 
 class UnitTask(_JudgeTask):
@@ -117,16 +137,23 @@ class UnitTask(_JudgeTask):
         self.known = normalisers(teacher.cepstra, cache, rows)
         super().__init__(cache, settings, settings.units_train, {"classifier": self.classifier}, len(rows))
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on a crop of each utterance, all at one speed."""
-        rows, which = self.rows[items], int(torch.randint(len(self.speeds), ()))
+    def draw(self, items: np.ndarray, step: int) -> Units:
+        """Draw a crop of each utterance, all at one speed, and find its units."""
+        rows, which, own = self.rows[items], int(torch.randint(len(self.speeds), ())), own_share(len(items))
         speed = self.speeds.speeds[which]
-        wav = self.cache.batch(rows, round(self.n_samples * speed), torch.default_generator).wav
-        units = self.teacher(wav, torch.stack([self.known[code] for code in self.cache.speaker_codes[rows]]))
-        spectrum = self.classifier.cepstra.spectrum(self.speeds.apply(wav, which).to(self.device))
-        own = own_share(len(items))
-        logs = self.classifier.classify(self.settings.augment.spectrum(spectrum)[own])
-        units = units[own, at_speed(logs.shape[1], speed, units.shape[1])].to(self.device)
+        n_samples = round(self.n_samples * speed)
+        starts = self.cache.starts(rows, n_samples, torch.default_generator)
+        wav = self.cache.crops(rows[own], starts[own], n_samples).wav
+        units = self.teacher(wav, torch.stack([self.known[code] for code in self.cache.speaker_codes[rows[own]]]))
+        wav = self.speeds.apply(wav, which)
+        n_frames = self.cache.settings.n_frames(wav.shape[1])
+        return Units(wav, units[:, at_speed(n_frames, speed, units.shape[1])])
+
+    def learn(self, batch: Units, step: int) -> dict[str, float]:
+        """Train on crops, heard through drawn microphones."""
+        wav, units = send_to_device(batch, self.device, non_blocking=True)
+        spectrum = self.settings.augment.spectrum(self.classifier.cepstra.spectrum(wav))
+        logs = self.classifier.classify(spectrum)
         loss = functional.nll_loss(logs.mT, units)
         accuracy = (logs.argmax(dim=-1) == units).float().mean()
         return self._descend({"loss": loss, "accuracy": accuracy}, step)

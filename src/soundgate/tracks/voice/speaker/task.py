@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
+from torch import Tensor
 
 from soundgate.runtime.randomness import keyed_generator, keyed_seed
 from soundgate.tracks.voice.cache import VoiceCache
@@ -22,13 +25,26 @@ from soundgate.training.learner import Learner
 from soundgate.training.loop import fit
 from soundgate.training.optimisers import adamw
 from soundgate.training.schedule import set_rate, warm_cosine
+from soundgate.training.task import DrawnTask
 
 STAGE = "voice-speaker"
 # Share of the training over which the margin grows.
 _MARGIN_SHARE = 1 / 3
 
 
-class SpeakerTask:
+class Batch(NamedTuple):
+    """This process's share of a step's crops.
+
+    Args:
+        wav: float32 [B, T].
+        classes: int64 [B], speaker and speed.
+    """
+
+    wav: Tensor
+    classes: Tensor
+
+
+class SpeakerTask(DrawnTask):
     """Items are the utterances of the training split; every speaker counts once at each speed.
 
     Args:
@@ -55,18 +71,22 @@ class SpeakerTask:
         self.optimisers = {"adamw": optimiser}
         self.learner = Learner(optimiser, settings.clip)
 
-    def step(self, items: np.ndarray, step: int) -> dict[str, float]:
-        """Train on a crop of each utterance at a speed drawn for it."""
+    def draw(self, items: np.ndarray, step: int) -> Batch:
+        """Draw a crop of each utterance at a speed drawn for it."""
+        which, own = torch.randint(len(self.speeds), (len(items),)).numpy(), own_share(len(items))
+        n_samples = round(self.settings.crop_s * self.cache.settings.sample_rate)
+        wav = self.speeds.crops(self.cache, self.rows[items], which, n_samples, torch.default_generator, own)
+        return Batch(wav, torch.from_numpy(self.codes[items] * len(self.speeds) + which)[own])
+
+    def learn(self, batch: Batch, step: int) -> dict[str, float]:
+        """Train on crops, heard through drawn microphones."""
         settings = self.settings
-        which = torch.randint(len(self.speeds), (len(items),)).numpy()
-        n_samples = round(settings.crop_s * self.cache.settings.sample_rate)
-        wav = self.speeds.crops(self.cache, self.rows[items], which, n_samples, torch.default_generator)
-        spectrum, own = settings.augment.spectrum(self.encoder.log_mel(wav.to(self.device))), own_share(len(items))
-        embeddings = self.encoder.embed(spectrum[own])
-        classes = torch.from_numpy(self.codes[items] * len(self.speeds) + which)[own].to(self.device)
+        wav, classes = send_to_device(batch, self.device, non_blocking=True)
+        spectrum = settings.augment.spectrum(self.encoder.log_mel(wav))
+        embeddings = self.encoder.embed(spectrum)
         margin = settings.margin * min(1.0, step / self.n_steps / _MARGIN_SHARE)
         loss, accuracy = self.head(embeddings, classes, margin)
-        self._latest = wav[own], spectrum[own], classes, embeddings.detach(), margin
+        self._latest = batch.wav, spectrum, classes, embeddings.detach(), margin
         share = warm_cosine(step, self.n_steps, warm_up=settings.warm_up, final=settings.final_rate)
         set_rate(self.optimisers["adamw"], settings.learning_rate * share)
         return self.learner.descend({"loss": loss, "accuracy": accuracy})
