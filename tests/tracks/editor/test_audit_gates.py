@@ -27,8 +27,8 @@ from tests.tracks.editor.planted import FEATURES, planted_cache
 # Planted labels change at random, and what is cut is a seventh: the parts weigh otherwise than in real music.
 WEIGHTS = RewardWeights(reconstruction=100, labels=5, duration=3, smoothness=0)
 THRESHOLDS = AuditThresholds(
-    l1=0.1, stft=1.0, keep_preserved=0.95, reward=0.0, accuracy=0.7, duration_error=0.1, margin=0.001,
-    reward_agreement=0.7,
+    l1=0.1, stft=1.0, keep_preserved=0.95, over_rule_db=0.01, reward=0.0, accuracy=0.7, duration_error=0.1,
+    margin=0.001, reward_agreement=0.7,
 )  # fmt: skip
 MARGINS = {f"policy_over_{name}" for name in ("all_keep", "majority", "imitation")} | {"policy_macro_f1_over_control"}
 

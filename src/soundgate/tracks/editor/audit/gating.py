@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from soundgate.evaluation.gates import judge_gated
 from soundgate.tracks.editor.audit.settings import AuditThresholds
+from soundgate.tracks.editor.vocabulary import Label
+
+# Labels that do not say all of what is done.
+UNSAID = (Label.EFFECT.name, Label.TRANSITION.name)
 
 
 def phase1_gates(measured: dict, thresholds: AuditThresholds) -> dict[str, dict]:
@@ -14,13 +18,19 @@ def phase1_gates(measured: dict, thresholds: AuditThresholds) -> dict[str, dict]
         thresholds: of the gates.
     """
     made, raw, swapped = (measured[kind] for kind in ("labels", "raw", "swapped"))
-    return {
+    gates = {
         "reconstruction_l1": _held(made["l1"], "below", thresholds.l1, raw["l1"]),
         "reconstruction_stft": _held(made["stft"], "below", thresholds.stft, raw["stft"]),
         "reconstruction_keep": _held(made["keep"], "above", thresholds.keep_preserved, swapped["keep"]),
         "reconstruction_obeys_labels": _margin(measured["swapped_over_labels"], thresholds),
         "reconstruction_over_raw": _margin(measured["raw_over_labels"], thresholds),
+        "reconstruction_over_rule": _above(measured["rule_over_labels"], thresholds.over_rule_db),
     }
+    for name, over in measured["rule_over_labels_by_label"].items():
+        # Of these the definition does not say all; of the others it does, and worse than it is all a model can be.
+        least = thresholds.over_rule_db if name in UNSAID else -thresholds.over_rule_db
+        gates[f"reconstruction_{name.lower()}_over_rule"] = _above(over, least)
+    return gates
 
 
 def policy_gates(labels: dict, rewards: dict, thresholds: AuditThresholds) -> dict[str, dict]:
@@ -76,7 +86,11 @@ def _held(estimate: dict, side: str, threshold: float, control: dict) -> dict:
 
 def _margin(estimate: dict, thresholds: AuditThresholds) -> dict:
     """Hold a difference against the smallest margin that counts."""
-    return judge_gated(estimate | {"side": "above", "threshold": thresholds.margin})
+    return _above(estimate, thresholds.margin)
+
+
+def _above(estimate: dict, threshold: float) -> dict:
+    return judge_gated(estimate | {"side": "above", "threshold": threshold})
 
 
 def _less(value: float | None, control: float) -> float | None:

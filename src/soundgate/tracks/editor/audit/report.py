@@ -20,7 +20,8 @@ def report_markdown(audit: Audit, gates: dict[str, dict]) -> str:
     parts = ["# Editing raw audio: exit audit", "", *gates_overview(gates)]
     parts += ["", "## Gates", "", "A gate is decided where its whole interval is on one side of the threshold.", ""]
     parts += [markdown_table(gate_rows(gates)), "", "## Reconstruction", ""]
-    parts += ["With the true labels, with those of other beats, and the raw recording without any model.", ""]
+    parts += ["With the true labels; by the labels' definitions alone, without a model (`rule`); with other labels at"]
+    parts += ["every beat; and the raw recording. Distances by label in dB.", ""]
     parts += [markdown_table(rounded(_reconstruction(audit))), "", "## Labels and rewards", ""]
     parts += ["`gain`: 0 is KEEP for all, 1 the true labels. `reward` is without the label bonus.", ""]
     parts += [markdown_table(rounded(_methods(audit))), "", "## F1 by label", "", markdown_table(rounded(_f1(audit)))]
@@ -53,7 +54,9 @@ def conclusions(audit: Audit) -> list[str]:
 def _reconstruction(audit: Audit) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"labels": kind} | {name: audit.reconstruction[kind][name]["value"] for name in MEASURES}
+            {"labels": kind}
+            | {name: audit.reconstruction[kind][name]["value"] for name in MEASURES}
+            | {name: own["value"] for name, own in audit.reconstruction[kind]["by_label"].items()}
             for kind in KINDS
         ]
     )  # fmt: skip
