@@ -6,6 +6,8 @@ from soundgate.evaluation.gates import judge_gated
 from soundgate.tracks.editor.audit.settings import AuditThresholds
 from soundgate.tracks.editor.vocabulary import Label
 
+# Whose edits the policy's must earn more than.
+OTHERS = ("all_keep", "majority", "constant_ratio", "imitation", "collapse", "imitation_collapse")
 # Labels that do not say all of what is done.
 UNSAID = (Label.EFFECT.name, Label.TRANSITION.name)
 
@@ -34,14 +36,14 @@ def phase1_gates(measured: dict, thresholds: AuditThresholds) -> dict[str, dict]
 
 
 def policy_gates(labels: dict, rewards: dict, thresholds: AuditThresholds) -> dict[str, dict]:
-    """Hold the policy against the seed's criteria, and against KEEP for all, the commonest label and imitation.
+    """Hold the policy against the seed's criteria, and against imitation and editors that know little.
 
     Args:
         labels: from `soundgate.tracks.editor.policy.scoring.summarise_labels`.
         rewards: from `summarise_rewards` there, with ``with_labels`` for each method.
         thresholds: of the gates.
     """
-    own, keep = labels["policy"], labels["all_keep"]
+    own = labels["policy"]
     knowing_nothing = max(("all_keep", "majority"), key=lambda name: labels[name]["accuracy"]["value"])
     gates = {
         "policy_reward": _held(
@@ -51,10 +53,11 @@ def policy_gates(labels: dict, rewards: dict, thresholds: AuditThresholds) -> di
             own["accuracy"], "above", thresholds.accuracy, labels[knowing_nothing]["accuracy"]
         ),
         "policy_duration_error": _held(
-            own["duration_error"], "below", thresholds.duration_error, keep["duration_error"]
+            own["duration_error"], "below", thresholds.duration_error, labels["constant_ratio"]["duration_error"]
         ),
+        "policy_duration_over_constant_ratio": _margin(own["duration_over"]["constant_ratio"], thresholds),
     }  # fmt: skip
-    for other in ("all_keep", "majority", "imitation"):
+    for other in OTHERS:
         gates[f"policy_over_{other}"] = _margin(rewards["policy"]["over"][other], thresholds)
     control = max(labels[name]["macro_f1"]["value"] for name in ("all_keep", "majority"))
     over = {key: _less(own["macro_f1"][key], control) for key in ("value", "ci_low", "ci_high")}
@@ -66,13 +69,14 @@ def sound_gates(truth: dict, vocoder: dict, thresholds: AuditThresholds) -> dict
     """Hold reward, renderer and vocoder against real audio.
 
     Args:
-        truth: ``agreement`` and ``identical``, an estimate each, with the ``control`` of each.
+        truth: ``equally_wrong`` and ``identical``, an estimate each, with the ``control`` of each; see
+            `soundgate.tracks.editor.audit.run.Audit`.
         vocoder: the vocoder's metrics: ``over_griffin_lim``, by how much its spectral convergence is lower.
         thresholds: of the gates.
     """
-    agreement, identical = truth["agreement"], truth["identical"]
+    agreement, identical = truth["equally_wrong"], truth["identical"]
     return {
-        "reward_agrees_with_renderer": _held(
+        "reward_agrees_among_equally_wrong": _held(
             agreement, "above", thresholds.reward_agreement, {"value": agreement["control"]}
         ),
         "kept_samples_identical": _held(identical, "above", 1.0, {"value": identical["control"]}),

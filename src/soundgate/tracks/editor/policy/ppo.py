@@ -14,6 +14,7 @@ from torch.nn import functional
 from soundgate.runtime.errors import TrainingError
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.editor.cache import PairCache
+from soundgate.tracks.editor.policy.controls import controls
 from soundgate.tracks.editor.policy.model import EditPredictor, ValueNetwork
 from soundgate.tracks.editor.policy.rollout import Rollout, decision_values, distribution, log_probabilities, roll_out
 from soundgate.tracks.editor.policy.scoring import (
@@ -205,7 +206,9 @@ def train_policy(
 
 
 def measure_policy(frozen: Frozen, policy: EditPredictor, settings: PolicySettings, seed: int) -> dict:
-    """Return what `summarise_labels` and `summarise_rewards` say of policy, imitation and baselines, on test pairs.
+    """Return what `summarise_labels` and `summarise_rewards` say of policy, imitation and all else, on test pairs.
+
+    All else: `baselines` and `controls`.
 
     Raises:
         TrainingError: no test pairs.
@@ -214,6 +217,7 @@ def measure_policy(frozen: Frozen, policy: EditPredictor, settings: PolicySettin
     if not len(rows):
         raise TrainingError(STAGE, expected="test pairs", found="none")
     methods = {"policy": by_policy(policy), "imitation": by_policy(frozen.imitation)} | baselines(frozen.cache)
+    methods |= controls(frozen.cache, policy, frozen.imitation)
     table = score_split(frozen.cache, rows, methods, judge_reward(frozen.reconstruction, settings.reward))
     labels = summarise_labels(table, STAGE, seed, settings.n_bootstrap)
     rewards = summarise_rewards(table, STAGE, seed, settings.n_bootstrap)
