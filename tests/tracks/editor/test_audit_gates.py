@@ -222,6 +222,6 @@ def test_a_reward_that_orders_equally_wrong_edits_as_their_audio_does_agrees(cac
 
 def test_damaged_copies_and_a_poor_vocoder_fail():
     estimate = {"value": 0.9, "ci_low": 0.8, "ci_high": 1.0, "n": 5, "control": 0.0}
-    vocoder = {"over_griffin_lim": {"value": 0.1, "ci_low": -0.1, "ci_high": 0.3, "n": 5}}
+    vocoder = {"over": {"griffin_lim": {"stft_loss": {"value": 0.1, "ci_low": -0.1, "ci_high": 0.3, "n": 5}}}}
     gates = sound_gates({"equally_wrong": estimate, "identical": estimate}, vocoder, THRESHOLDS)
-    assert failed(gates) == {"kept_samples_identical", "vocoder_over_griffin_lim"}
+    assert failed(gates) == {"kept_samples_identical", "vocoder_stft_loss_over_griffin_lim"}

@@ -71,17 +71,21 @@ def sound_gates(truth: dict, vocoder: dict, thresholds: AuditThresholds) -> dict
     Args:
         truth: ``equally_wrong`` and ``identical``, an estimate each, with the ``control`` of each; see
             `soundgate.tracks.editor.audit.run.Audit`.
-        vocoder: the vocoder's metrics: ``over_griffin_lim``, by how much its spectral convergence is lower.
+        vocoder: the vocoder's metrics: ``over``, by how much its figures are lower than those of each baseline; see
+            `soundgate.tracks.editor.vocoder.measures.measure_vocoder`.
         thresholds: of the gates.
     """
     agreement, identical = truth["equally_wrong"], truth["identical"]
-    return {
+    gates = {
         "reward_agrees_among_equally_wrong": _held(
             agreement, "above", thresholds.reward_agreement, {"value": agreement["control"]}
         ),
         "kept_samples_identical": _held(identical, "above", 1.0, {"value": identical["control"]}),
-        "vocoder_over_griffin_lim": _margin(vocoder["over_griffin_lim"], thresholds),
     }
+    for baseline, figures in vocoder["over"].items():
+        for figure, estimate in figures.items():
+            gates[f"vocoder_{figure}_over_{baseline}"] = _margin(estimate, thresholds)
+    return gates
 
 
 def _held(estimate: dict, side: str, threshold: float, control: dict) -> dict:
