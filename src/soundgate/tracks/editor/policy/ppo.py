@@ -29,7 +29,7 @@ from soundgate.tracks.editor.policy.scoring import (
     summarise_rewards,
 )
 from soundgate.tracks.editor.policy.settings import PolicySettings
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.model import Reconstruction
 from soundgate.tracks.editor.windows import draw_batch
 from soundgate.training.averaging import follow
 from soundgate.training.finite import require_finite
@@ -56,7 +56,7 @@ class Frozen(NamedTuple):
 
     cache: PairCache
     imitation: EditPredictor
-    reconstruction: ReconstructionModel
+    reconstruction: Reconstruction
 
 
 class PpoTask:

@@ -15,7 +15,7 @@ from soundgate.tracks.editor.policy.model import EditPredictor
 from soundgate.tracks.editor.policy.predict import predict_labels
 from soundgate.tracks.editor.policy.reward import RewardParts, duration_error, sample_parts
 from soundgate.tracks.editor.policy.settings import RewardWeights
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, reconstruct_recording
+from soundgate.tracks.editor.reconstruct.model import Reconstruction, reconstruct_recording
 from soundgate.tracks.editor.recovery.scores import (
     accuracy,
     balanced_accuracy,
@@ -67,7 +67,7 @@ def judge_labels(pair: CachedPair, labels: np.ndarray) -> dict:
     }
 
 
-def judge_reward(reconstruction: ReconstructionModel, weights: RewardWeights) -> Judge:
+def judge_reward(reconstruction: Reconstruction, weights: RewardWeights) -> Judge:
     """Return what adds the reward of what labels make to `judge_labels`.
 
     Args:

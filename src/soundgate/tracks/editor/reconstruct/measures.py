@@ -8,7 +8,7 @@ import torch
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.cache import CachedPair, PairCache
 from soundgate.tracks.editor.reconstruct.losses import multi_resolution_loss
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, reconstruct_recording
+from soundgate.tracks.editor.reconstruct.model import Reconstruction, reconstruct_recording
 from soundgate.tracks.editor.reconstruct.rule import rule_recording
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
 from soundgate.tracks.editor.windows import beat_numbers
@@ -22,7 +22,7 @@ def other_labels(labels: np.ndarray, generator: np.random.Generator) -> np.ndarr
     return (labels + generator.integers(1, len(BEAT_LABELS), len(labels))) % len(BEAT_LABELS)
 
 
-def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed: int, stage: str) -> dict[str, float]:
+def measure(model: Reconstruction, cache: PairCache, rows: np.ndarray, seed: int, stage: str) -> dict[str, float]:
     """Measure a model on whole recordings.
 
     Args:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from soundgate.tracks.editor.edit_list import EditList, Tone
-from soundgate.tracks.editor.timeline import from_labels, target_on_raw_timeline
+from soundgate.tracks.editor.timeline import Effect, effect_runs, from_labels, target_on_raw_timeline
 
 # Below every range of the models' scale: what is cut.
 SILENT_DB = -400.0
-# No rate plays a part: a frame is a sample here, and the definition of an EFFECT has no tone.
+# No rate plays a part: a frame is a sample here, and by definition an EFFECT does nothing.
 _RATE = 44_100
 
 
@@ -20,7 +20,8 @@ def edit_of_frames(labels: np.ndarray, edges: np.ndarray) -> EditList:
         labels: int64 [N], values of `Label`, PAD not among them.
         edges: int64 [N + 1], frames; see `soundgate.tracks.editor.cache.CachedPair`.
     """
-    return from_labels(labels, np.stack([edges[:-1], edges[1:]], axis=1), _RATE, Tone())
+    nothing = {start: Effect() for start, _ in effect_runs(labels)}
+    return from_labels(labels, np.stack([edges[:-1], edges[1:]], axis=1), _RATE, Tone(), nothing)
 
 
 def gains_db(edit: EditList) -> np.ndarray:
