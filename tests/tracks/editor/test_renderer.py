@@ -154,6 +154,19 @@ def test_what_effects_mend_is_learnt(cache):
         assert trained[f"validation_l1_db_{label}"] == pytest.approx(trained[f"validation_l1_db_rule_{label}"])
 
 
+def test_half_precision_is_the_networks_alone(cache):
+    model = renderer(stirred=0.3)
+    batch = batch_of([(cache.pair(0), (0, 20))])
+    made = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            made.append(model(batch.raw, batch.frame_labels))
+    assert made[1].dtype == torch.float32
+    torch.testing.assert_close(*made, atol=0.01, rtol=0)
+    said = ~torch.isin(batch.frame_labels, torch.tensor(LEARNT))
+    assert torch.equal(made[0][said], made[1][said])
+
+
 def test_it_is_read_as_it_was_written(tmp_path, cache):
     model = renderer(stirred=0.5)
     save_reconstruction(tmp_path, model)

@@ -64,13 +64,17 @@ class LearnedRenderer(nn.Module):
         said = [_gains(own, self.features.range_db) for own in frame_labels.cpu().numpy()]
         rule, halves = (torch.from_numpy(np.stack(own)).to(raw.device) for own in zip(*said, strict=True))
         runs = _runs(frame_labels)
-        asked = torch.tanh(self.head(self._heard(raw, frame_labels, runs, halves - rule)).float())
-        asked = asked.gather(1, runs[:, :, None].expand(-1, -1, asked.shape[2]))
-        mended = (frame_labels == Label.EFFECT)[:, :, None] & (raw > 0)
-        change_db = _MOST_DB * asked[:, :, :4] @ self.curves * mended
-        crossed = asked[:, :, 4] * (frame_labels == Label.TRANSITION)
-        gain_db = rule + crossed * (halves - rule)
-        return (raw + (gain_db[:, :, None] + change_db) / self.features.range_db).clamp(min=0)
+        # Only the network may compute in half precision: what it is told, and what is done, are decibels.
+        with torch.autocast(raw.device.type, enabled=False):
+            heard = self._heard(raw, frame_labels, runs, halves - rule)
+        asked = self.head(heard)
+        with torch.autocast(raw.device.type, enabled=False):
+            asked = torch.tanh(asked.float()).gather(1, runs[:, :, None].expand(-1, -1, asked.shape[2]))
+            mended = (frame_labels == Label.EFFECT)[:, :, None] & (raw > 0)
+            change_db = _MOST_DB * asked[:, :, :4] @ self.curves * mended
+            crossed = asked[:, :, 4] * (frame_labels == Label.TRANSITION)
+            gain_db = rule + crossed * (halves - rule)
+            return (raw + (gain_db[:, :, None] + change_db) / self.features.range_db).clamp(min=0)
 
     def set_checkpointing(self, on: bool) -> None:
         """Do nothing: there are no activations that would be worth it."""
