@@ -28,7 +28,7 @@ from soundgate.tracks.editor.policy.model import EditPredictor
 from soundgate.tracks.editor.policy.ppo import Frozen as PolicyFrozen
 from soundgate.tracks.editor.policy.ppo import PpoTask
 from soundgate.tracks.editor.policy.settings import ImitationSettings, PolicySettings
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.model import build_reconstruction
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.reconstruct.task import ReconstructionTask
 from soundgate.tracks.editor.vocoder.settings import VocoderSettings
@@ -243,7 +243,7 @@ def policy(setup: Setup) -> Training:
     given = PolicyFrozen(
         inputs.pair_cache(features, batch, settings.network.n_frames),
         frozen(EditPredictor(settings.network, features.n_mels), setup.device),
-        frozen(ReconstructionModel(reconstruction, features), setup.device),
+        frozen(build_reconstruction(reconstruction, features), setup.device),
     )
     return Training(PpoTask(given, settings, 0, N_STEPS), batch, batch)
 

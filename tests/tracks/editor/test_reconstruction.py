@@ -78,9 +78,9 @@ def test_the_seeds_preset_has_the_seeds_size_and_numbers():
 
 
 @pytest.mark.parametrize("profile", ["embedded", "tiny", "real", "full"])
-def test_profiles_have_the_gated_network_on_patches(profile):
+def test_profiles_have_the_rule_with_learned_parameters(profile):
     settings, features = composed(f"profile={profile}")
-    assert settings.network.patch == 4 and settings.network.residual == "gate"
+    assert settings.network.patch == 4 and settings.network.residual == "rule"
     assert FeatureSettings.model_validate(features) == FeatureSettings()
 
 

@@ -166,8 +166,9 @@ def test_normalised_advantages_have_no_mean_and_a_spread_of_one_whatever_theirs(
 
 def test_kept_samples_are_all_identical_or_the_gate_fails():
     whole = {"value": 1.0, "control": 0.5}
-    vocoder = {"over_griffin_lim": {"value": 9.0}}
-    assert sound_gates({"agreement": whole, "identical": whole}, vocoder, THRESHOLDS)["kept_samples_identical"] == {
+    vocoder = {"over": {}}
+    truth = {"equally_wrong": whole, "identical": whole}
+    assert sound_gates(truth, vocoder, THRESHOLDS)["kept_samples_identical"] == {
         "value": 1.0,
         "side": "above",
         "threshold": 1.0,

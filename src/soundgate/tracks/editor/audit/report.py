@@ -9,6 +9,12 @@ from soundgate.tracks.editor.audit.reconstruction import KINDS, MEASURES
 from soundgate.tracks.editor.audit.run import Audit
 from soundgate.tracks.editor.policy.reward import RewardParts
 
+_METHODS = [
+    "`gain`: 0 is KEEP for all, 1 the true labels. `reward` is without the label bonus. `collapse`: labels reduced to",
+    "CUT and KEEP with the same fade at every beginning; `constant_ratio`: the beginning, as much of it as edits are",
+    "long on average; `expected_length`: loops added until the length that the policy expects is met.",
+]
+
 
 def report_markdown(audit: Audit, gates: dict[str, dict]) -> str:
     """Return the report.
@@ -20,13 +26,19 @@ def report_markdown(audit: Audit, gates: dict[str, dict]) -> str:
     parts = ["# Editing raw audio: exit audit", "", *gates_overview(gates)]
     parts += ["", "## Gates", "", "A gate is decided where its whole interval is on one side of the threshold.", ""]
     parts += [markdown_table(gate_rows(gates)), "", "## Reconstruction", ""]
-    parts += ["With the true labels, with those of other beats, and the raw recording without any model.", ""]
+    parts += ["With the true labels; by the labels' definitions alone, without a model (`rule`); with other labels at"]
+    parts += ["every beat; and the raw recording. Distances by label in dB.", ""]
     parts += [markdown_table(rounded(_reconstruction(audit))), "", "## Labels and rewards", ""]
-    parts += ["`gain`: 0 is KEEP for all, 1 the true labels. `reward` is without the label bonus.", ""]
+    parts += [*_METHODS, ""]
     parts += [markdown_table(rounded(_methods(audit))), "", "## F1 by label", "", markdown_table(rounded(_f1(audit)))]
     parts += ["", "## Distance to the true edit, by share of exchanged labels", ""]
-    by_share = audit.versions.groupby("exchanged")[["model", "renderer"]].mean().reset_index()
+    by_share = audit.versions.groupby(["kind", "exchanged"])[["model", "renderer"]].mean().reset_index()
     parts += ["`model` is what the reward sees, `renderer` what is heard.", "", markdown_table(rounded(by_share)), ""]
+    parts += [
+        "Rank correlation of both. `control` counts wrong labels, which are as many in every `equal` version.",
+        "",
+    ]
+    parts += [markdown_table(rounded(_agreement(audit))), ""]
     parts += ["## What this allows to conclude", "", *(f"- {line}" for line in conclusions(audit)), ""]
     return "\n".join(parts)
 
@@ -53,7 +65,9 @@ def conclusions(audit: Audit) -> list[str]:
 def _reconstruction(audit: Audit) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"labels": kind} | {name: audit.reconstruction[kind][name]["value"] for name in MEASURES}
+            {"labels": kind}
+            | {name: audit.reconstruction[kind][name]["value"] for name in MEASURES}
+            | {name: own["value"] for name, own in audit.reconstruction[kind]["by_label"].items()}
             for kind in KINDS
         ]
     )  # fmt: skip
@@ -68,6 +82,14 @@ def _methods(audit: Audit) -> pd.DataFrame:
         parts = {f"part: {name}": rewards["parts"][name] for name in RewardParts._fields}
         rows.append({"method": method} | scores | duration | earned | parts)
     return pd.DataFrame(rows)
+
+
+def _agreement(audit: Audit) -> pd.DataFrame:
+    kinds = {"growing": "growing", "equal": "equally_wrong"}
+    return pd.DataFrame([
+        {"kind": kind} | {key: audit.truth[name][key] for key in ("value", "ci_low", "ci_high", "control")}
+        for kind, name in kinds.items()
+    ])  # fmt: skip
 
 
 def _f1(audit: Audit) -> pd.DataFrame:

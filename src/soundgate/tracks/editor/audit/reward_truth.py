@@ -23,6 +23,8 @@ from soundgate.tracks.editor.vocabulary import BEAT_LABELS
 
 # Shares of the beats whose true label is exchanged for another one.
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+# Versions that all have this share exchanged: counting wrong labels orders none of them.
+EQUAL_SHARE, N_EQUAL = 0.2, 8
 
 
 class Recording(NamedTuple):
@@ -49,13 +51,12 @@ class Recording(NamedTuple):
 
 def perturbed(labels: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
     """Return the labels with growing shares of them exchanged, one version for each of `SHARES`."""
-    versions = []
-    for share in SHARES:
-        chosen = generator.permutation(len(labels))[: round(share * len(labels))]
-        other = labels.copy()
-        other[chosen] = (labels[chosen] + generator.integers(1, len(BEAT_LABELS), len(chosen))) % len(BEAT_LABELS)
-        versions.append(other)
-    return versions
+    return [_exchanged(labels, share, generator) for share in SHARES]
+
+
+def equally_wrong(labels: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
+    """Return `N_EQUAL` versions of the labels, the same number of them exchanged in each."""
+    return [_exchanged(labels, EQUAL_SHARE, generator) for _ in range(N_EQUAL)]
 
 
 def reward_against_renderer(
@@ -72,32 +73,46 @@ def reward_against_renderer(
         name: of the pair; keys the draws.
 
     Returns:
-        One row a version: ``exchanged`` (share of the labels), ``model`` and ``renderer``: mean absolute distance
-        to the true edit in the models' scale, on the raw recording's timeline.
+        One row a version: ``kind`` (``growing``, see `perturbed`, or ``equal``, see `equally_wrong`), ``exchanged``
+        (share of the labels), ``n_wrong``, ``model`` and ``renderer``: mean absolute distance to the true edit in the
+        models' scale, on the raw recording's timeline.
     """
     truth = _rendered(recording, recording.edit, features, len(pair.raw))
     rows = []
-    versions = perturbed(pair.labels, keyed_generator(seed, "editor-audit", f"versions {name}"))
-    for share, labels in zip(SHARES, versions, strict=True):
+    growing = perturbed(pair.labels, keyed_generator(seed, "editor-audit", f"versions {name}"))
+    equal = equally_wrong(pair.labels, keyed_generator(seed, "editor-audit", f"equal versions {name}"))
+    versions = [("growing", *own) for own in zip(SHARES, growing, strict=True)]
+    for kind, share, labels in [*versions, *(("equal", EQUAL_SHARE, own) for own in equal)]:
         edit = from_labels(labels, recording.spans, recording.sample_rate, Tone())
         rows.append({
+            "kind": kind,
             "exchanged": share,
+            "n_wrong": int(np.count_nonzero(labels != pair.labels)),
             "model": float(np.abs(reconstruct_recording(model, pair.raw, pair.edges, labels) - pair.target).mean()),
             "renderer": float(np.abs(_rendered(recording, edit, features, len(pair.raw)) - truth).mean()),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def agreement(table: pd.DataFrame) -> tuple[float, float]:
-    """Return Spearman's correlation of both distances, and that with the versions turned by half: the control.
+def agreement(table: pd.DataFrame, by: str = "model") -> float:
+    """Return Spearman's correlation of a column with the rendered audio's distance.
 
-    A model that has the same distance for every version orders nothing: 0.
+    What is the same for every version orders nothing: 0.
+
+    Args:
+        table: rows of one ``kind`` from `reward_against_renderer`.
+        by: ``model``, or the control ``n_wrong``, which counts wrong labels and hears nothing.
     """
-    renderer = table["renderer"].to_numpy()
-    if table["model"].nunique() < 2:
-        return 0.0, 0.0
-    half = np.roll(renderer, len(table) // 2)
-    return float(spearmanr(table["model"], renderer)[0]), float(spearmanr(table["model"], half)[0])
+    if min(table[by].nunique(), table["renderer"].nunique()) < 2:
+        return 0.0
+    return float(spearmanr(table[by], table["renderer"])[0])
+
+
+def _exchanged(labels: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    chosen = generator.permutation(len(labels))[: round(share * len(labels))]
+    other = labels.copy()
+    other[chosen] = (labels[chosen] + generator.integers(1, len(BEAT_LABELS), len(chosen))) % len(BEAT_LABELS)
+    return other
 
 
 def _rendered(recording: Recording, edit: EditList, features: Features, n_frames: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from soundgate.tracks.editor.cache import CachedPair, PairCache
 from soundgate.tracks.editor.edit_list import Tone
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.pairs.table import truth_of
+from soundgate.tracks.editor.policy.controls import controls
 from soundgate.tracks.editor.policy.model import EditPredictor
 from soundgate.tracks.editor.policy.scoring import (
     baselines,
@@ -56,8 +57,9 @@ class Audit(NamedTuple):
         reconstruction: see `soundgate.tracks.editor.audit.reconstruction.summarise`.
         labels: see `soundgate.tracks.editor.policy.scoring.summarise_labels`.
         rewards: see `summarise_rewards` there; with ``with_labels``, the reward with the label bonus.
-        truth: ``agreement`` of the reward with the renderer and ``identical``, the share of kept samples that are
-            copies: estimates with the ``control`` of each.
+        truth: estimates with the ``control`` of each: agreement of the reward with the renderer among versions of the
+            true labels that are ``equally_wrong``, and among ``growing`` shares of wrong ones (control: their number);
+            ``identical``, the share of kept samples that are copies.
         versions: the rows behind the agreement.
         pairs: one row for each test pair and method.
     """
@@ -91,6 +93,7 @@ def run_audit(
     if not len(rows):
         raise CorpusError(STAGE, expected="test pairs whose edit list is known", found="none")
     methods = {"policy": by_policy(trained.policy), "imitation": by_policy(trained.imitation)} | baselines(cache)
+    methods |= controls(cache, trained.policy, trained.imitation)
     scored = score_split(cache, rows, methods, judge_reward(trained.reconstruction, weights))
     rewards = summarise_rewards(scored, STAGE, seed, settings.n_bootstrap)
     for method, own in scored.groupby("method"):
@@ -121,24 +124,27 @@ def _against_audio(
     """Hold the reward against rendered audio, and what the policy's edits keep against the recording."""
     features, known = Features(cache.settings), pairs.set_index("pair_id")
     policy = by_policy(trained.policy)
-    agreements, identical, versions = [], [], []
+    found, versions = [], []
     for row in track(list(rows), "rendered edits"):
         pair_id, pair = cache.table["pair_id"].iloc[row], cache.pair(int(row))
         recording = _recording(known.loc[pair_id], pair)
         table = reward_against_renderer(pair, recording, trained.reconstruction, features, seed, pair_id)
-        agreements.append(agreement(table))
+        own = {
+            name: tuple(agreement(table[table["kind"] == kind], by) for by in ("model", "n_wrong"))
+            for name, kind in (("equally_wrong", "equal"), ("growing", "growing"))
+        }
         versions.append(table.assign(pair_id=pair_id))
         edit = from_labels(policy(pair), recording.spans, recording.sample_rate, Tone())
         samples = read_exact(Path(known.loc[pair_id, "raw_path"])).samples
-        identical.append((identical_share(samples, edit), identical_share(samples, edit, shift=1)))
-    groups, found = cache.table["group"].iloc[rows].to_numpy(), {}
-    for name, values in (("agreement", np.array(agreements)), ("identical", np.array(identical))):
+        found.append(own | {"identical": (identical_share(samples, edit), identical_share(samples, edit, shift=1))})
+    groups, truth = cache.table["group"].iloc[rows].to_numpy(), {}
+    for name in found[0]:
         estimates = [
-            group_mean(own, groups, keyed_generator(seed, STAGE, f"{name} {which}"), settings.n_bootstrap)
-            for which, own in zip(("value", "control"), values.T, strict=True)
+            group_mean(values, groups, keyed_generator(seed, STAGE, f"{name} {which}"), settings.n_bootstrap)
+            for which, values in zip(("value", "control"), np.array([own[name] for own in found]).T, strict=True)
         ]
-        found[name] = estimates[0].as_dict() | {"control": estimates[1].as_dict()["value"]}
-    return found, pd.concat(versions, ignore_index=True)
+        truth[name] = estimates[0].as_dict() | {"control": estimates[1].as_dict()["value"]}
+    return truth, pd.concat(versions, ignore_index=True)
 
 
 def _recording(row: pd.Series, pair: CachedPair) -> Recording:

@@ -14,6 +14,8 @@ class AuditThresholds(Section):
         l1: of phase 1 in the models' scale, at most (the seed's).
         stft: multi-resolution loss of phase 1, at most (the seed's).
         keep_preserved: share of the values of KEEP frames within 1 dB of the raw recording, at least (the seed's).
+        over_rule_db: by how much phase 1 must be nearer to the target than the labels' definitions, over all and of
+            EFFECT and TRANSITION, which do not say all of what is done; of the other labels no more than this further.
         reward: with the label bonus, at least (the seed's).
         accuracy: of the labels, at least (the seed's).
         duration_error: relative, at most (the seed's).
@@ -24,6 +26,7 @@ class AuditThresholds(Section):
     l1: float = Field(gt=0)
     stft: float = Field(gt=0)
     keep_preserved: float = Field(ge=0, le=1)
+    over_rule_db: float = Field(gt=0)
     reward: float
     accuracy: float = Field(ge=0, le=1)
     duration_error: float = Field(ge=0)

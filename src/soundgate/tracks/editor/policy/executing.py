@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.model import Reconstruction
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import Batch, beat_windows, own_parts, spread
 
@@ -24,7 +24,7 @@ class _Piece(NamedTuple):
 
 
 @torch.no_grad()
-def execute(model: ReconstructionModel, batch: Batch, labels: Tensor) -> Tensor:
+def execute(model: Reconstruction, batch: Batch, labels: Tensor) -> Tensor:
     """Return the edits that labels make, float32 [B, T, M] in [0, 1].
 
     As `reconstruct_recording` does it for one recording: samples longer than the model's windows are cut into

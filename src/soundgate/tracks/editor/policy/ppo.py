@@ -14,6 +14,7 @@ from torch.nn import functional
 from soundgate.runtime.errors import TrainingError
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.editor.cache import PairCache
+from soundgate.tracks.editor.policy.controls import controls
 from soundgate.tracks.editor.policy.model import EditPredictor, ValueNetwork
 from soundgate.tracks.editor.policy.rollout import Rollout, decision_values, distribution, log_probabilities, roll_out
 from soundgate.tracks.editor.policy.scoring import (
@@ -28,7 +29,7 @@ from soundgate.tracks.editor.policy.scoring import (
     summarise_rewards,
 )
 from soundgate.tracks.editor.policy.settings import PolicySettings
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.model import Reconstruction
 from soundgate.tracks.editor.windows import draw_batch
 from soundgate.training.averaging import follow
 from soundgate.training.finite import require_finite
@@ -55,7 +56,7 @@ class Frozen(NamedTuple):
 
     cache: PairCache
     imitation: EditPredictor
-    reconstruction: ReconstructionModel
+    reconstruction: Reconstruction
 
 
 class PpoTask:
@@ -205,7 +206,9 @@ def train_policy(
 
 
 def measure_policy(frozen: Frozen, policy: EditPredictor, settings: PolicySettings, seed: int) -> dict:
-    """Return what `summarise_labels` and `summarise_rewards` say of policy, imitation and baselines, on test pairs.
+    """Return what `summarise_labels` and `summarise_rewards` say of policy, imitation and all else, on test pairs.
+
+    All else: `baselines` and `controls`.
 
     Raises:
         TrainingError: no test pairs.
@@ -214,6 +217,7 @@ def measure_policy(frozen: Frozen, policy: EditPredictor, settings: PolicySettin
     if not len(rows):
         raise TrainingError(STAGE, expected="test pairs", found="none")
     methods = {"policy": by_policy(policy), "imitation": by_policy(frozen.imitation)} | baselines(frozen.cache)
+    methods |= controls(frozen.cache, policy, frozen.imitation)
     table = score_split(frozen.cache, rows, methods, judge_reward(frozen.reconstruction, settings.reward))
     labels = summarise_labels(table, STAGE, seed, settings.n_bootstrap)
     rewards = summarise_rewards(table, STAGE, seed, settings.n_bootstrap)

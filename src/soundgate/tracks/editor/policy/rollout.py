@@ -13,7 +13,7 @@ from soundgate.tracks.editor.policy.executing import execute
 from soundgate.tracks.editor.policy.model import EditPredictor, ValueNetwork
 from soundgate.tracks.editor.policy.reward import RewardParts, beat_parts, credited_parts, sample_parts
 from soundgate.tracks.editor.policy.settings import PpoSettings, RewardWeights
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.model import Reconstruction
 from soundgate.tracks.editor.recovery.scores import N_LABELS
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import Batch
@@ -69,7 +69,7 @@ def roll_out(
     batch: Batch,
     policy: EditPredictor,
     value: ValueNetwork,
-    reconstruction: ReconstructionModel,
+    reconstruction: Reconstruction,
     settings: PpoSettings,
     weights: RewardWeights,
 ) -> Rollout:

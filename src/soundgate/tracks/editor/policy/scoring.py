@@ -15,7 +15,7 @@ from soundgate.tracks.editor.policy.model import EditPredictor
 from soundgate.tracks.editor.policy.predict import predict_labels
 from soundgate.tracks.editor.policy.reward import RewardParts, duration_error, sample_parts
 from soundgate.tracks.editor.policy.settings import RewardWeights
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, reconstruct_recording
+from soundgate.tracks.editor.reconstruct.model import Reconstruction, reconstruct_recording
 from soundgate.tracks.editor.recovery.scores import (
     accuracy,
     balanced_accuracy,
@@ -67,7 +67,7 @@ def judge_labels(pair: CachedPair, labels: np.ndarray) -> dict:
     }
 
 
-def judge_reward(reconstruction: ReconstructionModel, weights: RewardWeights) -> Judge:
+def judge_reward(reconstruction: Reconstruction, weights: RewardWeights) -> Judge:
     """Return what adds the reward of what labels make to `judge_labels`.
 
     Args:
@@ -120,8 +120,11 @@ def summarise_labels(table: pd.DataFrame, stage: str, seed: int, n_bootstrap: in
 
     Returns:
         For each method ``accuracy``, ``macro_f1``, ``balanced_accuracy`` and ``duration_error`` as estimates, ``f1``
-        by label and ``confusion``.
+        by label, ``confusion``, and ``duration_over``: each other method's mean error of the length less its own, on
+        the same pairs.
     """
+    errors = table.pivot(index="pair_id", columns="method", values="duration_error")
+    groups = table.drop_duplicates("pair_id").set_index("pair_id")["group"].loc[errors.index]
     scores = {"accuracy": accuracy, "macro_f1": macro_f1, "balanced_accuracy": balanced_accuracy}
     result = {}
     for method, own in table.groupby("method", sort=False):
@@ -133,6 +136,11 @@ def summarise_labels(table: pd.DataFrame, stage: str, seed: int, n_bootstrap: in
         result[method] = {name: value.as_dict() for name, value in estimates.items()} | {
             "f1": {label.name: float(value) for label, value in zip(BEAT_LABELS, class_f1(total), strict=True)},
             "confusion": total.tolist(),
+            "duration_over": {
+                other: _mean(errors[other] - errors[method], groups, generator, n_bootstrap).as_dict()
+                for other in errors.columns
+                if other != method
+            },
         }
     return result
 

@@ -8,7 +8,8 @@ import torch
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.cache import CachedPair, PairCache
 from soundgate.tracks.editor.reconstruct.losses import multi_resolution_loss
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel, reconstruct_recording
+from soundgate.tracks.editor.reconstruct.model import Reconstruction, reconstruct_recording
+from soundgate.tracks.editor.reconstruct.rule import rule_recording
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
 from soundgate.tracks.editor.windows import beat_numbers
 
@@ -21,7 +22,7 @@ def other_labels(labels: np.ndarray, generator: np.random.Generator) -> np.ndarr
     return (labels + generator.integers(1, len(BEAT_LABELS), len(labels))) % len(BEAT_LABELS)
 
 
-def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed: int, stage: str) -> dict[str, float]:
+def measure(model: Reconstruction, cache: PairCache, rows: np.ndarray, seed: int, stage: str) -> dict[str, float]:
     """Measure a model on whole recordings.
 
     Args:
@@ -35,7 +36,8 @@ def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed
         ``l1`` and ``l1_db``, mean distance to the target, and ``stft`` (`multi_resolution_loss`); ``keep``, the mean
         share of KEEP frames' values within 1 dB of the raw recording; the controls ``l1_raw`` (of the raw recording
         itself, as if all were kept) and ``l1_swapped`` (with other labels at every beat; a model that ignores labels
-        has ``l1`` here); ``l1_db_<label>`` of each label that occurs.
+        has ``l1`` here); ``l1_db_<label>`` of each label that occurs; and ``l1_db_rule`` and ``l1_db_rule_<label>``,
+        what the labels' definitions alone come to, without a model.
     """
     pairs = [cache.pair(row) for row in rows]
     made = [reconstruct_recording(model, pair.raw, pair.edges, pair.labels) for pair in pairs]
@@ -48,8 +50,9 @@ def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed
     ]
     labels = np.concatenate([pair.labels[beat_numbers(pair.edges)] for pair in pairs])
     raw, target = (np.concatenate([getattr(pair, name) for pair in pairs]) for name in ("raw", "target"))
-    apart = np.abs(np.concatenate(made) - target).mean(axis=1)
     range_db = cache.settings.range_db
+    ruled = [rule_recording(pair.raw, pair.edges, pair.labels, range_db) for pair in pairs]
+    apart, apart_rule = (np.abs(np.concatenate(own) - target).mean(axis=1) for own in (made, ruled))
     kept = [kept_share(own, pair, range_db) for own, pair in zip(made, pairs, strict=True)]
     measured = {
         "l1": apart.mean(),
@@ -59,8 +62,12 @@ def measure(model: ReconstructionModel, cache: PairCache, rows: np.ndarray, seed
         "l1_raw": np.abs(raw - target).mean(),
         "l1_swapped": np.abs(np.concatenate(swapped) - target).mean(),
     }
-    by_label = {label.name: apart[labels == label] for label in BEAT_LABELS}
-    measured |= {f"l1_db_{name}": own.mean() * range_db for name, own in by_label.items() if len(own)}
+    measured["l1_db_rule"] = apart_rule.mean() * range_db
+    for label in BEAT_LABELS:
+        own = labels == label
+        if own.any():
+            measured[f"l1_db_{label.name}"] = apart[own].mean() * range_db
+            measured[f"l1_db_rule_{label.name}"] = apart_rule[own].mean() * range_db
     return {name: float(value) for name, value in measured.items()}
 
 

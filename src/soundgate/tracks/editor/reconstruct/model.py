@@ -1,4 +1,4 @@
-"""The network of phase 1: an encoder of raw frames and their labels, a decoder of edited frames."""
+"""The models of phase 1; here that which makes every frame: an encoder of frames with labels, a decoder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn import functional
 
 from soundgate.tracks.editor.features import FeatureSettings
 from soundgate.tracks.editor.reconstruct.attention import Transformer
-from soundgate.tracks.editor.reconstruct.settings import NetworkSettings
+from soundgate.tracks.editor.reconstruct.renderer import LearnedRenderer
+from soundgate.tracks.editor.reconstruct.settings import Form, NetworkSettings, RendererSettings
 from soundgate.tracks.editor.vocabulary import Label
 from soundgate.tracks.editor.windows import beat_numbers, beat_windows, own_parts
 from soundgate.training.weights import read_model, save_model
@@ -146,30 +148,36 @@ def run_positions(labels: Tensor) -> Tensor:
     return torch.stack([(number - start + 0.5) / length, length / 100], dim=2)
 
 
-def save_reconstruction(folder: str | Path, model: ReconstructionModel) -> None:
+Reconstruction = LearnedRenderer | ReconstructionModel
+
+
+def build_reconstruction(settings: RendererSettings | NetworkSettings, features: FeatureSettings) -> Reconstruction:
+    """Return the untrained model that settings describe."""
+    kind = LearnedRenderer if isinstance(settings, RendererSettings) else ReconstructionModel
+    return kind(settings, features)
+
+
+def save_reconstruction(folder: str | Path, model: Reconstruction) -> None:
     """Write a model where `load_reconstruction` finds it."""
     config = {"network": model.settings.model_dump(mode="json"), "features": model.features.model_dump(mode="json")}
     save_model(folder, model, config)
 
 
-def load_reconstruction(folder: str | Path) -> ReconstructionModel:
+def load_reconstruction(folder: str | Path) -> Reconstruction:
     """Load a trained model, frozen and in evaluation mode, on the CPU.
 
     Raises:
         WeightsError: a file is missing or damaged.
     """
     config, tensors = read_model(folder)
-    model = ReconstructionModel(
-        NetworkSettings.model_validate(config["network"]), FeatureSettings.model_validate(config["features"])
-    )
+    network = TypeAdapter(Form).validate_python(config["network"])
+    model = build_reconstruction(network, FeatureSettings.model_validate(config["features"]))
     model.load_state_dict(tensors)
     return model.requires_grad_(False).eval()
 
 
 @torch.no_grad()
-def reconstruct_recording(
-    model: ReconstructionModel, raw: np.ndarray, edges: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
+def reconstruct_recording(model: Reconstruction, raw: np.ndarray, edges: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Reconstruct a recording of any length, in overlapping windows of whole beats.
 
     Args:

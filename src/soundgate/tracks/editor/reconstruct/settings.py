@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,8 +11,24 @@ from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
 from soundgate.training.loop import LoopSettings
 
 
+class RendererSettings(Section):
+    """The rule with learned parameters; see `soundgate.tracks.editor.reconstruct.renderer.LearnedRenderer`.
+
+    Args:
+        residual: ``rule``: the output is the labels' definition, corrected.
+        dim: of the network that tells the corrections.
+        n_frames: of a window, at most.
+        patch: frames whose mean spectrum is compared.
+    """
+
+    residual: Literal["rule"]
+    dim: int = Field(ge=1)
+    n_frames: int = Field(ge=1)
+    patch: int = Field(ge=1)
+
+
 class NetworkSettings(Section):
-    """Size and form of the network.
+    """Size and form of the network that makes every frame itself.
 
     Args:
         dim: of encoder and decoder.
@@ -46,6 +62,9 @@ class NetworkSettings(Section):
         if self.dim % self.n_heads or self.n_frames % self.patch:
             raise ValueError("dim must be a multiple of n_heads, n_frames one of patch")
         return self
+
+
+Form = Annotated[RendererSettings | NetworkSettings, Field(discriminator="residual")]
 
 
 class LossWeights(Section):
@@ -95,7 +114,7 @@ class ReconstructionSettings(Section):
     """Section ``editor.reconstruction``.
 
     Args:
-        network: see `NetworkSettings`.
+        network: see `RendererSettings` and `NetworkSettings`, told apart by ``residual``.
         loop: how long.
         learning_rate: of AdamW after the warm-up; then a half cosine to 0.
         warmup_steps: over which it rises.
@@ -107,7 +126,7 @@ class ReconstructionSettings(Section):
         drawn: see `DrawnLabels`.
     """
 
-    network: NetworkSettings
+    network: Form
     loop: LoopSettings
     learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)

@@ -12,7 +12,7 @@ from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.reconstruct.drawing import draw_edit
 from soundgate.tracks.editor.reconstruct.losses import consistency_loss, l1_loss, mse_loss, multi_resolution_loss
 from soundgate.tracks.editor.reconstruct.measures import measure
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.model import build_reconstruction
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.windows import Batch, draw_windows, whole_batch
 from soundgate.training.learner import Learner
@@ -41,7 +41,7 @@ class ReconstructionTask(DrawnTask):
         self.rows, self.evaluated = cache.rows("train"), cache.rows("validation")
         self.features = Features(cache.settings)
         torch.manual_seed(keyed_seed(seed, STAGE, "weights"))
-        self.model = ReconstructionModel(settings.network, cache.settings).to(device)
+        self.model = build_reconstruction(settings.network, cache.settings).to(device)
         self.model.set_checkpointing(settings.checkpointing)
         self.modules = {"model": self.model}
         optimiser = adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)

@@ -9,7 +9,7 @@ import torch
 from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.editor.cache import PairCache
 from soundgate.tracks.editor.reconstruct.measures import measure
-from soundgate.tracks.editor.reconstruct.model import ReconstructionModel
+from soundgate.tracks.editor.reconstruct.model import Reconstruction
 from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.reconstruct.task import STAGE, ReconstructionTask
 from soundgate.training.health.settings import HealthSettings
@@ -23,7 +23,7 @@ def train_reconstruction(
     device: torch.device,
     checkpoint: Path,
     health: HealthSettings | None = None,
-) -> tuple[ReconstructionModel, list[dict]]:
+) -> tuple[Reconstruction, list[dict]]:
     """Train on the train pairs, going on from the checkpoint where there is one.
 
     Returns:
@@ -47,7 +47,7 @@ def train_reconstruction(
     return task.model.requires_grad_(False).eval(), history
 
 
-def measure_reconstruction(model: ReconstructionModel, cache: PairCache, seed: int) -> dict:
+def measure_reconstruction(model: Reconstruction, cache: PairCache, seed: int) -> dict:
     """Return ``n_parameters`` and `measure` on the splits ``validation`` and ``test``, as far as they have pairs."""
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     rows = {split: cache.rows(split) for split in ("validation", "test")}

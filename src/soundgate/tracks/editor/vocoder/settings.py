@@ -32,6 +32,20 @@ class VocoderWeights(Section):
     stft: float = Field(ge=0)
 
 
+class ClosedFormSettings(Section):
+    """The linear map that the vocoder is compared with; see `soundgate.tracks.editor.vocoder.closed_form.ClosedForm`.
+
+    Args:
+        context: frames to either side that a frame's magnitudes are told from.
+        seconds: from the middle of each training recording.
+        ridge: penalty of the weights' squares, for each frame; of the models' scale.
+    """
+
+    context: int = Field(ge=0)
+    seconds: float = Field(gt=0)
+    ridge: float = Field(gt=0)
+
+
 class VocoderSettings(Section):
     """Section ``editor.vocoder``.
 
@@ -47,7 +61,9 @@ class VocoderSettings(Section):
         weights: see `VocoderWeights`.
         n_evaluated: recordings of the validation split heard at each epoch's end.
         measured_s: seconds of each test recording that are measured, around its middle.
-        griffin_lim_iterations: of the method it is compared with.
+        audible_dbfs: quieter ones (mean power of these seconds, dB re full scale) are not measured.
+        griffin_lim_iterations: of the methods it is compared with.
+        closed_form: see `ClosedFormSettings`.
         n_bootstrap: resamples of each interval.
     """
 
@@ -62,5 +78,7 @@ class VocoderSettings(Section):
     weights: VocoderWeights
     n_evaluated: int = Field(ge=0)
     measured_s: float = Field(ge=0.5)
+    audible_dbfs: float = Field(lt=0)
     griffin_lim_iterations: int = Field(ge=1)
+    closed_form: ClosedFormSettings
     n_bootstrap: int = Field(ge=100)
