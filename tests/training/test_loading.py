@@ -72,9 +72,12 @@ def alive(pid):
 
 
 def test_workers_draw_what_the_step_draws(tmp_path):
-    tasks = [Line() for _ in range(3)]
+    tasks, before = [Line() for _ in range(3)], torch.get_num_threads()
     for workers, task in enumerate(tasks):
+        torch.set_num_threads(2)
         run(task, tmp_path / f"{workers}.pt", workers)
+        assert torch.get_num_threads() == 2
+        torch.set_num_threads(before)
         assert (len(task.drawn_by), task.threads) == (max(1, workers), {1})
         assert (task.drawn_by == {os.getpid()}) == (workers == 0)
         assert not any(map(alive, task.drawn_by - {os.getpid()}))
