@@ -111,6 +111,18 @@ def test_an_error_of_a_worker_is_the_one_of_the_step(tmp_path):
     assert "_unreadable" in str(error.value.__cause__)
 
 
+def _stubborn():
+    class Stubborn(Exception):
+        pass
+
+    raise Stubborn("no more")
+
+
+def test_an_error_that_cannot_be_pickled_is_told(tmp_path):
+    with pytest.raises(RuntimeError, match="^Stubborn: no more"):
+        run(Line(_stubborn), tmp_path / "run.pt", 2)
+
+
 def test_a_worker_that_is_killed_is_told_in_one_line(tmp_path):
     with pytest.raises(TrainingError, match=r"^line: expected loader processes .*loop\.workers"):
         run(Line(_killed), tmp_path / "run.pt", 2)
