@@ -72,9 +72,12 @@ def alive(pid):
 
 
 def test_workers_draw_what_the_step_draws(tmp_path):
-    tasks = [Line() for _ in range(3)]
+    tasks, before = [Line() for _ in range(3)], torch.get_num_threads()
     for workers, task in enumerate(tasks):
+        torch.set_num_threads(2)
         run(task, tmp_path / f"{workers}.pt", workers)
+        assert torch.get_num_threads() == 2
+        torch.set_num_threads(before)
         assert (len(task.drawn_by), task.threads) == (max(1, workers), {1})
         assert (task.drawn_by == {os.getpid()}) == (workers == 0)
         assert not any(map(alive, task.drawn_by - {os.getpid()}))
@@ -106,6 +109,18 @@ def test_an_error_of_a_worker_is_the_one_of_the_step(tmp_path):
             run(Line(_unreadable), tmp_path / f"{workers}.pt", workers)
         assert str(error.value) == "speech.wav: expected audio; found noise. Remove it."
     assert "_unreadable" in str(error.value.__cause__)
+
+
+def _stubborn():
+    class Stubborn(Exception):
+        pass
+
+    raise Stubborn("no more")
+
+
+def test_an_error_that_cannot_be_pickled_is_told(tmp_path):
+    with pytest.raises(RuntimeError, match="^Stubborn: no more"):
+        run(Line(_stubborn), tmp_path / "run.pt", 2)
 
 
 def test_a_worker_that_is_killed_is_told_in_one_line(tmp_path):

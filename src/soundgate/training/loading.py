@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import signal
 import sys
 import traceback
@@ -111,7 +112,7 @@ class _Batches(Dataset):
         try:
             return Loaded(rows, Drawn(self.draw(rows, step), torch.get_rng_state()))
         except Exception as error:  # Whatever it is, the training ends by the same.
-            return _Failure(error, traceback.format_exc())
+            return _Failure(_portable(error), traceback.format_exc())
 
 
 @contextmanager
@@ -176,6 +177,14 @@ def _in_turn(loader: DataLoader, name: str) -> Generator[Loaded, None, None]:
         # By itself this happens when nobody knows of them any more; an error's traceback does.
         if loader.num_workers:
             batches._shutdown_workers()
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that reaches another process: not every one can be pickled."""
+    try:
+        return pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _lost(name: str, error: Exception) -> TrainingError:

@@ -70,5 +70,11 @@ class DrawnTask(ABC):
         """Take one optimisation step on what `draw` returned; see `Task.step`. Draws go on where those of it ended."""
 
     def step(self, rows: np.ndarray, step: int) -> dict[str, float]:
-        """Draw a batch and learn from it; see `Task.step`."""
-        return self.learn(self.draw(rows, step), step)
+        """Draw a batch, with one thread as loader processes do, and learn from it; see `Task.step`."""
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            batch = self.draw(rows, step)
+        finally:
+            torch.set_num_threads(n_threads)
+        return self.learn(batch, step)

@@ -1,7 +1,5 @@
 """PPO on planted edits: ratios, rollouts, updates, and what it finds."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -76,7 +74,7 @@ def test_a_recording_that_is_not_finite_is_refused_before_labels_are_drawn(cache
 
     def spoilt(*given):
         own = draw(*given)
-        return dataclasses.replace(own, raw=own.raw * torch.nan)
+        return own._replace(raw=own.raw * torch.nan)
 
     monkeypatch.setattr(ppo, "draw_batch", spoilt)
     with pytest.raises(NonFiniteBatch, match="batch not finite"):
