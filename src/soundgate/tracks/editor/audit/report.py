@@ -11,8 +11,8 @@ from soundgate.tracks.editor.policy.reward import RewardParts
 
 _METHODS = [
     "`gain`: 0 is KEEP for all, 1 the true labels. `reward` is without the label bonus. `collapse`: labels reduced to",
-    "CUT and KEEP with the same fade at every beginning; `constant_ratio`: the beginning, as much of it as edits are",
-    "long on average; `expected_length`: loops added until the length that the policy expects is met.",
+    "CUT and KEEP with the same fade at every beginning; `constant_ratio`: always the same share of the recording, its",
+    "beginning; `expected_length`: loops added until the length that the policy expects is met.",
 ]
 
 
