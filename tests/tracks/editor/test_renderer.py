@@ -95,10 +95,13 @@ def test_a_transition_is_between_its_partner_and_its_own_halves():
     np.testing.assert_allclose(halves, np.concatenate([one, np.zeros(4), one]), atol=1e-6)
 
 
-def test_padding_changes_nothing(cache):
+@pytest.mark.parametrize("last", [15, 16, 17, 18])
+def test_padding_changes_nothing(cache, last):
     model = renderer(stirred=0.5)
-    alone = batch_of([(cache.pair(0), (0, 9))])
-    padded = batch_of([(cache.pair(0), (0, 9)), (cache.pair(1), (0, 20))])
+    pair = cache.pair(0)
+    pair = pair._replace(labels=np.where(np.arange(len(pair.labels)) < last - 2, pair.labels, Label.EFFECT))
+    alone = batch_of([(pair, (0, last))])
+    padded = batch_of([(pair, (0, last)), (cache.pair(1), (0, 24))])
     n_frames = alone.raw.shape[1]
     assert padded.raw.shape[1] > n_frames
     padded.raw[0, n_frames:] = 5.0
@@ -118,7 +121,7 @@ def test_an_effect_is_compared_with_what_sounds_alike_and_is_none():
     generator = torch.Generator().manual_seed(0)
     bars = torch.rand(3, 1, 8, generator=generator).expand(3, 6, 8) * 0.5 + 0.2
     raw = torch.cat([bars[0], bars[1], bars[2], bars[1] - 0.1])
-    labels = torch.tensor([Label.KEEP] * 18 + [Label.EFFECT] * 6)
+    labels = np.array([Label.KEEP] * 18 + [Label.EFFECT] * 6)
     alike, usual = model._compared(raw, labels)
     torch.testing.assert_close(alike[18:], bars[1], atol=1e-3, rtol=0)
     torch.testing.assert_close(usual[18:], bars.mean((0, 1)).expand(6, 8))

@@ -11,8 +11,8 @@ from soundgate.tracks.editor.policy.reward import RewardParts
 
 _METHODS = [
     "`gain`: 0 is KEEP for all, 1 the true labels. `reward` is without the label bonus. `collapse`: labels reduced to",
-    "CUT and KEEP with the same fade at every beginning; `constant_ratio`: the beginning, as much of it as edits are",
-    "long on average; `expected_length`: loops added until the length that the policy expects is met.",
+    "CUT and KEEP with the same fade at every beginning; `constant_ratio`: always the same share of the recording, its",
+    "beginning; `expected_length`: loops added until the length that the policy expects is met.",
 ]
 
 
@@ -56,10 +56,19 @@ def conclusions(audit: Audit) -> list[str]:
         lines.append("PPO is worse than imitation.")
     else:
         lines.append("PPO earns more than imitation.")
+    if not _over_nothing(audit.rewards["policy"]["over"]["collapse"]):
+        lines.append("Nothing shows that the policy knows more than which beats to cut, and that an edit fades in.")
+    if not _over_nothing(audit.labels["policy"]["duration_over"]["constant_ratio"]):
+        lines.append("Nothing shows that it knows more about an edit's length than a constant share.")
     unheard = [name for name, f1 in audit.labels["policy"]["f1"].items() if f1 == 0]
     if unheard:
         lines.append(f"The policy never finds {', '.join(unheard)}.")
     return lines
+
+
+def _over_nothing(estimate: dict) -> bool:
+    """Return whether a whole interval lies above 0."""
+    return estimate["ci_low"] is not None and estimate["ci_low"] > 0
 
 
 def _reconstruction(audit: Audit) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def collapsed(labels: np.ndarray, n_faded: int) -> np.ndarray:
 
 
 def constant_ratio(seconds: np.ndarray, ratio: float) -> np.ndarray:
-    """Keep the beginning of a recording, as much of it as edits are long on average, and cut the rest.
+    """Keep the beginning of a recording, always the same share of it, and cut the rest.
 
     Args:
         seconds: float [N], the beats' lengths.

@@ -61,12 +61,15 @@ class LearnedRenderer(nn.Module):
             raw: float32 [B, T, n_mels] in [0, 1], T at most ``settings.n_frames``.
             frame_labels: int64 [B, T], values of `Label`; PAD is padding.
         """
-        said = [_gains(own, self.features.range_db) for own in frame_labels.cpu().numpy()]
-        rule, halves = (torch.from_numpy(np.stack(own)).to(raw.device) for own in zip(*said, strict=True))
-        runs = _runs(frame_labels)
+        labels = frame_labels.cpu().numpy()
+        said = zip(*(_gains(own, self.features.range_db) for own in labels), strict=True)
+        rule, halves = (torch.from_numpy(np.stack(own)).to(raw.device) for own in said)
+        number = _runs(labels)
+        runs, n_runs = torch.from_numpy(number).to(raw.device), int(number.max()) + 1
         # Only the network may compute in half precision: what it is told, and what is done, are decibels.
         with torch.autocast(raw.device.type, enabled=False):
-            heard = self._heard(raw, frame_labels, runs, halves - rule)
+            alike, usual = (torch.stack(own) for own in zip(*map(self._compared, raw, labels), strict=True))
+            heard = self._heard(raw, alike, usual, halves - rule, runs, n_runs)
         asked = self.head(heard)
         with torch.autocast(raw.device.type, enabled=False):
             asked = torch.tanh(asked.float()).gather(1, runs[:, :, None].expand(-1, -1, asked.shape[2]))
@@ -79,44 +82,48 @@ class LearnedRenderer(nn.Module):
     def set_checkpointing(self, on: bool) -> None:
         """Do nothing: there are no activations that would be worth it."""
 
-    def _heard(self, raw: Tensor, labels: Tensor, runs: Tensor, apart_db: Tensor) -> Tensor:
+    def _heard(self, raw: Tensor, alike: Tensor, usual: Tensor, apart_db: Tensor, runs: Tensor, n_runs: int) -> Tensor:
         """Return what the network is told of every run, [B, R, 3 · n_mels + 2].
 
         Its spectrum; the differences to what sounds alike, and to the mean of the recording; its length; and how
         far its two possible gains are apart.
         """
-        n_runs, unit = int(runs.max()) + 1, self.features.range_db / _MOST_DB
-        compared = [self._compared(*own) for own in zip(raw, labels, strict=True)]
-        alike, usual = (torch.stack(own) for own in zip(*compared, strict=True))
-        of_frames = torch.cat([raw, unit * (raw - alike), unit * (raw - usual)], dim=2)
+        unit = self.features.range_db / _MOST_DB
         places = apart_db[:, :, None].abs() / self.features.range_db
+        of_frames = torch.cat([raw, unit * (raw - alike), unit * (raw - usual), places], dim=2)
         lengths = functional.one_hot(runs, n_runs).sum(1)[:, :, None] / 100
-        return torch.cat([pool(torch.cat([of_frames, places], dim=2), runs, n_runs), lengths], dim=2)
+        return torch.cat([pool(of_frames, runs, n_runs), lengths], dim=2)
 
-    def _compared(self, raw: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _compared(self, raw: Tensor, labels: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return what a recording's frames of EFFECT are compared with, [T, n_mels] each; other frames are their own.
 
         What sounds alike is a mean over tokens that are audible and no EFFECT, weighted by how near their spectra are
         when the course over 33 bands is taken away; what is usual is their plain mean.
         """
         effect, patch = labels == Label.EFFECT, self.settings.patch
-        token = torch.arange(len(raw), device=raw.device) // patch
-        n_tokens = int(token[-1]) + 1
-        tokens = pool(raw[None], token[None], n_tokens)[0]
-        there = labels != Label.PAD
-        kinds = functional.pad(torch.stack([effect, ~there, labels == Label.CUT]), (0, -len(raw) % patch))
-        of_effect, of_padding, of_cut = kinds.unflatten(1, (n_tokens, patch)).any(2)
-        usable = ~of_effect & ~of_padding & (tokens.mean(1) > _AUDIBLE)
-        if not of_effect.any() or not usable.any():
+        if not effect.any():
             return raw, raw
+        padded = np.pad(labels, (0, -len(labels) % patch), constant_values=Label.PAD).reshape(-1, patch)
+        of_effect, of_padding, of_cut = ((padded == kind).any(1) for kind in (Label.EFFECT, Label.PAD, Label.CUT))
+        number, n_tokens = np.arange(len(labels)) // patch, len(padded)
+        asking, known, cut, token, pooled = (
+            torch.from_numpy(own).to(raw.device)
+            for own in (
+                np.flatnonzero(of_effect), ~of_effect & ~of_padding, of_cut.astype(np.float32), number,
+                np.where(labels == Label.PAD, n_tokens, number),
+            )
+        )  # fmt: skip
+        tokens = pool(raw[None], pooled[None], n_tokens)[0]
+        usable = known & (tokens.mean(1) > _AUDIBLE)
         bare = tokens - functional.avg_pool1d(tokens[None], _COURSE, 1, _COURSE // 2, count_include_pad=False)[0]
-        asking, known = bare[of_effect], bare[usable]
-        squares = asking.square().sum(1)[:, None] - 2 * asking @ known.T + known.square().sum(1)
-        near = -squares / raw.shape[1] * torch.exp(-self.log_temperature) + self.cut_bias * of_cut[usable]
-        alike = tokens.clone()
-        alike[of_effect] = torch.softmax(near, dim=1) @ tokens[usable]
-        usual = tokens[usable].mean(0).expand_as(raw)
-        return torch.where(effect[:, None], alike[token], raw), torch.where(effect[:, None], usual, raw)
+        asked = bare[asking]
+        squares = asked.square().sum(1)[:, None] - 2 * asked @ bare.T + bare.square().sum(1)
+        near = -squares / raw.shape[1] * torch.exp(-self.log_temperature) + self.cut_bias * cut
+        weights = torch.softmax(near.masked_fill(~usable, -1e9), dim=1)
+        alike = tokens.index_copy(0, asking, weights @ tokens)[token]
+        usual = (tokens * usable[:, None]).sum(0) / usable.sum().clamp(min=1)
+        compared = torch.from_numpy(effect).to(raw.device)[:, None] & usable.any()
+        return torch.where(compared, alike, raw), torch.where(compared, usual, raw)
 
 
 def _gains(labels: np.ndarray, range_db: float) -> tuple[np.ndarray, np.ndarray]:
@@ -137,9 +144,9 @@ def _gains(labels: np.ndarray, range_db: float) -> tuple[np.ndarray, np.ndarray]
     return rule, halves
 
 
-def _runs(labels: Tensor) -> Tensor:
+def _runs(labels: np.ndarray) -> np.ndarray:
     """Return the number of the run of equal labels that each frame is in, int64 [B, T]."""
-    return functional.pad(labels.diff(dim=1) != 0, (1, 0)).cumsum(dim=1)
+    return np.cumsum(np.diff(labels, axis=1, prepend=labels[:, :1]) != 0, axis=1)
 
 
 def _curves(settings: FeatureSettings) -> np.ndarray:
