@@ -262,11 +262,38 @@ def test_the_input_is_never_overwritten(work, models):
 
 def test_a_container_that_does_not_hold_the_format_is_refused(work, models):
     source = write(work / "a.wav", "FLOAT")
-    for name in ("out.flac", "out.mp3", "out"):
+    for name in ("out.flac", "out.xyz", "out"):
         message = refused(source, "--out", work / name, "--models", models)
-        assert all(suffix in message for suffix in (".wav", ".aif", ".caf")) and ".flac," not in message
+        assert all(suffix in message for suffix in (".wav", ".aif", ".mp3", ".opus")) and ".flac," not in message
     message = refused(write(work / "b.wav", channels=9), "--out", work / "out.flac", "--models", models)
     assert "9 channels of PCM_16: .wav" in message and ".flac," not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "rate"),
+    [("a.mp3", "out.mp3", RATE), ("a.aiff", "out.MP3", RATE), ("a.mp3", "out.opus", RATE),
+     ("a.aiff", "out.opus", 44_100), ("a.wav", "out.ogg", RATE), ("a.mp3", "out.aiff", RATE),
+     ("a.aiff", "out.voc", RATE), ("a.mp3", "out.voc", RATE)],
+)  # fmt: skip
+def test_every_format_is_written(work, models, warnings, given, name, rate):
+    samples = music(3, rate=rate)
+    soundfile.write(work / given, samples.T, rate)
+    labels = text(work / "l.txt", "0\t1\tCUT\n")
+    edited(work / given, "--out", work / name, "--models", models, "--labels", labels)
+    made, made_rate = soundfile.read(work / name, always_2d=True)
+    resampled = rate == 44_100
+    assert made_rate == (48_000 if resampled else rate) and len(made) / made_rate == pytest.approx(2, abs=0.05)
+    assert any("as the format does not hold 44100 Hz" in record.message for record in warnings.records) == resampled
+    assert made[:, 0].std() == pytest.approx(samples[0, rate:].std(), rel=0.05)
+
+
+def test_a_name_of_any_characters_is_edited_and_drawn(work, models, drawn):
+    source = work / os.fsdecode(b"a$b\\frac{$ \"quoted' `\xe6\x97\xa5 [/red] %s \xff.wav")
+    write(source, seconds=2)
+    out = source.with_name(f"out {source.name}")
+    edited(source, "--out", out, "--models", models, "--labels", text(work / "l.txt", "0\t1\tCUT\n"))
+    assert read_exact(out).samples.shape[1] == pytest.approx(RATE, rel=0.1)
+    assert matplotlib.image.imread(out.with_suffix(".png")).std() > 0.1
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("out.wav", "FLOAT"), ("out.flac", "PCM_16")])
@@ -318,7 +345,7 @@ def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(work, models, monk
     source, out = write(work / "a.wav"), text(work / "out.wav", "before")
     labels = text(work / "l.txt", "0\t1\tCUT\n")
     with monkeypatch.context() as patch:
-        patch.setattr("soundgate.audio.exact._on_steps", lambda *_: 1 / 0)
+        patch.setattr("soundgate.audio.exact.on_steps", lambda *_: 1 / 0)
         failed = edit(source, "--out", out, "--models", models, "--labels", labels)
     assert isinstance(failed.exception, ZeroDivisionError)
     assert out.read_text() == "before" and not [path for path in work.iterdir() if "partial" in path.name]

@@ -15,7 +15,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command("edit", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("source", metavar="IN", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Audio file to write: .wav, .flac, .aif, ..."
+    "--out", required=True, type=click.Path(path_type=Path), help="Audio file to write: .wav, .flac, .aif, .mp3, ..."
 )
 @click.option("--labels", type=_FILE, help="Labels of your own: a label track, or a name a line for each beat.")
 @click.option("--beats", type=_FILE, help="Beats of your own: a time in seconds a line.")

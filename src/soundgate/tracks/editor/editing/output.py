@@ -10,8 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from soundgate.audio.exact import BITS, ExactAudio, check_container, write_exact
+from soundgate.audio.encoded import CODINGS, OTHERS, check_writable, write_other
+from soundgate.audio.exact import BITS, ExactAudio, write_exact
 from soundgate.audio.programme import programme_loudness_lufs, true_peak
+from soundgate.audio.spooled import spooled
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError
 from soundgate.runtime.files import write_text
@@ -22,7 +24,8 @@ from soundgate.tracks.editor.exports.audacity import write_audacity
 from soundgate.tracks.editor.vocabulary import Label
 
 PEAK_LIMIT_DBTP = -1.0
-_LOSSY_INTO = {".flac": "PCM_16"}
+# The sample format of a lossy recording in containers without floats.
+_LOSSY_INTO = dict.fromkeys((".flac", ".avr", ".nist", ".paf", ".pvf", ".sph", ".voc"), "PCM_16")
 _BLOCK = 2**20
 
 
@@ -44,26 +47,36 @@ class Outputs:
 def output_format(recording: ExactAudio, out: Path) -> str:
     """Return the sample format an edit is written in: the recording's own.
 
-    A lossy recording's is FLOAT, in FLAC 16 bit.
+    A lossy recording's is FLOAT, in containers without floats 16 bit. A lossy container codes what is in it.
 
     Raises:
         AudioError: the container that the extension names does not hold it.
     """
     lossless = recording.subtype in (*BITS, "FLOAT", "DOUBLE")
     subtype = recording.subtype if lossless else _LOSSY_INTO.get(out.suffix.lower(), "FLOAT")
-    check_container(out, subtype, len(recording.samples))
+    check_writable(out, subtype, len(recording.samples))
     return subtype
 
 
 def write_sound(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> None:
-    """Write an edit atomically; floats are rounded and limited where the format is of integers."""
+    """Write an edit atomically.
+
+    Floats are rounded and limited where the format is of integers; a lossy container that does not hold the rate gets
+    the next one.
+    """
     if subtype in BITS and samples.dtype.kind == "f":
-        scaled = np.empty(samples.shape, np.int32)
+        scaled = spooled(samples.shape, np.dtype(np.int32), path.parent)
         for first in range(0, samples.shape[1], _BLOCK):
             block = samples[:, first : first + _BLOCK].astype(np.float64) * 2.0**31
             scaled[:, first : first + _BLOCK] = np.clip(np.rint(block), -(2**31), 2**31 - 1)
         samples = scaled
-    write_exact(path, ExactAudio(samples, sample_rate, subtype))
+    audio = ExactAudio(samples, sample_rate, subtype)
+    if path.suffix.lower() not in CODINGS | OTHERS:
+        write_exact(path, audio)
+        return
+    rate = write_other(path, audio)
+    if rate != sample_rate:
+        logger.warning("%s: written at %d Hz, as the format does not hold %d Hz", path, rate, sample_rate)
 
 
 def normalise(samples: np.ndarray, sample_rate: int, target_lufs: float) -> None:
@@ -137,7 +150,7 @@ def check_output(source: Path, out: Path, recording: Recording) -> str:
     """Return the sample format to write.
 
     Raises:
-        AudioError: the output is the input, a folder, or of a container that does not hold the format.
+        AudioError: the output is the input, a folder, or of no container that holds the format.
     """
     if out.is_dir() or (out.exists() and out.samefile(source)):
         raise AudioError(out, expected="a file other than the input", found="a folder" if out.is_dir() else "the input")
