@@ -1,5 +1,6 @@
 import logging
 import os
+from urllib.parse import unquote
 
 import matplotlib.image
 import numpy as np
@@ -15,6 +16,7 @@ from soundgate.audio.spooled import open_exact
 from soundgate.tracks.editor.edit_list import read_edit_list
 from soundgate.tracks.editor.editing import command, inputs, output
 from soundgate.tracks.editor.editing.picture import edit_picture
+from soundgate.tracks.editor.exports.formats import NAMES
 from soundgate.tracks.editor.rendering import untouched
 from soundgate.tracks.editor.timeline import LOOP_REPEATS
 from tests.pipeline_file import ROOT
@@ -160,6 +162,21 @@ def test_the_labels_that_were_written_are_taken_back(work, models):
     assert "an edit of 80000 samples" in message
 
 
+def test_exports_play_the_recording_and_are_taken_back(work, models):
+    source = write(work / "a.wav", channels=2)
+    labels = text(work / "l.txt", REGIONS)
+    asked = [part for name in NAMES for part in ("--export", name)]
+    edited(source, "--out", work / "one.wav", "--models", models, "--labels", labels, *asked, "--export", "rpp")
+    for ending in (".otio", ".rpp", ".edl", ".fcpxml", ".labels.txt"):
+        edited(source, "--out", work / "two.wav", "--models", models, "--labels", work / f"one{ending}")
+        assert (work / "one.wav").read_bytes() == (work / "two.wav").read_bytes()
+        assert str(source) in unquote((work / f"one{ending}").read_text()) or ending == ".labels.txt"
+    assert not (work / "two.rpp").exists()
+    other = write(work / "b.wav", seconds=5)
+    message = refused(other, "--out", work / "two.wav", "--models", models, "--labels", work / "one.rpp")
+    assert "an edit of 80000 samples" in message
+
+
 def test_a_name_a_line_labels_the_beats_that_are_given(work, models):
     source, out = write(work / "a.wav"), work / "out.wav"
     beats = text(work / "b.txt", "0.5\t0.5\tx\n1.0 more\n2.0\n")
@@ -294,6 +311,7 @@ def test_a_name_of_any_characters_is_edited_and_drawn(work, models, drawn):
     edited(source, "--out", out, "--models", models, "--labels", text(work / "l.txt", "0\t1\tCUT\n"))
     assert read_exact(out).samples.shape[1] == pytest.approx(RATE, rel=0.1)
     assert matplotlib.image.imread(out.with_suffix(".png")).std() > 0.1
+    assert "a name that Reaper reads" in refused(source, "--out", out, "--models", models, "--export", "rpp")
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("out.wav", "FLOAT"), ("out.flac", "PCM_16")])
