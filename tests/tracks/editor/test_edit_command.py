@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 from urllib.parse import unquote
@@ -253,6 +254,40 @@ def test_what_cannot_be_edited_is_copied_with_a_warning(work, models, warnings, 
     edited(source, "--out", work / "out.wav", "--models", models, "--loudness", "-14")
     assert open_exact(work / "out.wav", work).samples.tobytes() == open_exact(source, work).samples.tobytes()
     assert any(reason in record.message and record.levelname == "WARNING" for record in warnings.records)
+
+
+@pytest.mark.parametrize(
+    ("frames", "channels", "rate", "limit", "length"),
+    [(44_100 * 7_200, 2, 44_100, "1:41:26 h of 2 channels at 44100 Hz", "2:00:00 h"),
+     (8_000 * 14_401, 1, 8_000, "4:00:00 h of 1 channels at 8000 Hz", "4:00:01 h")],
+)  # fmt: skip
+def test_a_recording_of_too_many_hours_is_refused_before_it_is_read(
+    work, models, monkeypatch, frames, channels, rate, limit, length
+):
+    source = work / os.fsdecode(b"\xff.wav")
+    with open(source, "wb") as opened, soundfile.SoundFile(
+        opened.fileno(), "w", rate, channels, "PCM_16", format="WAV", closefd=False
+    ) as file:  # fmt: skip
+        file.write(np.zeros((1, channels)))
+    # As long as its header says, and empty on the disk.
+    header, size = bytearray(source.read_bytes()[:44]), frames * channels * 2
+    header[4:8], header[40:44] = (size + 36).to_bytes(4, "little"), size.to_bytes(4, "little")
+    source.write_bytes(header)
+    os.truncate(source, 44 + size)
+    monkeypatch.setattr(command, "run_edit", lambda *_: pytest.fail("it was read"))
+    result = edit(source, "--out", work / "out.wav", "--models", models)
+    assert result.exit_code == 1 and f"expected at most {limit} (4 h, and 536870912 samples in all)" in result.output
+    assert f"found {length}. Edit it in parts." in result.output
+
+
+def test_an_edit_that_its_container_cannot_hold_is_refused_before_it_is_played(work, models, monkeypatch):
+    source = write(work / "a.wav", "PCM_32", channels=6)
+    header = json.dumps({"sample_rate": RATE, "n_samples": 8 * RATE})
+    labels = text(work / "l.txt", f"0\t8\tedit {header}\n0\t8\t0 LOOP x1500\n")
+    monkeypatch.setattr(command, "play", lambda *_: pytest.fail("it was played"))
+    arguments = ("--models", models, "--labels", labels)
+    message = refused(source, "--out", work / "out.aiff", *arguments)
+    assert "at most 4 GiB in .aiff: .w64, .rf64 and .caf hold more; found 4.3 GiB" in message
 
 
 def test_without_beats_there_is_a_grid(work, models, warnings, monkeypatch):

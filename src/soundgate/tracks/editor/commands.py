@@ -58,6 +58,9 @@ def edit(
     # Imported here: `soundgate --help` should not wait for PyTorch.
     set_up_logging()
     with errors_in_one_line():
+        from soundgate.tracks.editor.editing.limits import check_length
+
+        check_length(source)
         from soundgate.tracks.editor.editing.command import EditOptions, run_edit
 
         run_edit(EditOptions(source, out, labels, beats, mode, loudness, models, exports, explain))

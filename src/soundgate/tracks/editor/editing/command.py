@@ -16,6 +16,7 @@ from soundgate.tracks.editor.editing.output import (
     Outputs,
     check_exports,
     check_output,
+    check_size,
     explanation,
     normalise,
     show_explanation,
@@ -76,6 +77,7 @@ def run_edit(options: EditOptions) -> None:
     length_s = recording.n_samples / rate
     logger.info("%s: %.1f s, %d channels, %d Hz", options.source, length_s, len(recording.audio.samples), rate)
     decision = decide(recording, models, settings, options.mode, options.labels, options.beats)
+    check_size(options.out, recording.audio, decision.edit, subtype)
     sound = play(recording, decision, models, options.mode, scratch)
     if options.loudness_lufs is not None:
         normalise(sound, rate, options.loudness_lufs)

@@ -27,6 +27,9 @@ from soundgate.tracks.editor.vocabulary import Label
 PEAK_LIMIT_DBTP = -1.0
 # The sample format of a lossy recording in containers without floats.
 _LOSSY_INTO = dict.fromkeys((".flac", ".avr", ".nist", ".paf", ".pvf", ".sph", ".voc"), "PCM_16")
+_OF_32_BITS = (".wav", ".wave", ".aiff", ".aif", ".aifc", ".au", ".snd")
+_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_MOST_BYTES = 2**32 - 2**16
 _BLOCK = 2**20
 
 
@@ -57,6 +60,18 @@ def output_format(recording: ExactAudio, out: Path) -> str:
     subtype = recording.subtype if lossless else _LOSSY_INTO.get(out.suffix.lower(), "FLOAT")
     check_writable(out, subtype, len(recording.samples))
     return subtype
+
+
+def check_size(out: Path, recording: ExactAudio, edit: EditList, subtype: str) -> None:
+    """Check that a container whose header counts 32 bits holds an edit.
+
+    Raises:
+        AudioError: it does not.
+    """
+    size = edit.output_samples * len(recording.samples) * _BYTES.get(subtype, 4)
+    if out.suffix.lower() in _OF_32_BITS and size > _MOST_BYTES:
+        expected = f"at most 4 GiB in {out.suffix}: .w64, .rf64 and .caf hold more"
+        raise AudioError(out, expected=expected, found=f"{size / 2**30:.1f} GiB")
 
 
 def write_sound(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> None:
