@@ -88,7 +88,7 @@ def run_edit(options: EditOptions) -> None:
 def _write(options: EditOptions, recording: Recording, decision: Decision, models: Models, sound, subtype: str) -> None:
     outputs, rate = Outputs(options.out), recording.audio.sample_rate
     table = explanation(decision)
-    after = models.features(mono_mix(sound, rate))
+    after = models.features(mono_mix(sound, rate, options.out.parent))
     edit_picture(
         outputs.beside(".png"),
         recording.mono,
