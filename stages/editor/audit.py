@@ -24,6 +24,7 @@ from soundgate.tracks.editor.reconstruct.model import load_reconstruction
 @input_option("reconstruction", "Folder of phase 1's model.")
 @input_option("imitation", "Folder of the imitation model.")
 @input_option("policy", "Folder of the policy.")
+@input_option("samples", "Folder of the edits that were rendered.")
 @input_option("recovery", "The verdicts on label recovery.")
 @input_option("vocoder", "The vocoder's metrics.")
 @output_option("metrics", "JSON file for everything measured.")
@@ -31,15 +32,15 @@ from soundgate.tracks.editor.reconstruct.model import load_reconstruction
 @output_option("report", "Markdown file for the report.")
 @output_option("plots", "Folder for the tables behind the plots.")
 def main(
-    pairs: Path, cache: Path, reconstruction: Path, imitation: Path, policy: Path, recovery: Path, vocoder: Path,
-    metrics: Path, gates: Path, report: Path, plots: Path,
+    pairs: Path, cache: Path, reconstruction: Path, imitation: Path, policy: Path, samples: Path, recovery: Path,
+    vocoder: Path, metrics: Path, gates: Path, report: Path, plots: Path,
 ) -> None:  # fmt: skip
     """Measure phase 1, imitation and policy beside baselines and rendered audio; hold the track against its gates."""
     settings, seed = load_section("editor.audit", AuditSettings), load_seed()
     weights = load_section("editor.policy", PolicySettings).reward
     deterministic_torch(seed)
     trained = Trained(load_reconstruction(reconstruction), load_predictor(imitation), load_predictor(policy))
-    audit = run_audit(settings, PairCache.open(cache), read_pairs(pairs), trained, weights, seed)
+    audit = run_audit(settings, PairCache.open(cache), read_pairs(pairs), samples, trained, weights, seed)
     verdicts = read_json(recovery) | phase1_gates(audit.reconstruction, settings.thresholds)
     verdicts |= policy_gates(audit.labels, audit.rewards, settings.thresholds)
     verdicts |= sound_gates(audit.truth, read_json(vocoder), settings.thresholds)

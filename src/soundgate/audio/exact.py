@@ -113,10 +113,10 @@ def write_exact(path: str | Path, audio: ExactAudio) -> None:
     ):
         for first in range(0, total, BLOCK_FRAMES):
             block = audio.samples[:, first : first + BLOCK_FRAMES].T
-            file.write(_on_steps(block, BITS.get(audio.subtype, 32)))
+            file.write(on_steps(block, BITS.get(audio.subtype, 32)))
 
 
-def _on_steps(samples: np.ndarray, bits: int) -> np.ndarray:
+def on_steps(samples: np.ndarray, bits: int) -> np.ndarray:
     """Round left-aligned integers to the nearest that have only so many bits; the largest is the limit."""
     if bits == 32:
         return samples

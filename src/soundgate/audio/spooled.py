@@ -8,8 +8,9 @@ from tempfile import TemporaryFile
 import numpy as np
 
 from soundgate.audio.containers import ContainerError
-from soundgate.audio.decoding import MAX_PEAK, Decoding, reasons
+from soundgate.audio.decoding import MAX_PEAK, reasons
 from soundgate.audio.exact import ExactAudio, type_of
+from soundgate.audio.mapped import MappedDecoding
 
 
 def open_exact(path: str | Path, folder: Path) -> ExactAudio:
@@ -24,7 +25,7 @@ def open_exact(path: str | Path, folder: Path) -> ExactAudio:
     Raises:
         AudioError: see `read_audio`.
     """
-    with reasons(path), Decoding.of(path) as decoding, TemporaryFile(dir=folder) as spool:
+    with reasons(path), MappedDecoding(path) as decoding, TemporaryFile(dir=folder) as spool:
         dtype, total = np.dtype(type_of(decoding.subtype)), 0
         for block in decoding.blocks(dtype.name):
             _check(block)

@@ -3,9 +3,13 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 import torch
 
+from soundgate.audio.exact import read_exact
+from soundgate.tracks.editor.audit import run
 from soundgate.tracks.editor.audit.gating import phase1_gates, policy_gates, sound_gates
 from soundgate.tracks.editor.audit.reconstruction import reconstruction_table, summarise
 from soundgate.tracks.editor.audit.reward_truth import (
@@ -18,8 +22,10 @@ from soundgate.tracks.editor.audit.reward_truth import (
     perturbed,
     reward_against_renderer,
 )
-from soundgate.tracks.editor.audit.settings import AuditThresholds
-from soundgate.tracks.editor.edit_list import Tone
+from soundgate.tracks.editor.audit.settings import AuditSettings, AuditThresholds
+from soundgate.tracks.editor.edit_list import Tone, write_edit_list
+from soundgate.tracks.editor.editing.output import write_sound
+from soundgate.tracks.editor.editing.samples import SUMMARY
 from soundgate.tracks.editor.features import Features
 from soundgate.tracks.editor.policy.controls import Habits, collapsed, constant_ratio
 from soundgate.tracks.editor.policy.scoring import (
@@ -31,6 +37,7 @@ from soundgate.tracks.editor.policy.scoring import (
 )
 from soundgate.tracks.editor.policy.settings import RewardWeights
 from soundgate.tracks.editor.reconstruct.rule import rule_recording
+from soundgate.tracks.editor.rendering import render
 from soundgate.tracks.editor.timeline import from_labels
 from soundgate.tracks.editor.vocabulary import Label
 from tests.tracks.editor.planted import FEATURES, planted_cache
@@ -218,6 +225,34 @@ def test_a_reward_that_orders_equally_wrong_edits_as_their_audio_does_agrees(cac
     assert value > 0.8 if agrees else value == 0
     # Of growing shares the number of wrong labels tells nearly all: they decide nothing.
     assert agreement(growing, "n_wrong") > 0.8 and (judge is Deaf or agreement(growing) > 0.8)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_audit_judges_the_files_of_edits(cache, tmp_path, monkeypatch, damaged):
+    rows, rate = [], FEATURES.sample_rate
+    for number in cache.rows("test"):
+        pair, name = cache.pair(int(number)), cache.table["pair_id"].iloc[number]
+        edges = pair.edges * FEATURES.hop_length
+        spans = np.stack([edges[:-1], edges[1:]], axis=1)
+        noise, raw = np.random.default_rng(number).uniform(-0.5, 0.5, edges[-1]), tmp_path / f"{name}.flac"
+        soundfile.write(raw, noise, rate)
+        edit = from_labels(pair.labels, spans, rate, Tone(low_db=6))
+        truth = {"edit_list": edit.model_dump_json(), "beats": edges[:-1]}
+        rows.append({"pair_id": name, "group": f"g{number}", "raw_path": raw} | truth)
+    sound = render(read_exact(raw).samples, edit)
+    write_sound(tmp_path / "edit.flac", sound ^ (damaged << 16), rate, "PCM_16")
+    write_edit_list(tmp_path / "edit.json", edit)
+    sample = {"pair_id": name, "sound": "edit.flac", "edit_list": "edit.json"}
+    pd.DataFrame([sample]).to_csv(tmp_path / SUMMARY, index=False)
+    monkeypatch.setattr(run, "by_policy", lambda policy: policy)
+    monkeypatch.setattr(run, "controls", lambda cache, policy, imitation: {})  # They need networks.
+    trained = run.Trained(Executor(), nearly_true(0.4), nearly_true(0.05))
+    settings = AuditSettings(thresholds=THRESHOLDS, n_rendered=3, n_bootstrap=100)
+    audit = run.run_audit(settings, cache, pd.DataFrame(rows), tmp_path, trained, WEIGHTS, 0)
+    identical = audit.truth["identical"]
+    assert identical["n"] == 4 and identical["control"] < 0.01
+    # One file of four is wrong in every sample.
+    assert identical["value"] == (0.75 if damaged else 1)
 
 
 def test_damaged_copies_and_a_poor_vocoder_fail():

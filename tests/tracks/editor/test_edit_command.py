@@ -1,5 +1,7 @@
+import json
 import logging
 import os
+from urllib.parse import unquote
 
 import matplotlib.image
 import numpy as np
@@ -15,6 +17,7 @@ from soundgate.audio.spooled import open_exact
 from soundgate.tracks.editor.edit_list import read_edit_list
 from soundgate.tracks.editor.editing import command, inputs, output
 from soundgate.tracks.editor.editing.picture import edit_picture
+from soundgate.tracks.editor.exports.formats import NAMES
 from soundgate.tracks.editor.rendering import untouched
 from soundgate.tracks.editor.timeline import LOOP_REPEATS
 from tests.pipeline_file import ROOT
@@ -160,6 +163,21 @@ def test_the_labels_that_were_written_are_taken_back(work, models):
     assert "an edit of 80000 samples" in message
 
 
+def test_exports_play_the_recording_and_are_taken_back(work, models):
+    source = write(work / "a.wav", channels=2)
+    labels = text(work / "l.txt", REGIONS)
+    asked = [part for name in NAMES for part in ("--export", name)]
+    edited(source, "--out", work / "one.wav", "--models", models, "--labels", labels, *asked, "--export", "rpp")
+    for ending in (".otio", ".rpp", ".edl", ".fcpxml", ".labels.txt"):
+        edited(source, "--out", work / "two.wav", "--models", models, "--labels", work / f"one{ending}")
+        assert (work / "one.wav").read_bytes() == (work / "two.wav").read_bytes()
+        assert str(source) in unquote((work / f"one{ending}").read_text()) or ending == ".labels.txt"
+    assert not (work / "two.rpp").exists()
+    other = write(work / "b.wav", seconds=5)
+    message = refused(other, "--out", work / "two.wav", "--models", models, "--labels", work / "one.rpp")
+    assert "an edit of 80000 samples" in message
+
+
 def test_a_name_a_line_labels_the_beats_that_are_given(work, models):
     source, out = write(work / "a.wav"), work / "out.wav"
     beats = text(work / "b.txt", "0.5\t0.5\tx\n1.0 more\n2.0\n")
@@ -238,6 +256,40 @@ def test_what_cannot_be_edited_is_copied_with_a_warning(work, models, warnings, 
     assert any(reason in record.message and record.levelname == "WARNING" for record in warnings.records)
 
 
+@pytest.mark.parametrize(
+    ("frames", "channels", "rate", "limit", "length"),
+    [(44_100 * 7_200, 2, 44_100, "1:41:26 h of 2 channels at 44100 Hz", "2:00:00 h"),
+     (8_000 * 14_401, 1, 8_000, "4:00:00 h of 1 channels at 8000 Hz", "4:00:01 h")],
+)  # fmt: skip
+def test_a_recording_of_too_many_hours_is_refused_before_it_is_read(
+    work, models, monkeypatch, frames, channels, rate, limit, length
+):
+    source = work / os.fsdecode(b"\xff.wav")
+    with open(source, "wb") as opened, soundfile.SoundFile(
+        opened.fileno(), "w", rate, channels, "PCM_16", format="WAV", closefd=False
+    ) as file:  # fmt: skip
+        file.write(np.zeros((1, channels)))
+    # As long as its header says, and empty on the disk.
+    header, size = bytearray(source.read_bytes()[:44]), frames * channels * 2
+    header[4:8], header[40:44] = (size + 36).to_bytes(4, "little"), size.to_bytes(4, "little")
+    source.write_bytes(header)
+    os.truncate(source, 44 + size)
+    monkeypatch.setattr(command, "run_edit", lambda *_: pytest.fail("it was read"))
+    result = edit(source, "--out", work / "out.wav", "--models", models)
+    assert result.exit_code == 1 and f"expected at most {limit} (4 h, and 536870912 samples in all)" in result.output
+    assert f"found {length}. Edit it in parts." in result.output
+
+
+def test_an_edit_that_its_container_cannot_hold_is_refused_before_it_is_played(work, models, monkeypatch):
+    source = write(work / "a.wav", "PCM_32", channels=6)
+    header = json.dumps({"sample_rate": RATE, "n_samples": 8 * RATE})
+    labels = text(work / "l.txt", f"0\t8\tedit {header}\n0\t8\t0 LOOP x1500\n")
+    monkeypatch.setattr(command, "play", lambda *_: pytest.fail("it was played"))
+    arguments = ("--models", models, "--labels", labels)
+    message = refused(source, "--out", work / "out.aiff", *arguments)
+    assert "at most 4 GiB in .aiff: .w64, .rf64 and .caf hold more; found 4.3 GiB" in message
+
+
 def test_without_beats_there_is_a_grid(work, models, warnings, monkeypatch):
     monkeypatch.setattr(inputs, "track_beats", lambda *_: np.empty(0, np.int64))
     source = write(work / "a.wav")
@@ -262,11 +314,39 @@ def test_the_input_is_never_overwritten(work, models):
 
 def test_a_container_that_does_not_hold_the_format_is_refused(work, models):
     source = write(work / "a.wav", "FLOAT")
-    for name in ("out.flac", "out.mp3", "out"):
+    for name in ("out.flac", "out.xyz", "out"):
         message = refused(source, "--out", work / name, "--models", models)
-        assert all(suffix in message for suffix in (".wav", ".aif", ".caf")) and ".flac," not in message
+        assert all(suffix in message for suffix in (".wav", ".aif", ".mp3", ".opus")) and ".flac," not in message
     message = refused(write(work / "b.wav", channels=9), "--out", work / "out.flac", "--models", models)
     assert "9 channels of PCM_16: .wav" in message and ".flac," not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "rate"),
+    [("a.mp3", "out.mp3", RATE), ("a.aiff", "out.MP3", RATE), ("a.mp3", "out.opus", RATE),
+     ("a.aiff", "out.opus", 44_100), ("a.wav", "out.ogg", RATE), ("a.mp3", "out.aiff", RATE),
+     ("a.aiff", "out.voc", RATE), ("a.mp3", "out.voc", RATE)],
+)  # fmt: skip
+def test_every_format_is_written(work, models, warnings, given, name, rate):
+    samples = music(3, rate=rate)
+    soundfile.write(work / given, samples.T, rate)
+    labels = text(work / "l.txt", "0\t1\tCUT\n")
+    edited(work / given, "--out", work / name, "--models", models, "--labels", labels)
+    made, made_rate = soundfile.read(work / name, always_2d=True)
+    resampled = rate == 44_100
+    assert made_rate == (48_000 if resampled else rate) and len(made) / made_rate == pytest.approx(2, abs=0.05)
+    assert any("as the format does not hold 44100 Hz" in record.message for record in warnings.records) == resampled
+    assert made[:, 0].std() == pytest.approx(samples[0, rate:].std(), rel=0.05)
+
+
+def test_a_name_of_any_characters_is_edited_and_drawn(work, models, drawn):
+    source = work / os.fsdecode(b"a$b\\frac{$ \"quoted' `\xe6\x97\xa5 [/red] %s \xff.wav")
+    write(source, seconds=2)
+    out = source.with_name(f"out {source.name}")
+    edited(source, "--out", out, "--models", models, "--labels", text(work / "l.txt", "0\t1\tCUT\n"))
+    assert read_exact(out).samples.shape[1] == pytest.approx(RATE, rel=0.1)
+    assert matplotlib.image.imread(out.with_suffix(".png")).std() > 0.1
+    assert "a name that Reaper reads" in refused(source, "--out", out, "--models", models, "--export", "rpp")
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("out.wav", "FLOAT"), ("out.flac", "PCM_16")])
@@ -318,7 +398,7 @@ def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(work, models, monk
     source, out = write(work / "a.wav"), text(work / "out.wav", "before")
     labels = text(work / "l.txt", "0\t1\tCUT\n")
     with monkeypatch.context() as patch:
-        patch.setattr("soundgate.audio.exact._on_steps", lambda *_: 1 / 0)
+        patch.setattr("soundgate.audio.exact.on_steps", lambda *_: 1 / 0)
         failed = edit(source, "--out", out, "--models", models, "--labels", labels)
     assert isinstance(failed.exception, ZeroDivisionError)
     assert out.read_text() == "before" and not [path for path in work.iterdir() if "partial" in path.name]

@@ -1,13 +1,15 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.edit_list import EditList, Segment, Tone, keep_all, read_edit_list, write_edit_list
 from soundgate.tracks.editor.exports.audacity import read_audacity, write_audacity
+from soundgate.tracks.editor.exports.formats import NAMES, Format, format_of
 from soundgate.tracks.editor.exports.otio import read_otio, write_otio
 from soundgate.tracks.editor.exports.reaper import read_reaper, write_reaper
 from soundgate.tracks.editor.timeline import (
@@ -21,21 +23,20 @@ from soundgate.tracks.editor.timeline import (
 from soundgate.tracks.editor.vocabulary import Label
 from tests.tracks.editor.drawn import edit_lists
 
+MEDIA = Path("raw take.wav")
 WAYS = {
-    "json": (write_edit_list, read_edit_list),
-    "audacity": (write_audacity, read_audacity),
-    "otio": (lambda path, edit: write_otio(path, edit, "raw take.wav"), read_otio),
-    "reaper": (lambda path, edit: write_reaper(path, edit, "raw take.wav"), read_reaper),
+    "json": Format(".json", lambda path, edit, _: write_edit_list(path, edit), read_edit_list),
+    **{name: format_of(name) for name in NAMES},
 }
-SUFFIX = {"json": ".json", "audacity": ".txt", "otio": ".otio", "reaper": ".rpp"}
 
 
 @pytest.mark.parametrize("way", WAYS)
 @given(edit=edit_lists())
+@settings(deadline=None)
 def test_an_edit_list_comes_back_as_it_was_written(tmp_path_factory, way, edit):
-    write, read = WAYS[way]
-    path = tmp_path_factory.mktemp(way) / f"edit{SUFFIX[way]}"
-    write(path, edit)
+    ending, write, read = WAYS[way]
+    path = tmp_path_factory.mktemp(way) / f"edit{ending}"
+    write(path, edit, MEDIA)
     assert read(path) == edit
 
 
@@ -47,9 +48,9 @@ def test_positions_are_exact_at_every_rate_hours_into_a_file(tmp_path, way, rate
     edit = EditList(
         sample_rate=rate, n_samples=n_samples, segments=[Segment(label="KEEP", start=a, stop=b) for a, b in spans]
     )
-    write, read = WAYS[way]
-    write(tmp_path / f"edit{SUFFIX[way]}", edit)
-    assert read(tmp_path / f"edit{SUFFIX[way]}") == edit
+    ending, write, read = WAYS[way]
+    write(tmp_path / f"edit{ending}", edit, MEDIA)
+    assert read(tmp_path / f"edit{ending}") == edit
 
 
 def test_what_is_moved_in_another_editor_is_read_back(tmp_path):
@@ -58,11 +59,11 @@ def test_what_is_moved_in_another_editor_is_read_back(tmp_path):
     text = (tmp_path / "labels.txt").read_text()
     (tmp_path / "labels.txt").write_text(text.replace("1.000000000\t2.0", "1.5\t3.0"))
     assert read_audacity(tmp_path / "labels.txt").segments[0].spans == [(150, 300)]
-    write_reaper(tmp_path / "edit.rpp", edit, "raw.wav")
+    write_reaper(tmp_path / "edit.rpp", edit, MEDIA)
     text = (tmp_path / "edit.rpp").read_text()
     (tmp_path / "edit.rpp").write_text(text.replace("SOFFS 1.0", "SOFFS 4.0"))
     assert read_reaper(tmp_path / "edit.rpp").segments[0].spans == [(400, 500)]
-    write_otio(tmp_path / "edit.otio", edit, "raw.wav")
+    write_otio(tmp_path / "edit.otio", edit, MEDIA)
     timeline = json.loads((tmp_path / "edit.otio").read_text())
     timeline["tracks"]["children"][0]["children"][0]["source_range"]["duration"]["value"] = 50.0
     (tmp_path / "edit.otio").write_text(json.dumps(timeline))
@@ -72,16 +73,16 @@ def test_what_is_moved_in_another_editor_is_read_back(tmp_path):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("content", ["", "{}", "[]", "1\t2\t3 NOTHING\n", "<REAPER_PROJECT\n", "\x00\xff", "<A\n>\n"])
 def test_files_that_are_no_edit_list_are_refused(tmp_path, way, content):
-    path = tmp_path / f"edit{SUFFIX[way]}"
+    path = tmp_path / f"edit{WAYS[way].ending}"
     path.write_text(content)
     with pytest.raises(FormatError):
-        WAYS[way][1](path)
+        WAYS[way].read(path)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_missing_file_is_refused(tmp_path, way):
     with pytest.raises(FormatError, match="No such file"):
-        WAYS[way][1](tmp_path / "none")
+        WAYS[way].read(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,7 @@ def test_labels_become_the_edit_they_describe_and_come_back():
 
 
 @given(edit=edit_lists())
+@settings(deadline=None)
 def test_any_labels_come_back_from_the_edit_they_describe(edit):
     spans = beat_spans(np.arange(0, edit.n_samples, 100), edit.n_samples)
     labels = labels_of(edit, spans)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from soundgate.tracks.editor.edit_list import EditList, Segment, Tone, keep_all
 from soundgate.tracks.editor.rendering import joins_of, render, untouched
@@ -54,7 +55,7 @@ def test_a_loop_is_played_as_often_as_it_says(repeats):
 
 
 @given(edit=edit_lists())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_every_sample_that_is_not_computed_is_the_inputs(edit):
     wav = wave(edit.n_samples, 2, dtype=np.int16)
     out, origin = render(wav, edit), untouched(edit)
@@ -64,16 +65,63 @@ def test_every_sample_that_is_not_computed_is_the_inputs(edit):
     assert np.sum(origin >= 0) >= kept - 2 * HALF * len(joins_of(edit))
 
 
-def test_a_splice_fades_over_its_length_with_equal_power():
+def test_a_splice_fades_over_its_length():
     wav = np.concatenate([np.full((1, 4_000), 0.5), np.full((1, 4_000), -0.5)], axis=1)
     out = render(wav, edited(keep(0, 2_000), keep(6_000, 8_000)))[0]
     np.testing.assert_array_equal(out[: 2_000 - HALF], 0.5)
     np.testing.assert_array_equal(out[2_000 + HALF :], -0.5)
     inside = out[2_000 - HALF : 2_000 + HALF]
     assert np.all(np.diff(inside) < 0)
-    # Cosine and sine of one angle: 0.5 (cos - sin), zero in the middle.
-    angle = (np.arange(2 * HALF) + 0.5) / (2 * HALF) * np.pi / 2
-    np.testing.assert_allclose(inside, 0.5 * (np.cos(angle) - np.sin(angle)), atol=1e-12)
+    # Of opposite sides as of sides that have nothing in common: straight lines scaled to equal power.
+    rising = (np.arange(2 * HALF) + 0.5) / (2 * HALF)
+    np.testing.assert_allclose(inside, 0.5 * (1 - 2 * rising) / np.hypot(1 - rising, rising), atol=1e-12)
+
+
+@pytest.mark.parametrize("alike", [0, 0.3, 0.7, 1])
+@pytest.mark.parametrize("whole", ["splice", "transition"])
+def test_power_and_level_do_not_change_through_a_crossfade_of_like_material(alike, whole):
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 500, 400)) / 20
+    wav = np.concatenate([first, alike * first + np.sqrt(1 - alike**2) * second], axis=1)
+    half, rate = 80, 8_000
+    if whole == "splice":
+        # Both pieces are heard on beyond their ends: from 320 to 480 there, from 720 to 880 here.
+        wav = np.concatenate([wav, wav], axis=1)[:, :1_200]
+        segments = [keep(0, 400 - half), keep(800 - half, 1_200)]
+    else:
+        segments = [Segment(label="TRANSITION", start=0, stop=400, partner=400)]
+    edit = EditList(sample_rate=rate, n_samples=wav.shape[1], crossfade_s=0.02, segments=segments)
+    out = render(wav, edit)
+    joined = out[:, 400 - 2 * half : 400] if whole == "splice" else out
+    level_db = 10 * np.log10(np.square(joined).mean(axis=0) / np.square(wav[:, :400]).mean())
+    assert abs(level_db.mean()) < 0.15 and np.abs(np.convolve(level_db, np.ones(20) / 20, "valid")).max() < 0.4
+
+
+def test_a_loop_that_meets_itself_is_what_it_was():
+    # Where both sides are the same samples, straight lines add up to them; equal power adds 3 dB.
+    wav = np.tile(np.random.default_rng(0).integers(-30_000, 30_000, 500, dtype=np.int16), 16)[None]
+    out = render(wav, edited(Segment(label="LOOP", start=1_000, stop=2_000, repeats=4)))
+    np.testing.assert_array_equal(out, wav[:, 1_000:5_000])
+
+
+@given(st.integers(0, 2**31), st.sampled_from([np.int16, np.int32]), st.sampled_from(["splice", "across"]))
+@settings(max_examples=40, deadline=None)
+def test_crossfades_of_full_scale_never_clip(seed, dtype, kind):
+    full = np.iinfo(dtype).max
+    generator = np.random.default_rng(seed)
+    wav = np.sign(generator.normal(size=(2, 8_000)) + generator.normal(size=8_000)) * generator.choice([0.7, 1], (2, 1))
+    across = Segment(label="TRANSITION", start=0, stop=3_000, partner=4_000)
+    edit = edited(keep(0, 2_000), keep(5_000, 8_000)) if kind == "splice" else edited(across)
+    raw = (wav * full).astype(dtype)
+    floats = render(raw / full, edit)
+    assert np.abs(floats).max() <= 1 + 1e-12
+    # Integers are the same, so that nothing was limited.
+    np.testing.assert_allclose(render(raw, edit), floats * full, rtol=2e-6, atol=0.6)
+
+
+def test_a_recording_that_passes_full_scale_is_not_made_quieter():
+    wav = np.full((1, 8_000), 3.0, np.float32)
+    np.testing.assert_allclose(render(wav, edited(keep(0, 2_000), keep(6_000, 8_000))), 3, rtol=1e-6)
 
 
 def test_uncorrelated_material_keeps_its_power_through_a_splice():
@@ -116,6 +164,7 @@ def test_a_transition_goes_from_one_span_to_the_other():
     )
     assert joins_of(edit) == []
     out = render(wav, edit)[0]
+    # Its sides are opposite: equal power, as of sides that have nothing in common.
     angle = (np.arange(1_000) + 0.5) / 1_000 * np.pi / 2
     np.testing.assert_allclose(out[1_000:2_000], np.cos(angle) - np.sin(angle), atol=1e-12)
     assert len(out) == 4_000

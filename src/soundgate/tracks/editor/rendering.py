@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
 from soundgate.audio.filters import equaliser_sections
+from soundgate.tracks.editor.crossfades import Part, circular_gains, correlation, linear_gains, mixed
 from soundgate.tracks.editor.edit_list import EditList, Segment
 
 # How long an equaliser runs before what it is wanted for, so that it does not start from rest there.
@@ -87,7 +88,8 @@ def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np
     """Play an edit list.
 
     Where a piece follows on from the one before it, and in every span that is kept or looped, the output has the
-    very samples of the input; only joins (equal-power crossfades), gains, tones and transitions are computed.
+    very samples of the input; only joins, gains, tones and transitions are computed. Joins and transitions are
+    crossfades of constant power that never pass full scale where neither side does: see `crossfades`.
 
     Args:
         wav: the raw recording [C, T], of any floating type, or integers at full scale of their type.
@@ -103,17 +105,17 @@ def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np
     if wav.ndim != 2 or wav.shape[1] != edit.n_samples:
         raise ValueError(f"wav: expected [C, {edit.n_samples}], found {list(wav.shape)}")
     out = np.empty((len(wav), edit.output_samples), wav.dtype) if out is None else out
+    player = _Player(wav, edit)
     for piece in pieces_of(edit):
         segment = piece.segment
         if piece.plain:
             out[:, piece.position : piece.stop] = wav[:, segment.start : segment.stop]
         else:
-            for begin in range(0, segment.length, _BLOCK_SAMPLES):
-                end = min(begin + _BLOCK_SAMPLES, segment.length)
-                played = as_type(_played(wav, edit, segment, begin, end), wav.dtype)
+            for begin, end in _blocks(segment.length):
+                played = as_type(player.played(segment, begin, end), wav.dtype)
                 out[:, piece.position + begin : piece.position + end] = played
     for join in joins_of(edit):
-        out[:, join.position - join.half : join.position + join.half] = as_type(_crossfade(wav, edit, join), wav.dtype)
+        out[:, join.position - join.half : join.position + join.half] = as_type(player.crossfade(join), wav.dtype)
     return out
 
 
@@ -146,45 +148,78 @@ def _end_gain(segment: Segment) -> float:
     return segment.gain[-1][1] if segment.gain else 1.0
 
 
-def _crossfade(wav: np.ndarray, edit: EditList, join: Join) -> np.ndarray:
-    """Return float64 [C, 2 half]: both pieces played on beyond their ends, with cosine and sine as gains."""
-    length = join.left.segment.length
-    angle = (np.arange(2 * join.half) + 0.5) / max(2 * join.half, 1) * np.pi / 2
-    ending = _played(wav, edit, join.left.segment, length - join.half, length + join.half)
-    beginning = _played(wav, edit, join.right.segment, -join.half, join.half)
-    return np.cos(angle) * ending + np.sin(angle) * beginning
+@dataclass(frozen=True)
+class _Player:
+    """Computes what is no copy.
+
+    Args:
+        wav: the raw recording [C, T].
+        edit: of it.
+    """
+
+    wav: np.ndarray
+    edit: EditList
+    _alike: dict[Segment, float] = field(default_factory=dict)
+
+    @property
+    def full_scale(self) -> float:
+        """The highest magnitude of the recording's type."""
+        return 1.0 if np.issubdtype(self.wav.dtype, np.floating) else float(np.iinfo(self.wav.dtype).max)
+
+    def crossfade(self, join: Join) -> np.ndarray:
+        """Return float64 [C, 2 half]: both pieces played on beyond their ends."""
+        length = join.left.segment.length
+        ending = self.played(join.left.segment, length - join.half, length + join.half)
+        beginning = self.played(join.right.segment, -join.half, join.half)
+        part = Part(ending, beginning, linear_gains(2 * join.half))
+        return mixed(part, correlation(lambda: [part], self.full_scale))
+
+    def played(self, segment: Segment, begin: int, end: int) -> np.ndarray:
+        """Return float64 [C, end - begin] of one playing; positions count from the segment's start and may leave it."""
+        if segment.partner is not None:
+            return mixed(self._sides(segment, begin, end), self._correlation(segment))
+        lead = 0 if segment.tone is None else round(_SETTLING_S * self.edit.sample_rate)
+        samples = self._source(segment.start + begin - lead, segment.start + end)
+        if segment.tone is not None:
+            # Imported here: it takes over a second to load, and few edits have a tone.
+            from scipy.signal import sosfilt
+
+            tone = segment.tone
+            sections = equaliser_sections(tone.low_db, tone.mid_db, tone.high_db, self.edit.sample_rate)
+            samples = sosfilt(sections, samples, axis=-1)[:, lead:]
+        if segment.gain:
+            position = (np.arange(begin, end) + 0.5) / segment.length
+            samples = samples * np.interp(position, *zip(*segment.gain, strict=True))
+        return samples
+
+    def _sides(self, segment: Segment, begin: int, end: int) -> Part:
+        """Return both sides of a transition."""
+        first = self._source(segment.start + begin, segment.start + end)
+        second = self._source(segment.partner + begin, segment.partner + end)
+        return Part(first, second, circular_gains((np.arange(begin, end) + 0.5) / segment.length))
+
+    def _correlation(self, segment: Segment) -> float:
+        """Return what a transition is made for, over its whole length."""
+        if segment not in self._alike:
+            blocks = _blocks(segment.length)
+            self._alike[segment] = correlation(
+                lambda: (self._sides(segment, begin, end) for begin, end in blocks), self.full_scale
+            )
+        return self._alike[segment]
+
+    def _source(self, begin: int, end: int) -> np.ndarray:
+        """Return float64 [C, end - begin] of the raw recording, zeros where there is none."""
+        n_samples = self.wav.shape[1]
+        samples = np.zeros((len(self.wav), end - begin))
+        first, last = min(max(begin, 0), n_samples), max(min(end, n_samples), 0)
+        if last > first:
+            samples[:, first - begin : last - begin] = self.wav[:, first:last]
+        return samples
 
 
-def _played(wav: np.ndarray, edit: EditList, segment: Segment, begin: int, end: int) -> np.ndarray:
-    """Return float64 [C, end - begin] of one playing; positions count from the segment's start and may leave it."""
-    position = (np.arange(begin, end) + 0.5) / segment.length
-    if segment.partner is not None:
-        angle = np.clip(position, 0, 1) * np.pi / 2
-        first = _source(wav, segment.start + begin, segment.start + end)
-        second = _source(wav, segment.partner + begin, segment.partner + end)
-        return np.cos(angle) * first + np.sin(angle) * second
-    lead = 0 if segment.tone is None else round(_SETTLING_S * edit.sample_rate)
-    samples = _source(wav, segment.start + begin - lead, segment.start + end)
-    if segment.tone is not None:
-        # Imported here: it takes over a second to load, and few edits have a tone.
-        from scipy.signal import sosfilt
-
-        tone = segment.tone
-        sections = equaliser_sections(tone.low_db, tone.mid_db, tone.high_db, edit.sample_rate)
-        samples = sosfilt(sections, samples, axis=-1)[:, lead:]
-    if segment.gain:
-        samples = samples * np.interp(position, *zip(*segment.gain, strict=True))
-    return samples
-
-
-def _source(wav: np.ndarray, begin: int, end: int) -> np.ndarray:
-    """Return float64 [C, end - begin] of the raw recording, zeros where there is none."""
-    n_samples = wav.shape[1]
-    samples = np.zeros((len(wav), end - begin))
-    first, last = min(max(begin, 0), n_samples), max(min(end, n_samples), 0)
-    if last > first:
-        samples[:, first - begin : last - begin] = wav[:, first:last]
-    return samples
+def _blocks(length: int) -> list[tuple[int, int]]:
+    """Return the first and one past the last sample of the parts that a span is computed in."""
+    return [(begin, min(begin + _BLOCK_SAMPLES, length)) for begin in range(0, length, _BLOCK_SAMPLES)]
 
 
 def as_type(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:

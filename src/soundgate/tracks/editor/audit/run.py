@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from soundgate.evaluation.groups import group_mean
 from soundgate.runtime.console import track
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.randomness import keyed_generator
-from soundgate.tracks.editor.audit.kept import identical_share
+from soundgate.tracks.editor.audit.kept import SHARES, written_share, written_shares
 from soundgate.tracks.editor.audit.reconstruction import STAGE, reconstruction_table, summarise
 from soundgate.tracks.editor.audit.reward_truth import Recording, agreement, reward_against_renderer
 from soundgate.tracks.editor.audit.settings import AuditSettings
@@ -59,7 +60,7 @@ class Audit(NamedTuple):
         rewards: see `summarise_rewards` there; with ``with_labels``, the reward with the label bonus.
         truth: estimates with the ``control`` of each: agreement of the reward with the renderer among versions of the
             true labels that are ``equally_wrong``, and among ``growing`` shares of wrong ones (control: their number);
-            ``identical``, the share of kept samples that are copies.
+            ``identical``, the share of kept samples that are copies in the files written.
         versions: the rows behind the agreement.
         pairs: one row for each test pair and method.
     """
@@ -73,14 +74,16 @@ class Audit(NamedTuple):
 
 
 def run_audit(
-    settings: AuditSettings, cache: PairCache, pairs: pd.DataFrame, trained: Trained, weights: RewardWeights, seed: int
-) -> Audit:
+    settings: AuditSettings, cache: PairCache, pairs: pd.DataFrame, samples: Path, trained: Trained,
+    weights: RewardWeights, seed: int,
+) -> Audit:  # fmt: skip
     """Measure everything on the test pairs whose edit list is known.
 
     Args:
         settings: see `AuditSettings`.
         cache: of the pairs.
         pairs: from `read_pairs`.
+        samples: folder of the edits that `editor-render` wrote.
         trained: the models.
         weights: of the reward.
         seed: of draws and resampling.
@@ -100,7 +103,8 @@ def run_audit(
         bonus = own["reward"] + weights.labels * own["labels"]
         generator = keyed_generator(seed, STAGE, f"with labels {method}")
         rewards[method]["with_labels"] = group_mean(bonus, own["group"], generator, settings.n_bootstrap).as_dict()
-    truth, versions = _against_audio(settings, cache, _spread(cache, rows, settings.n_rendered), pairs, trained, seed)
+    rendered = _spread(cache, rows, settings.n_rendered)
+    truth, versions = _against_audio(settings, cache, rendered, pairs, samples, trained, seed)
     measured = reconstruction_table(cache, rows, trained.reconstruction, seed)
     return Audit(
         summarise(measured, seed, settings.n_bootstrap),
@@ -119,13 +123,15 @@ def _spread(cache: PairCache, rows: np.ndarray, n_rows: int) -> np.ndarray:
 
 
 def _against_audio(
-    settings: AuditSettings, cache: PairCache, rows: np.ndarray, pairs: pd.DataFrame, trained: Trained, seed: int
-) -> tuple[dict, pd.DataFrame]:
-    """Hold the reward against rendered audio, and what the policy's edits keep against the recording."""
+    settings: AuditSettings, cache: PairCache, rows: np.ndarray, pairs: pd.DataFrame, samples: Path, trained: Trained,
+    seed: int,
+) -> tuple[dict, pd.DataFrame]:  # fmt: skip
+    """Hold the reward against rendered audio, and what written edits keep against the recording."""
     features, known = Features(cache.settings), pairs.set_index("pair_id")
     policy = by_policy(trained.policy)
-    found, versions = [], []
-    for row in track(list(rows), "rendered edits"):
+    found, kept, versions = [], [], []
+    groups = cache.table["group"].to_numpy()[rows]
+    for row, group in track(list(zip(rows, groups, strict=True)), "rendered edits"):
         pair_id, pair = cache.table["pair_id"].iloc[row], cache.pair(int(row))
         recording = _recording(known.loc[pair_id], pair)
         table = reward_against_renderer(pair, recording, trained.reconstruction, features, seed, pair_id)
@@ -135,16 +141,23 @@ def _against_audio(
         }
         versions.append(table.assign(pair_id=pair_id))
         edit = from_labels(policy(pair), recording.spans, recording.sample_rate, Tone())
-        samples = read_exact(Path(known.loc[pair_id, "raw_path"])).samples
-        found.append(own | {"identical": (identical_share(samples, edit), identical_share(samples, edit, shift=1))})
-    groups, truth = cache.table["group"].iloc[rows].to_numpy(), {}
-    for name in found[0]:
-        estimates = [
-            group_mean(values, groups, keyed_generator(seed, STAGE, f"{name} {which}"), settings.n_bootstrap)
-            for which, values in zip(("value", "control"), np.array([own[name] for own in found]).T, strict=True)
-        ]
-        truth[name] = estimates[0].as_dict() | {"control": estimates[1].as_dict()["value"]}
+        found.append(own)
+        if edit.segments:
+            with TemporaryDirectory() as folder:
+                kept.append((group, *written_share(read_exact(known.loc[pair_id, "raw_path"]), edit, Path(folder))))
+    shares = pd.concat([pd.DataFrame(kept, columns=["group", *SHARES]), written_shares(samples, pairs)])
+    truth = {name: _held(settings, np.array([own[name] for own in found]), groups, name, seed) for name in found[0]}
+    truth["identical"] = _held(settings, shares[SHARES].to_numpy(), shares["group"].to_numpy(), "identical", seed)
     return truth, pd.concat(versions, ignore_index=True)
+
+
+def _held(settings: AuditSettings, values: np.ndarray, groups: np.ndarray, name: str, seed: int) -> dict:
+    """Return the estimate of the first of two columns, with the mean of the second as its ``control``."""
+    value, control = (
+        group_mean(own, groups, keyed_generator(seed, STAGE, f"{name} {which}"), settings.n_bootstrap)
+        for which, own in zip(("value", "control"), values.T, strict=True)
+    )
+    return value.as_dict() | {"control": control.as_dict()["value"]}
 
 
 def _recording(row: pd.Series, pair: CachedPair) -> Recording:

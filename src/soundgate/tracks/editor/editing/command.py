@@ -14,10 +14,13 @@ from soundgate.tracks.editor.editing.inputs import Recording, mono_mix, open_rec
 from soundgate.tracks.editor.editing.models import Models
 from soundgate.tracks.editor.editing.output import (
     Outputs,
+    check_exports,
     check_output,
+    check_size,
     explanation,
     normalise,
     show_explanation,
+    write_exports,
     write_lists,
     write_sound,
 )
@@ -39,6 +42,7 @@ class EditOptions:
         mode: see `play`.
         loudness_lufs: to scale to; None scales nothing.
         models: folder of the models; None: those of the profile.
+        exports: names of formats to write the edit list in too.
         explain: whether to say what is done with each beat.
     """
 
@@ -49,6 +53,7 @@ class EditOptions:
     mode: Mode
     loudness_lufs: float | None
     models: Path | None
+    exports: tuple[str, ...]
     explain: bool
 
 
@@ -67,10 +72,12 @@ def run_edit(options: EditOptions) -> None:
     if recording.audio.note:
         logger.warning("%s: %s", options.source, recording.audio.note)
     subtype = check_output(options.source, options.out, recording)
+    check_exports(options.exports, options.source)
     rate = recording.audio.sample_rate
     length_s = recording.n_samples / rate
     logger.info("%s: %.1f s, %d channels, %d Hz", options.source, length_s, len(recording.audio.samples), rate)
     decision = decide(recording, models, settings, options.mode, options.labels, options.beats)
+    check_size(options.out, recording.audio, decision.edit, subtype)
     sound = play(recording, decision, models, options.mode, scratch)
     if options.loudness_lufs is not None:
         normalise(sound, rate, options.loudness_lufs)
@@ -81,7 +88,7 @@ def run_edit(options: EditOptions) -> None:
 def _write(options: EditOptions, recording: Recording, decision: Decision, models: Models, sound, subtype: str) -> None:
     outputs, rate = Outputs(options.out), recording.audio.sample_rate
     table = explanation(decision)
-    after = models.features(mono_mix(sound, rate))
+    after = models.features(mono_mix(sound, rate, options.out.parent))
     edit_picture(
         outputs.beside(".png"),
         recording.mono,
@@ -93,6 +100,7 @@ def _write(options: EditOptions, recording: Recording, decision: Decision, model
         f"{options.source.name}: {len(recording.mono) / TRACKING_RATE:.1f} s to {sound.shape[1] / rate:.1f} s",
     )
     write_lists(outputs, decision, table if options.explain else None)
+    write_exports(outputs, decision.edit, options.exports, options.source)
     write_sound(options.out, sound, rate, subtype)
     if options.explain:
         show_explanation(table)

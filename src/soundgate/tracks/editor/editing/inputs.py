@@ -11,7 +11,7 @@ import soxr
 
 from soundgate.audio.exact import ExactAudio
 from soundgate.audio.programme import full_scale
-from soundgate.audio.spooled import open_exact
+from soundgate.audio.spooled import open_exact, spooled
 from soundgate.runtime.console import logger, track
 from soundgate.runtime.errors import FormatError
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
@@ -49,25 +49,27 @@ def open_recording(path: str | Path, folder: Path) -> Recording:
 
     Args:
         path: the file.
-        folder: of the temporary file that holds its samples.
+        folder: of the temporary files that hold its samples and their mix.
 
     Raises:
         AudioError: see `open_exact`.
     """
     audio = open_exact(path, folder)
-    return Recording(audio, mono_mix(audio.samples, audio.sample_rate))
+    return Recording(audio, mono_mix(audio.samples, audio.sample_rate, folder))
 
 
-def mono_mix(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+def mono_mix(samples: np.ndarray, sample_rate: int, folder: Path | None = None) -> np.ndarray:
     """Return the mean of the channels at ``TRACKING_RATE``, float32 [T], made block by block.
 
     Args:
         samples: [C, T], floats at full scale 1 or int32 with its bits on the left.
         sample_rate: Hz.
+        folder: of the temporary file that holds the mix; None keeps it in memory.
     """
     total, block = samples.shape[1], _BLOCK_S * sample_rate
     stream = soxr.ResampleStream(sample_rate, TRACKING_RATE, 1, "float32", quality="HQ")
-    out, filled = np.zeros(-(-total * TRACKING_RATE // sample_rate), np.float32), 0
+    length, filled = -(-total * TRACKING_RATE // sample_rate), 0
+    out = np.zeros(length, np.float32) if folder is None else spooled((1, length), np.dtype(np.float32), folder)[0]
     for first in track(range(0, total, block), "mono mix"):
         mean = full_scale(samples[:, first : first + block]).mean(axis=0, dtype=np.float64).astype(np.float32)
         if sample_rate != TRACKING_RATE:

@@ -10,8 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from soundgate.audio.exact import BITS, ExactAudio, check_container, write_exact
+from soundgate.audio.encoded import CODINGS, OTHERS, check_writable, write_other
+from soundgate.audio.exact import BITS, ExactAudio, write_exact
 from soundgate.audio.programme import programme_loudness_lufs, true_peak
+from soundgate.audio.spooled import spooled
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError
 from soundgate.runtime.files import write_text
@@ -19,10 +21,15 @@ from soundgate.tracks.editor.edit_list import EditList, Segment, write_edit_list
 from soundgate.tracks.editor.editing.inputs import Recording
 from soundgate.tracks.editor.editing.pipeline import Decision
 from soundgate.tracks.editor.exports.audacity import write_audacity
+from soundgate.tracks.editor.exports.formats import format_of
 from soundgate.tracks.editor.vocabulary import Label
 
 PEAK_LIMIT_DBTP = -1.0
-_LOSSY_INTO = {".flac": "PCM_16"}
+# The sample format of a lossy recording in containers without floats.
+_LOSSY_INTO = dict.fromkeys((".flac", ".avr", ".nist", ".paf", ".pvf", ".sph", ".voc"), "PCM_16")
+_OF_32_BITS = (".wav", ".wave", ".aiff", ".aif", ".aifc", ".au", ".snd")
+_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_MOST_BYTES = 2**32 - 2**16
 _BLOCK = 2**20
 
 
@@ -44,26 +51,48 @@ class Outputs:
 def output_format(recording: ExactAudio, out: Path) -> str:
     """Return the sample format an edit is written in: the recording's own.
 
-    A lossy recording's is FLOAT, in FLAC 16 bit.
+    A lossy recording's is FLOAT, in containers without floats 16 bit. A lossy container codes what is in it.
 
     Raises:
         AudioError: the container that the extension names does not hold it.
     """
     lossless = recording.subtype in (*BITS, "FLOAT", "DOUBLE")
     subtype = recording.subtype if lossless else _LOSSY_INTO.get(out.suffix.lower(), "FLOAT")
-    check_container(out, subtype, len(recording.samples))
+    check_writable(out, subtype, len(recording.samples))
     return subtype
 
 
+def check_size(out: Path, recording: ExactAudio, edit: EditList, subtype: str) -> None:
+    """Check that a container whose header counts 32 bits holds an edit.
+
+    Raises:
+        AudioError: it does not.
+    """
+    size = edit.output_samples * len(recording.samples) * _BYTES.get(subtype, 4)
+    if out.suffix.lower() in _OF_32_BITS and size > _MOST_BYTES:
+        expected = f"at most 4 GiB in {out.suffix}: .w64, .rf64 and .caf hold more"
+        raise AudioError(out, expected=expected, found=f"{size / 2**30:.1f} GiB")
+
+
 def write_sound(path: Path, samples: np.ndarray, sample_rate: int, subtype: str) -> None:
-    """Write an edit atomically; floats are rounded and limited where the format is of integers."""
+    """Write an edit atomically.
+
+    Floats are rounded and limited where the format is of integers; a lossy container that does not hold the rate gets
+    the next one.
+    """
     if subtype in BITS and samples.dtype.kind == "f":
-        scaled = np.empty(samples.shape, np.int32)
+        scaled = spooled(samples.shape, np.dtype(np.int32), path.parent)
         for first in range(0, samples.shape[1], _BLOCK):
             block = samples[:, first : first + _BLOCK].astype(np.float64) * 2.0**31
             scaled[:, first : first + _BLOCK] = np.clip(np.rint(block), -(2**31), 2**31 - 1)
         samples = scaled
-    write_exact(path, ExactAudio(samples, sample_rate, subtype))
+    audio = ExactAudio(samples, sample_rate, subtype)
+    if path.suffix.lower() not in CODINGS | OTHERS:
+        write_exact(path, audio)
+        return
+    rate = write_other(path, audio)
+    if rate != sample_rate:
+        logger.warning("%s: written at %d Hz, as the format does not hold %d Hz", path, rate, sample_rate)
 
 
 def normalise(samples: np.ndarray, sample_rate: int, target_lufs: float) -> None:
@@ -133,11 +162,38 @@ def write_lists(outputs: Outputs, decision: Decision, table: pd.DataFrame | None
         write_text(outputs.beside(".explain.csv"), text)
 
 
+def check_exports(names: tuple[str, ...], source: Path) -> None:
+    """Check that the formats that are asked for can name the recording.
+
+    Raises:
+        FormatError: one cannot.
+    """
+    if "rpp" in names:
+        # Imported here: few edits are exported.
+        from soundgate.tracks.editor.exports.reaper import source_of
+
+        source_of(source)
+
+
+def write_exports(outputs: Outputs, edit: EditList, names: tuple[str, ...], source: Path) -> None:
+    """Write an edit list beside the sound for other programs, which play it from the recording.
+
+    Args:
+        outputs: where.
+        edit: the edit list.
+        names: see `soundgate.tracks.editor.exports.formats.NAMES`.
+        source: the recording.
+    """
+    for name in dict.fromkeys(names):
+        ending, write, _ = format_of(name)
+        write(outputs.beside(ending), edit, source)
+
+
 def check_output(source: Path, out: Path, recording: Recording) -> str:
     """Return the sample format to write.
 
     Raises:
-        AudioError: the output is the input, a folder, or of a container that does not hold the format.
+        AudioError: the output is the input, a folder, or of no container that holds the format.
     """
     if out.is_dir() or (out.exists() and out.samefile(source)):
         raise AudioError(out, expected="a file other than the input", found="a folder" if out.is_dir() else "the input")
