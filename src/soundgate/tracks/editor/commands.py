@@ -26,6 +26,20 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="splice plays the recording alone; generate makes effects and transitions anew; full makes everything anew.",
 )
+@click.option(
+    "--method",
+    type=click.Choice(["rules", "policy"]),
+    default="rules",
+    show_default=True,
+    help="rules cut dead air, talk, count-ins and repeated takes; policy is the trained network.",
+)
+@click.option(
+    "--aggressiveness",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Do what is at least 1 - this sure; all else is kept.",
+)
 @click.option("--loudness", type=click.FloatRange(-70, 0), help="Scale to this loudness, LUFS, without clipping.")
 @click.option("--models", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the models.")
 @click.option("--explain", is_flag=True, help="Show, and write as CSV, what is done with each beat and why.")
@@ -35,11 +49,16 @@ def edit(
     labels: Path | None,
     beats: Path | None,
     mode: str,
+    method: str,
+    aggressiveness: float,
     loudness: float | None,
     models: Path | None,
     explain: bool,
 ) -> None:
-    """Edit IN: label its beats, play what is kept, write OUT in the format of IN.
+    """Edit IN: decide what is cut, play what is kept, write OUT in the format of IN.
+
+    A finished song comes back as it is: what is not surely dead air, talk, a count-in or a take that is played again
+    is kept.
 
     Beside OUT lie the edit list (.edit.json), the labels as an Audacity label track (.labels.txt), which --labels
     takes back, and a picture (.png).
@@ -48,5 +67,7 @@ def edit(
     set_up_logging()
     with errors_in_one_line():
         from soundgate.tracks.editor.editing.command import EditOptions, run_edit
+        from soundgate.tracks.editor.editing.pipeline import Deciding
 
-        run_edit(EditOptions(source, out, labels, beats, mode, loudness, models, explain))
+        deciding = Deciding(method, aggressiveness)
+        run_edit(EditOptions(source, out, labels, beats, mode, loudness, models, explain, deciding))

@@ -22,7 +22,7 @@ from soundgate.tracks.editor.editing.output import (
     write_sound,
 )
 from soundgate.tracks.editor.editing.picture import edit_picture
-from soundgate.tracks.editor.editing.pipeline import Decision, Mode, decide, play
+from soundgate.tracks.editor.editing.pipeline import Deciding, Decision, Mode, decide, play
 from soundgate.tracks.editor.editing.settings import RenderSettings
 from soundgate.tracks.editor.features import FeatureSettings
 
@@ -40,6 +40,7 @@ class EditOptions:
         loudness_lufs: to scale to; None scales nothing.
         models: folder of the models; None: those of the profile.
         explain: whether to say what is done with each beat.
+        deciding: who decides, where there are no labels.
     """
 
     source: Path
@@ -50,6 +51,7 @@ class EditOptions:
     loudness_lufs: float | None
     models: Path | None
     explain: bool
+    deciding: Deciding
 
 
 def run_edit(options: EditOptions) -> None:
@@ -70,7 +72,7 @@ def run_edit(options: EditOptions) -> None:
     rate = recording.audio.sample_rate
     length_s = recording.n_samples / rate
     logger.info("%s: %.1f s, %d channels, %d Hz", options.source, length_s, len(recording.audio.samples), rate)
-    decision = decide(recording, models, settings, options.mode, options.labels, options.beats)
+    decision = decide(recording, models, settings, options.mode, options.labels, options.beats, options.deciding)
     sound = play(recording, decision, models, options.mode, scratch)
     if options.loudness_lufs is not None:
         normalise(sound, rate, options.loudness_lufs)
