@@ -244,6 +244,30 @@ def test_what_the_policy_is_unsure_of_is_kept(work, models):
     assert (timid["rule"] == "policy, not sure").tolist() == (bold["label"] != "KEEP").tolist()
 
 
+@pytest.mark.parametrize(("target", "seconds"), [("0:12", 12), ("30.5", 30.5)])
+def test_a_target_length_is_reached_to_a_bar(work, tmp_path_factory, target, seconds):
+    source, empty = write(work / "a.wav", seconds=20, channels=2), tmp_path_factory.mktemp("none")
+    edited(source, "--out", work / "out.wav", "--models", empty, "--target-length", target, "--explain")
+    assert read_exact(work / "out.wav").samples.shape[1] / RATE == pytest.approx(seconds, abs=2.1)
+    table = pd.read_csv(work / "out.explain.csv", keep_default_na=False)
+    assert set(table["rule"]) == {"target length", ""}
+    # What was exported plays the same.
+    own = ("--labels", work / "out.labels.txt", "--models", empty)
+    edited(source, "--out", work / "again.wav", *own)
+    assert (work / "again.wav").read_bytes() == (work / "out.wav").read_bytes()
+
+
+def test_target_lengths_that_cannot_be_are_refused(work, tmp_path_factory):
+    source, empty = write(work / "a.wav", seconds=20), tmp_path_factory.mktemp("none")
+    message = refused(source, "--out", work / "out.wav", "--models", empty, "--target-length", "1:00:00")
+    assert "to 1:20 for this recording" in message and "found 60:00" in message
+    own = text(work / "l.txt", "KEEP\n")
+    for more in (["x"], ["1:75"], ["0"], ["nan"], ["0:12", "--method", "policy"], ["0:12", "--labels", own]):
+        result = edit(source, "--out", work / "out.wav", "--models", empty, "--target-length", *more)
+        assert result.exit_code == 2 and not (work / "out.wav").exists()
+    assert edit(source, "--out", work / "out.wav", "--keep-structure").exit_code == 2
+
+
 def test_labels_that_are_given_are_drawn(work, models, drawn):
     labels = text(work / "l.txt", REGIONS)
     edited(write(work / "a.wav"), "--out", work / "out.wav", "--models", models, "--labels", labels)

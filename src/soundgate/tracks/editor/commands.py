@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
 
 from soundgate.runtime.console import set_up_logging
 from soundgate.runtime.stage import errors_in_one_line
+
+
+class _Time(click.ParamType):
+    """A length: seconds, ``M:SS`` or ``H:MM:SS``; a float in s."""
+
+    name = "M:SS"
+
+    def convert(self, value, param, ctx) -> float:
+        """Read a length."""
+        if isinstance(value, float):
+            return value
+        *front, last = value.split(":")
+        try:
+            parts = [int(part) for part in front] + [float(last)]
+        except ValueError:
+            parts = [math.nan]
+        seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
+        inside = all(0 <= part < 60 for part in parts[1:])
+        if len(parts) > 3 or not inside or not 0 < seconds < math.inf:
+            self.fail(f"expected a length such as 3:00 or 45.5 (seconds), found {value!r}", param, ctx)
+        return seconds
+
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -40,6 +63,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Do what is at least 1 - this sure; all else is kept.",
 )
+@click.option(
+    "--target-length",
+    type=_Time(),
+    help="Length of the edit, to one bar: leave bars out, or play bars again, where it is heard least.",
+)
+@click.option(
+    "--keep-structure",
+    is_flag=True,
+    help="With --target-length: the first and last section stay, and half of every other that is different.",
+)
 @click.option("--loudness", type=click.FloatRange(-70, 0), help="Scale to this loudness, LUFS, without clipping.")
 @click.option("--models", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the models.")
 @click.option("--explain", is_flag=True, help="Show, and write as CSV, what is done with each beat and why.")
@@ -51,6 +84,8 @@ def edit(
     mode: str,
     method: str,
     aggressiveness: float,
+    target_length: float | None,
+    keep_structure: bool,
     loudness: float | None,
     models: Path | None,
     explain: bool,
@@ -63,11 +98,15 @@ def edit(
     Beside OUT lie the edit list (.edit.json), the labels as an Audacity label track (.labels.txt), which --labels
     takes back, and a picture (.png).
     """
+    if keep_structure and target_length is None:
+        raise click.UsageError("--keep-structure needs --target-length.")
+    if target_length is not None and (labels is not None or method != "rules"):
+        raise click.UsageError("--target-length goes with --method rules alone, not with the policy or --labels.")
     # Imported here: `soundgate --help` should not wait for PyTorch.
     set_up_logging()
     with errors_in_one_line():
         from soundgate.tracks.editor.editing.command import EditOptions, run_edit
         from soundgate.tracks.editor.editing.pipeline import Deciding
 
-        deciding = Deciding(method, aggressiveness)
+        deciding = Deciding(method, aggressiveness, target_length, keep_structure)
         run_edit(EditOptions(source, out, labels, beats, mode, loudness, models, explain, deciding))

@@ -55,7 +55,7 @@ def describe(heard: Heard) -> np.ndarray:
     bands = np.maximum(bands, bands.max(axis=1, keepdims=True) - _RANGE_DB)
     bands = bands - bands.mean(axis=1, keepdims=True)
     sounding = np.stack([part.max() for part in np.array_split(heard.level_db, n_steps)]) > -25
-    return np.concatenate([_unit(own, sounding) for own in (bands, pitches)], axis=1) / np.sqrt(2)
+    return np.concatenate([unit_rows(own, sounding) for own in (bands, pitches)], axis=1) / np.sqrt(2)
 
 
 def match_takes(first: np.ndarray, second: np.ndarray) -> Match | None:
@@ -99,6 +99,7 @@ def _elsewhere(likeness: np.ndarray, path: np.ndarray) -> float:
     return max(means)
 
 
-def _unit(rows: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+def unit_rows(rows: np.ndarray, sounding: np.ndarray) -> np.ndarray:
+    """Return rows [n, D] less the mean of those that sound, bool [n], each of length 1."""
     centred = rows - rows[sounding].mean(axis=0) if sounding.any() else rows
     return (centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)).astype(np.float32)

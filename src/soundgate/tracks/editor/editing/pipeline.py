@@ -15,6 +15,7 @@ from soundgate.tracks.editor.beats import TRACKING_RATE
 from soundgate.tracks.editor.deciding.choosing import choose, confident, label_beats, with_edges
 from soundgate.tracks.editor.deciding.levels import frames_at_level
 from soundgate.tracks.editor.deciding.rules import Cut, find_cuts
+from soundgate.tracks.editor.deciding.target import TARGET_RULE, fit_to_length
 from soundgate.tracks.editor.edit_list import EditList, Tone, keep_all
 from soundgate.tracks.editor.editing.effects import fit_effect
 from soundgate.tracks.editor.editing.generate import GENERATED, generate_all, generate_pieces
@@ -40,10 +41,14 @@ class Deciding(NamedTuple):
     Args:
         method: ``rules`` cut dead air, talk, count-ins and repeated takes; ``policy`` is the trained network.
         aggressiveness: 0 to 1: what is done is at least ``1 - aggressiveness`` sure.
+        target_s: length of the edit in s, to one bar, made of whole bars after the rules have cut; None: any.
+        keep_structure: whether a target length keeps the first and the last section and half of every other.
     """
 
     method: Method = "rules"
     aggressiveness: float = 0.5
+    target_s: float | None = None
+    keep_structure: bool = False
 
     @property
     def threshold(self) -> float:
@@ -116,6 +121,8 @@ def decide(
         decided, rules = read_own_labels(labels, grid, len(given), recording.n_samples, rate), None
     elif by_rules:
         decided, probabilities, rules = label_beats(grid.spans, cuts, rate)
+        if deciding.target_s is not None:
+            decided, rules = _at_length(recording, grid, decided, rules, deciding)
     else:
         decided, probabilities, rules = _by_policy(recording, models, grid, settings, deciding.threshold)
     decision = with_labels(recording, models, grid, raw, decided, mode)
@@ -131,6 +138,16 @@ def _sure_cuts(recording: Recording, beats: np.ndarray, threshold: float) -> lis
     if not cuts:
         logger.info("No rule is sure enough (%.2f) to cut anything", threshold)
     return cuts
+
+
+def _at_length(
+    recording: Recording, grid: Grid, labels: np.ndarray, rules: tuple[str, ...], deciding: Deciding
+) -> tuple[EditList, tuple[str, ...]]:
+    """Fit what the rules keep to the target length; beats that are left out or played again name that rule."""
+    kept, rate = labels != Label.CUT, recording.audio.sample_rate
+    fitted = fit_to_length(recording.mono, grid.spans, kept, rate, deciding.target_s, deciding.keep_structure)
+    changed = kept & (fitted.plays != 1)
+    return fitted.edit, tuple(np.where(changed, TARGET_RULE, rules).tolist())
 
 
 def _by_policy(
