@@ -251,6 +251,7 @@ def test_a_target_length_is_reached_to_a_bar(work, tmp_path_factory, target, sec
     assert read_exact(work / "out.wav").samples.shape[1] / RATE == pytest.approx(seconds, abs=2.1)
     table = pd.read_csv(work / "out.explain.csv", keep_default_na=False)
     assert set(table["rule"]) == {"target length", ""}
+    assert ((table["probability"] == "") == (table["rule"] == "target length")).all()
     # What was exported plays the same.
     own = ("--labels", work / "out.labels.txt", "--models", empty)
     edited(source, "--out", work / "again.wav", *own)

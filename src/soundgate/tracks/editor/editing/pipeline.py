@@ -123,6 +123,8 @@ def decide(
         decided, probabilities, rules = label_beats(grid.spans, cuts, rate)
         if deciding.target_s is not None:
             decided, rules = _at_length(recording, grid, decided, rules, deciding)
+            # Nobody doubts what a length asks for.
+            probabilities[np.array(rules) == TARGET_RULE] = np.nan
     else:
         decided, probabilities, rules = _by_policy(recording, models, grid, settings, deciding.threshold)
     decision = with_labels(recording, models, grid, raw, decided, mode)
