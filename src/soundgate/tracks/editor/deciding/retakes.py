@@ -18,7 +18,7 @@ _RANGE_DB = 40.0
 # Cosine of two moments from which they count as alike. Unrelated ones lie around 0.
 _ALIKE = 0.45
 # So far the path is moved at least, to ask whether it would be as alike elsewhere.
-_MOVED_S = 1.0
+_MOVED_S, _INSIDE_S = 1.0, 2.0
 
 
 class Match(NamedTuple):
@@ -28,14 +28,14 @@ class Match(NamedTuple):
         first: steps of the earlier take, int64 [n], rising or level.
         second: steps of the later take, int64 [n], likewise.
         likeness: mean cosine along the path.
-        elsewhere: the highest mean cosine along the same path moved within the later take: a drone, or a bar that is
-            repeated throughout, is as like itself there.
+        contrast: by how much the mean cosine falls, at least, where the path is moved within either take: of a drone,
+            or of bars that come again there, not at all.
     """
 
     first: np.ndarray
     second: np.ndarray
     likeness: float
-    elsewhere: float
+    contrast: float
 
 
 def describe(heard: Heard) -> np.ndarray:
@@ -85,18 +85,25 @@ def match_takes(first: np.ndarray, second: np.ndarray) -> Match | None:
         return None
     path = path.astype(np.int64)
     own = float(likeness[path[:, 0], path[:, 1]].mean())
-    return Match(path[:, 0], path[:, 1], own, _elsewhere(likeness, path))
+    return Match(path[:, 0], path[:, 1], own, _contrast(likeness, path))
 
 
-def _elsewhere(likeness: np.ndarray, path: np.ndarray) -> float:
-    """Return the highest mean along a path that is moved by more than a second; half of it must still lie inside."""
-    moved, means = round(_MOVED_S / STEP_S), [0.0]
-    for shift in range(-likeness.shape[1], likeness.shape[1]):
-        columns = path[:, 1] + shift
-        inside = (columns >= 0) & (columns < likeness.shape[1])
-        if abs(shift) >= moved and 2 * inside.sum() >= len(path):
-            means.append(float(likeness[path[inside, 0], columns[inside]].mean()))
-    return max(means)
+def _contrast(likeness: np.ndarray, path: np.ndarray) -> float:
+    """Return by how much less alike a path is that is moved by more than a second within one of both takes, at least.
+
+    Two seconds of it, or half where that is less, must still lie inside; the path itself is measured there alone.
+    """
+    moved, fewest = round(_MOVED_S / STEP_S), min(round(_INSIDE_S / STEP_S), -(-len(path) // 2))
+    own, differences = likeness[path[:, 0], path[:, 1]], [float(likeness[path[:, 0], path[:, 1]].mean())]
+    for side in (0, 1):
+        for shift in range(-likeness.shape[side], likeness.shape[side]):
+            there = path[:, side] + shift
+            inside = (there >= 0) & (there < likeness.shape[side])
+            if abs(shift) >= moved and inside.sum() >= fewest:
+                places = [path[inside, 0], path[inside, 1]]
+                places[side] = there[inside]
+                differences.append(float(own[inside].mean() - likeness[tuple(places)].mean()))
+    return min(differences)
 
 
 def unit_rows(rows: np.ndarray, sounding: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from soundgate.tracks.editor.deciding.talk import count_in, talk_score
 DEAD_AIR, TALK, COUNT_IN, RETAKE = RULES = ("dead air", "talk", "count-in", "repeated take")
 # Dead air this sure tells takes apart, whether or not it is cut.
 _APART = 0.3
-# What may be talk is no take that something else repeats.
-_TALK = 0.5
+# From this score what is talk is no take that something else repeats, and what is repeated is compared no more.
+_SURE = 0.5
 # Where more of what sounds may be talk, the recording is not of music.
 _MOSTLY = 0.5
 # What is left of dead air beside what is kept, and at the ends of the recording.
@@ -27,11 +27,17 @@ _END_S = (1.5, 4.0)
 # So near an end of a take a match counts as reaching it.
 _NEAR_S = 1.5
 # Score 0 and 1 of what a repeated take has in common with its repetition: likeness, by how much it is more alike
-# there than elsewhere, length, difference in tempo.
+# there than a second or more beside it, length, difference in tempo.
 _LIKENESS = (0.65, 0.85)
-_CONTRAST = (0.1, 0.3)
+_CONTRAST = (0.05, 0.15)
 _SHARED_S = (1.0, 2.0)
 _TEMPO = (0.2, 0.1)
+# Score 0 and 1 of what runs on at the end of a take: length; of a take that breaks off: length beside the whole one.
+# What is shorter, or not so much shorter, may be the song's own repetition.
+_RUN_ON_S = (2.5, 4.0)
+_BROKEN_OFF = (0.75, 0.6)
+# So short alone, and at most half as long as what follows, a take was broken off, however repetitive the music.
+_FRAGMENT_S = 8.0
 # How many takes back a take is compared with; between them there may be a noise that was not known as such.
 _TAKES_BACK = 3
 # The last and first seconds of two takes that are compared on their own.
@@ -79,7 +85,7 @@ def find_cuts(mono: np.ndarray, beats: np.ndarray) -> list[Cut]:
     # Without dead air in it a recording is one take, and there is nothing to compare.
     sounds = between(apart, heard.n_frames)
     talk = _talk(heard, sounds)
-    takes = [_take(heard, *sound) for sound, score in zip(sounds, talk, strict=True) if score < _TALK]
+    takes = [_take(heard, *sound) for sound, score in zip(sounds, talk, strict=True) if score < _SURE]
     pairs = zip(sounds, talk, strict=True)
     cuts += [Cut(start * HOP_S, stop * HOP_S, TALK, score) for (start, stop), score in pairs if score > 0]
     cuts += [Cut(own.start * HOP_S, own.music * HOP_S, COUNT_IN, own.count_in) for own in takes if own.count_in > 0]
@@ -122,6 +128,8 @@ def _retakes(heard: Heard, takes: list[_Take], beats_s: np.ndarray) -> list[Cut]
             if found is None:
                 continue
             cuts.append(found)
+            if found.score < _SURE:
+                continue
             # The earlier take was broken off, or played again: what is left of it is compared no more.
             kept = found.start_s < take.start * HOP_S
             if kept:
@@ -151,22 +159,28 @@ def _repeated(moments: np.ndarray, before: _Take, take: _Take, beats_s: np.ndarr
         match = match_takes(first[offset:], second if limit_s is None else second[:length])
         if match is None or match.second[0] > near:
             continue
-        score = _match_score(match)
         begins_s = before.music * HOP_S + (offset + match.first[0]) * STEP_S
         if offset + match.first[-1] >= len(first) - near:
             whole = offset + match.first[0] <= near
             start_s = before.start * HOP_S if whole else _nearest(beats_s, begins_s)
+            fragment = whole and len(first) * STEP_S < _FRAGMENT_S and 2 * len(first) <= len(second)
+            score = _match_score(match, fragment) * (1 if whole else ramp(_length_s(match), *_RUN_ON_S))
             return Cut(start_s, take.music * HOP_S, RETAKE, score) if score > 0 else None
         if limit_s is None and match.second[-1] >= len(second) - near:
+            score = _match_score(match, False) * ramp(len(second) / len(first), *_BROKEN_OFF)
             return Cut(take.start * HOP_S, take.stop * HOP_S, RETAKE, score) if score > 0 else None
     return None
 
 
-def _match_score(match: Match) -> float:
+def _match_score(match: Match, fragment: bool) -> float:
     lengths = match.first[-1] - match.first[0] + 1, match.second[-1] - match.second[0] + 1
     slower = abs(lengths[0] / lengths[1] - 1)
-    alike = ramp(match.likeness, *_LIKENESS) * ramp(match.likeness - match.elsewhere, *_CONTRAST)
-    return alike * ramp(min(lengths) * STEP_S, *_SHARED_S) * ramp(slower, *_TEMPO)
+    alike = ramp(match.likeness, *_LIKENESS) * (1 if fragment else ramp(match.contrast, *_CONTRAST))
+    return alike * ramp(_length_s(match), *_SHARED_S) * ramp(slower, *_TEMPO)
+
+
+def _length_s(match: Match) -> float:
+    return float(min(own[-1] - own[0] + 1 for own in (match.first, match.second)) * STEP_S)
 
 
 def _nearest(beats_s: np.ndarray, time_s: float) -> float:
