@@ -44,7 +44,7 @@ def planted_pairs(folder):
 def test_the_pack_lets_the_policys_edit_be_heard_beside_the_true_one(tmp_path):
     pairs, labels = planted_pairs(tmp_path / "pairs")
     folder, out = save_tiny_models(tmp_path / "models"), tmp_path / "pack"
-    settings = RenderSettings(n_pairs=2, griffin_lim_iterations=2, tempo_bpm=110, max_beat_s=4)
+    settings = RenderSettings(n_pairs=2, griffin_lim_iterations=2, tempo_bpm=110, max_beat_s=4, policy_level_db=24.8)
     models = Models.below(folder, FeatureSettings(), 2)
     writer = SampleWriter(out, models, models.policy, settings)
     summary = writer.write(drawn_pairs(pairs, 2, 0), labels, tmp_path / "timeline.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -9,6 +10,28 @@ import click
 from soundgate.runtime.console import set_up_logging
 from soundgate.runtime.stage import errors_in_one_line
 from soundgate.tracks.editor.exports.formats import NAMES
+
+
+class _Time(click.ParamType):
+    """A length: seconds, ``M:SS`` or ``H:MM:SS``; a float in s."""
+
+    name = "M:SS"
+
+    def convert(self, value, param, ctx) -> float:
+        """Read a length."""
+        if isinstance(value, float):
+            return value
+        *front, last = value.split(":")
+        try:
+            parts = [int(part) for part in front] + [float(last)]
+        except ValueError:
+            parts = [math.nan]
+        seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
+        inside = all(0 <= part < 60 for part in parts[1:])
+        if len(parts) > 3 or not inside or not 0 < seconds < math.inf:
+            self.fail(f"expected a length such as 3:00 or 45.5 (seconds), found {value!r}", param, ctx)
+        return seconds
+
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -27,6 +50,30 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="splice plays the recording alone; generate makes effects and transitions anew; full makes everything anew.",
 )
+@click.option(
+    "--method",
+    type=click.Choice(["rules", "policy"]),
+    default="rules",
+    show_default=True,
+    help="rules cut dead air, talk, count-ins and repeated takes; policy is the trained network.",
+)
+@click.option(
+    "--aggressiveness",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Do what is at least 1 - this sure; all else is kept.",
+)
+@click.option(
+    "--target-length",
+    type=_Time(),
+    help="Length of the edit, to one bar: leave bars out, or play bars again, where it is heard least.",
+)
+@click.option(
+    "--keep-structure",
+    is_flag=True,
+    help="With --target-length: the first and last section stay, and half of every other that is different.",
+)
 @click.option("--loudness", type=click.FloatRange(-70, 0), help="Scale to this loudness, LUFS, without clipping.")
 @click.option("--models", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the models.")
 @click.option(
@@ -43,18 +90,29 @@ def edit(
     labels: Path | None,
     beats: Path | None,
     mode: str,
+    method: str,
+    aggressiveness: float,
+    target_length: float | None,
+    keep_structure: bool,
     loudness: float | None,
     models: Path | None,
     exports: tuple[str, ...],
     explain: bool,
 ) -> None:
-    """Edit IN: label its beats, play what is kept, write OUT in the format of IN.
+    """Edit IN: decide what is cut, play what is kept, write OUT in the format of IN.
+
+    A finished song comes back as it is: what is not surely dead air, talk, a count-in or a take that is played again
+    is kept.
 
     Beside OUT lie the edit list (.edit.json), the labels as an Audacity label track (.labels.txt), which --labels
     takes back, and a picture (.png). --export adds an OpenTimelineIO timeline (.otio), a Reaper project (.rpp), a CMX
     3600 list (.edl) or a Final Cut Pro X project (.fcpxml); --labels takes these back too. The label track is also what
     `--export audacity` stands for.
     """
+    if keep_structure and target_length is None:
+        raise click.UsageError("--keep-structure needs --target-length.")
+    if target_length is not None and (labels is not None or method != "rules"):
+        raise click.UsageError("--target-length goes with --method rules alone, not with the policy or --labels.")
     # Imported here: `soundgate --help` should not wait for PyTorch.
     set_up_logging()
     with errors_in_one_line():
@@ -62,5 +120,7 @@ def edit(
 
         check_length(source)
         from soundgate.tracks.editor.editing.command import EditOptions, run_edit
+        from soundgate.tracks.editor.editing.pipeline import Deciding
 
-        run_edit(EditOptions(source, out, labels, beats, mode, loudness, models, exports, explain))
+        deciding = Deciding(method, aggressiveness, target_length, keep_structure)
+        run_edit(EditOptions(source, out, labels, beats, mode, loudness, models, exports, explain, deciding))

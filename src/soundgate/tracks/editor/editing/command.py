@@ -25,7 +25,7 @@ from soundgate.tracks.editor.editing.output import (
     write_sound,
 )
 from soundgate.tracks.editor.editing.picture import edit_picture
-from soundgate.tracks.editor.editing.pipeline import Decision, Mode, decide, play
+from soundgate.tracks.editor.editing.pipeline import Deciding, Decision, Mode, decide, play
 from soundgate.tracks.editor.editing.settings import RenderSettings
 from soundgate.tracks.editor.features import FeatureSettings
 
@@ -44,6 +44,7 @@ class EditOptions:
         models: folder of the models; None: those of the profile.
         exports: names of formats to write the edit list in too.
         explain: whether to say what is done with each beat.
+        deciding: who decides, where there are no labels.
     """
 
     source: Path
@@ -55,6 +56,7 @@ class EditOptions:
     models: Path | None
     exports: tuple[str, ...]
     explain: bool
+    deciding: Deciding
 
 
 def run_edit(options: EditOptions) -> None:
@@ -76,7 +78,7 @@ def run_edit(options: EditOptions) -> None:
     rate = recording.audio.sample_rate
     length_s = recording.n_samples / rate
     logger.info("%s: %.1f s, %d channels, %d Hz", options.source, length_s, len(recording.audio.samples), rate)
-    decision = decide(recording, models, settings, options.mode, options.labels, options.beats)
+    decision = decide(recording, models, settings, options.mode, options.labels, options.beats, options.deciding)
     check_size(options.out, recording.audio, decision.edit, subtype)
     sound = play(recording, decision, models, options.mode, scratch)
     if options.loudness_lufs is not None:

@@ -125,7 +125,7 @@ def explanation(decision: Decision) -> pd.DataFrame:
 
     Returns:
         ``beat``, ``start_s``, ``stop_s``, ``label``, ``probability``, ``second``, ``second_probability`` (nan and
-        empty where the labels were given) and ``done``, in words.
+        empty where the labels were given), ``rule``, which decided (empty where none did), and ``done``, in words.
     """
     rate, labels = decision.edit.sample_rate, decision.labels
     spans, chances = decision.grid.spans, decision.probabilities
@@ -139,6 +139,7 @@ def explanation(decision: Decision) -> pd.DataFrame:
         second = others.argmax(axis=1)
         table["probability"], table["second_probability"] = chances[rows, labels], chances[rows, second]
         table["second"] = [Label(label).name for label in second]
+    table["rule"] = "" if decision.rules is None else decision.rules
     table["done"] = _done(decision.edit, spans)
     return table
 
@@ -149,7 +150,8 @@ def show_explanation(table: pd.DataFrame) -> None:
     for row in table.itertuples():
         first, second = (f"{p:.2f}" if np.isfinite(p) else "" for p in (row.probability, row.second_probability))
         times = f"{row.start_s:.3f}", f"{row.stop_s:.3f}"
-        shown.add_row(str(row.beat), *times, row.label, first, row.second, second, row.done)
+        done = f"{row.done} ({row.rule})" if row.rule else row.done
+        shown.add_row(str(row.beat), *times, row.label, first, row.second, second, done)
     Console().print(shown)
 
 
