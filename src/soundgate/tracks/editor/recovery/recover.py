@@ -56,13 +56,15 @@ class Recovered:
         runs: which samples of the edit outside of transitions are which of the raw recording.
         transitions: crossfades of runs.
         clock: of the edit. Samples of the edit above count at the raw recording's clock.
+        edit: by that clock and the right way up, float32 [T].
     """
 
     spans: np.ndarray
     labels: np.ndarray
     runs: list[Run]
     transitions: list[Transition]
-    clock: Clock = Clock()
+    clock: Clock
+    edit: np.ndarray
 
 
 def recover(
@@ -83,7 +85,7 @@ def recover(
     """
     spans = beat_spans(beats, len(raw))
     if not len(spans) or len(edit) < 2 * HOP or len(raw) < 2 * HOP:
-        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [])
+        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [], Clock(coherence=0.0), edit)
     raw_frames = frames_of(raw, sample_rate)
     edit, own_frames, coarse, clock = _aligned(edit, raw, raw_frames, sample_rate, spans, settings)
     frames = own_frames, raw_frames
@@ -104,7 +106,7 @@ def recover(
     placed = [_place(spans[number], runs) for number in once]
     gains = [beat_gain(sounds.edit, sounds.raw, frames, *place, sample_rate) for place in placed]
     labels[once] = _shaped(once, *relative(gains), settings)
-    return Recovered(spans, labels, runs, transitions, clock)
+    return Recovered(spans, labels, runs, transitions, clock, edit)
 
 
 class _Aligned(NamedTuple):

@@ -173,13 +173,15 @@ def place_splices(runs: list[Run], sounds: Sounds, reach: int, snap: int) -> lis
         start = max(edges[number] - reach, (left.start + left.stop) // 2)
         stop = min(edges[number] + reach, (right.start + right.stop) // 2)
         cost = _splice_cost(sounds, left.lag, right.lag, (start, edges[number], stop))
-        if cost[edges[number] - start] <= _STAY * cost.min():
-            continue
-        edge = start + int(cost.argmin())
+        own_cost = cost[edges[number] - start]
+        stays = own_cost <= _STAY * cost.min()
+        edge = edges[number] if stays else start + int(cost.argmin())
         starts = sounds.beats[:, 0]
         marks = np.concatenate([starts - left.lag, starts - right.lag])
         nearest = round(marks[np.abs(marks - edge).argmin()])
-        edges[number] = nearest if abs(nearest - edge) <= snap and start < nearest < stop else edge
+        near = abs(nearest - edge) <= snap and start < nearest < stop
+        # One that stays lies on a frame: the beat beside it, if that fits as well, is the place.
+        edges[number] = nearest if near and (not stays or cost[nearest - start] <= own_cost) else edge
     return merged([run._replace(start=a, stop=b) for run, (a, b) in zip(runs, pairwise(edges), strict=True)])
 
 
