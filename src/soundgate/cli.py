@@ -52,6 +52,10 @@ COMMANDS = {
         "soundgate.judges.commands:judge",
         "Ask published models about audio files: quality, pitch, notes, words; with --reference likeness too.",
     ),
+    "recover": (
+        "soundgate.tracks.editor.commands:recover",
+        "Find out how EDIT was made of RAW: write its edit list, and what is left when that is rendered.",
+    ),
     "rooms": ("soundgate.tracks.rooms.commands:main", "Look at the triples of track `rooms`."),
     "runs": ("soundgate.tracks.transfer.commands:runs", "Keep finished runs of track `transfer` as numbered folders."),
     "seeds": (

@@ -216,11 +216,16 @@ def test_gates_are_passed_by_the_truth_and_failed_by_who_knows_nothing(labels, v
     truth = np.repeat(np.arange(7), [60, 20, 8, 5, 5, 8, 8])
     told = {"truth": truth, "majority": 0 * truth, "keep": 0 * truth + 1}[labels]
     table = confusion(truth, told)
-    conditions = {f"{b}_{v}": {"recovered": table} for b in ("oracle", "tracked") for v in ("clean", "remastered")}
+    names = [f"{b}_{v}" for b in ("oracle", "tracked") for v in ("clean", "remastered")]
+    names += ["oracle_drift_10ppm", "oracle_drift_50ppm"]
+    conditions = {name: {"recovered": table, "dtw": confusion(truth, 0 * truth)} for name in names}
     parts = [{"group": str(n), "conditions": conditions, "octave": 1.0} for n in range(4)]
     settings = type("Settings", (), {"n_bootstrap": 100})
     measured = summarise(parts, settings, 0)
-    gates = label_gates(measured, LabelThresholds(accuracy=0.94, macro_f1=0.84))
+    gates = label_gates(measured, LabelThresholds(accuracy=0.94, macro_f1=0.84, drift=0.88))
+    for ppm in (10, 50):
+        gate = gates[f"recovery_drift_{ppm}ppm"]
+        assert gate["verdict"] == verdict and gate["control"] == pytest.approx(np.mean(truth == 0))
     assert gates["labels_accuracy"]["verdict"] == gates["labels_macro_f1"]["verdict"] == verdict
     assert measured["octave"] == {"0.5": 0, "1.0": 4, "2.0": 0}
     margins = [gate["margin"] for name, gate in gates.items() if name.endswith("over_control")]

@@ -10,7 +10,7 @@ from scipy import stats
 from soundgate.tracks.editor.audit.gating import sound_gates
 from soundgate.tracks.editor.policy.advantage import normalised
 from soundgate.tracks.editor.recovery.features import HOP, Frames, mel_centres_hz
-from soundgate.tracks.editor.recovery.gains import BeatGain, _usual, beat_gain, relative
+from soundgate.tracks.editor.recovery.gains import BeatGain, _usual, beat_gain, relative, spread
 from soundgate.tracks.editor.recovery.scores import (
     accuracy,
     balanced_accuracy,
@@ -21,6 +21,7 @@ from soundgate.tracks.editor.recovery.scores import (
     estimate,
     macro_f1,
 )
+from soundgate.tracks.editor.recovery.sound import Shifted
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS, Label
 from tests.tracks.editor.test_audit_gates import THRESHOLDS
 
@@ -88,28 +89,32 @@ def silent_frames(n):
     return Frames(np.zeros((n, 40), np.float32), np.zeros((n, 40), np.float32))
 
 
+def beat_of(level, bands_db, correlation=1.0):
+    return BeatGain(np.array(level), np.full(4, correlation), np.array(bands_db), np.zeros((2, 4, 40)))
+
+
 def test_a_level_is_the_least_squares_gain_of_a_quarter():
     generator = np.random.default_rng(0)
     raw = generator.standard_normal(4_000).astype(np.float32)
     edit = np.zeros(3_000, np.float32)
     edit[1_000:1_400] = np.repeat([0.5, 2.0, -1.0, 0.0], 100) * raw[1_300:1_700]
     edit[1_000:1_100] += 0.1
-    found = beat_gain(edit, raw, (silent_frames(9), silent_frames(9)), 1_000, 1_400, 300, RATE)
+    found = beat_gain(edit, Shifted(raw), (silent_frames(9), silent_frames(9)), 1_000, 1_400, 300, RATE)
     first = raw[1_300:1_400]
     expected = [(edit[1_000:1_100] @ first) / (first @ first), 2, 0, 0]
     assert found.level == pytest.approx(expected, rel=1e-4) and np.isnan(found.bands_db).all()
     raw[1_400:1_500] = 0
-    assert np.isnan(beat_gain(edit, raw, (silent_frames(9),) * 2, 1_000, 1_400, 300, RATE).level[1])
+    assert np.isnan(beat_gain(edit, Shifted(raw), (silent_frames(9),) * 2, 1_000, 1_400, 300, RATE).level[1])
 
 
 def test_a_source_that_begins_before_or_ends_after_the_recording_is_compared_as_far_as_it_goes():
     raw = np.ones(500, np.float32)
     edit = np.full(1_000, 3.0, np.float32)
     frames = silent_frames(3), silent_frames(3)
-    assert beat_gain(edit, raw, frames, 0, 400, -1_000, RATE).level.tolist() != [3, 3, 3, 3]
-    found = beat_gain(edit, raw, frames, 600, 1_000, -450, RATE).level
+    assert beat_gain(edit, Shifted(raw), frames, 0, 400, -1_000, RATE).level.tolist() != [3, 3, 3, 3]
+    found = beat_gain(edit, Shifted(raw), frames, 600, 1_000, -450, RATE).level
     assert found == pytest.approx([3, 3, 3, 3])
-    ending = beat_gain(edit, raw, frames, 600, 1_000, -150, RATE).level
+    ending = beat_gain(edit, Shifted(raw), frames, 600, 1_000, -150, RATE).level
     assert ending[0] == 3 and np.isnan(ending[1:]).all()
 
 
@@ -123,7 +128,7 @@ def test_bands_are_compared_in_frames_that_hear_no_neighbour():
     edit[12:19] = source[17:24] * gains
     wave = np.ones(30 * HOP, np.float32)
     found = beat_gain(
-        wave, wave, (Frames(edit, edit), Frames(source, source)), 10 * HOP, 20 * HOP, 5 * HOP, RATE
+        wave, Shifted(wave), (Frames(edit, edit), Frames(source, source)), 10 * HOP, 20 * HOP, 5 * HOP, RATE
     ).bands_db
     assert found[[0, 1, 3, 4]] == pytest.approx(10 * np.log10([2, 0.5, 4, 8]), rel=1e-5) and np.isnan(found[2])
 
@@ -135,25 +140,49 @@ def test_the_usual_value_is_the_mean_of_the_densest_window():
 
 
 def test_where_every_beat_is_silent_somewhere_no_level_is_usual():
-    levels, bands = relative([BeatGain(np.array([np.nan, 2.0, 2.0, 2.0]), np.full(5, np.nan))] * 2)
+    levels, bands = relative([beat_of([np.nan, 2.0, 2.0, 2.0], np.full(5, np.nan))] * 2)
     assert levels.tolist() == [[1, 2, 2, 2]] * 2 and not bands.any()
 
 
 def test_gains_are_relative_to_the_usual_ones_and_unknown_ones_are_none():
     nan = np.nan
     gains = [
-        BeatGain(np.full(4, 2.0), np.array([3.0, 1.0, nan, 0.0, nan])),
-        BeatGain(np.full(4, 2.0), np.array([3.2, 1.0, nan, 0.0, nan])),
-        BeatGain(np.array([8.0, 8.0, 4.0, 4.0]), np.array([9.0, 1.0, nan, 0.0, 5.0])),
-        BeatGain(np.array([nan, 2.0, 2.0, 2.0]), np.array([nan, 1.0, nan, 0.0, nan])),
+        beat_of(np.full(4, 2.0), np.array([3.0, 1.0, nan, 0.0, nan])),
+        beat_of(np.full(4, 2.0), np.array([3.2, 1.0, nan, 0.0, nan])),
+        beat_of(np.array([8.0, 8.0, 4.0, 4.0]), np.array([9.0, 1.0, nan, 0.0, 5.0])),
+        beat_of(np.array([nan, 2.0, 2.0, 2.0]), np.array([nan, 1.0, nan, 0.0, nan])),
     ]
     levels, bands = relative(gains)
     np.testing.assert_allclose(levels, [[1] * 4, [1] * 4, [4, 4, 2, 2], [1] * 4])
     np.testing.assert_allclose(bands[:, 0], [-0.1, 0.1, 5.9, 0])
     np.testing.assert_allclose(bands[:, 1:], 0)
-    nothing = [BeatGain(np.full(4, nan), np.full(5, nan))]
+    nothing = [beat_of(np.full(4, nan), np.full(5, nan))]
     levels, bands = relative(nothing)
     assert levels.tolist() == [[1] * 4] and bands.tolist() == [[0] * 5]
+
+
+def test_where_waves_differ_an_equaliser_and_a_compressor_of_the_whole_edit_are_no_gains():
+    rng = np.random.default_rng(0)
+    source = rng.uniform(-10, 0, (64, 4, 40)) + np.repeat(rng.uniform(-30, 0, 64), 4).reshape(64, 4, 1)
+    loudness = source.mean(axis=2, keepdims=True)
+    own = 0.6 * (source - loudness) + source * 0 + loudness * 0.5 + np.linspace(-6, 6, 40) + 0.4 * (source - loudness)
+    own[7, 2:] -= 12
+    gains = [
+        BeatGain(np.ones(4), np.full(4, 0.9), np.zeros(5), np.stack(pair)) for pair in zip(own, source, strict=True)
+    ]
+    levels, _ = relative(gains)
+    usual = np.delete(20 * np.log10(levels), 7, axis=0)
+    assert np.median(np.abs(usual)) < 0.7 and np.abs(usual).max() < 4
+    assert (20 * np.log10(levels[7])).round() == pytest.approx([0, 0, -12, -12], abs=2.5)
+
+
+def test_a_spread_is_that_of_what_is_usual():
+    values = np.random.default_rng(0).normal(3, 2, 4_000)
+    assert spread(values) == pytest.approx(2, rel=0.15)
+    values[:2_000] = np.linspace(100, 1e6, 2_000)
+    assert spread(values) < 6
+    assert spread(np.array([1.0, 5, 5, 5, 9, 20])) == 0
+    assert spread(np.array([np.nan])) == spread(np.array([])) == 0
 
 
 def test_normalised_advantages_have_no_mean_and_a_spread_of_one_whatever_theirs():

@@ -1,4 +1,4 @@
-"""The track's own command: `soundgate edit`."""
+"""The track's own commands: `soundgate edit` and `soundgate recover`."""
 
 from __future__ import annotations
 
@@ -124,3 +124,29 @@ def edit(
 
         deciding = Deciding(method, aggressiveness, target_length, keep_structure)
         run_edit(EditOptions(source, out, labels, beats, mode, loudness, models, exports, explain, deciding))
+
+
+@click.command("recover", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.argument("edit", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Edit list to write (.json); of folders, a folder."
+)
+def recover(raw: Path, edit: Path | None, out: Path) -> None:
+    """Find out how EDIT was made of RAW: write its edit list, and what is left when that is rendered.
+
+    RAW and EDIT are files, two folders of files with equal names, or RAW alone a folder of <id>_raw.* and <id>_edit.*.
+    Beside OUT lie clock, polarity, channels and residuals (.recovered.json) and a picture (.png). The exit code is 1
+    where EDIT is of another recording.
+    """
+    # Imported here: `soundgate --help` should not wait for PyTorch.
+    set_up_logging()
+    with errors_in_one_line():
+        from soundgate.tracks.editor.recovery.command import run_recover, run_recover_folders
+
+        if raw.is_dir():
+            run_recover_folders(raw, edit, out)
+        elif edit is None:
+            raise click.UsageError("EDIT is missing: RAW is a file.")
+        else:
+            run_recover(raw, edit, out)

@@ -15,12 +15,12 @@ class Run(NamedTuple):
     Args:
         start: first position in the edit.
         stop: one past the last.
-        lag: position in the raw recording minus position in the edit.
+        lag: position in the raw recording minus position in the edit; in samples it may lie between two.
     """
 
     start: int
     stop: int
-    lag: int
+    lag: float
 
 
 class JumpCosts(NamedTuple):

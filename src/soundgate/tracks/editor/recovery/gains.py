@@ -7,10 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundgate.tracks.editor.recovery.features import HOP, Frames, mel_centres_hz
+from soundgate.tracks.editor.recovery.sound import Shifted
 
 _EDGES_HZ = (200.0, 800.0, 2_500.0, 5_500.0)
 _QUARTERS = 4
 _AUDIBLE_DB = -30.0
+# Where the waves of most quarters agree less than this, frames tell the levels, not projections.
+_CORRELATED = 0.992
+# Where those of a quarter of them agree like this, the whole edit went through nothing.
+_EXACT = 0.9995
+# Nor do they where the usual gains of bands differ by more.
+_FLAT_DB = 1.0
+# Share of the beats that a usual gain is of.
+_COMMON = 0.3
+_LEVEL_BINS, _BIN_QUARTERS = 8, 32
+_USUAL_DB = 1.5
+# Standard deviations between which the middle quarter of a normal distribution lies.
+_QUARTER_WIDTH = 0.637
 
 
 @dataclass(frozen=True)
@@ -18,21 +31,25 @@ class BeatGain:
     """What happened to a beat.
 
     Attributes:
-        level: linear gain of its quarters, [4]; nan where the raw recording is silent.
+        level: linear gain of its quarters by projection of the waves, [4]; nan where the raw recording is silent.
+        correlation: of the waves of its quarters, [4]; nan likewise.
         bands_db: gain of its bands (below 200 Hz, 800 Hz, 2.5 kHz, 5.5 kHz, above), [5]; nan where a band is silent.
+        mel_db: power of its quarters in the edit and the raw recording, [2, 4, n_mels] in dB; nan where there is none.
     """
 
     level: np.ndarray
+    correlation: np.ndarray
     bands_db: np.ndarray
+    mel_db: np.ndarray
 
 
-def beat_gain(edit: np.ndarray, raw: np.ndarray, frames: tuple[Frames, Frames], start: int, stop: int, lag: int,
+def beat_gain(edit: np.ndarray, raw: Shifted, frames: tuple[Frames, Frames], start: int, stop: int, lag: float,
               sample_rate: int) -> BeatGain:  # fmt: skip
     """Measure a beat of the edit against its source.
 
     Args:
         edit: emphasised, float32 [T].
-        raw: emphasised, float32 [N].
+        raw: emphasised.
         frames: of the edit and of the raw recording.
         start: of the beat, in the edit.
         stop: its end.
@@ -40,26 +57,43 @@ def beat_gain(edit: np.ndarray, raw: np.ndarray, frames: tuple[Frames, Frames], 
         sample_rate: Hz.
     """
     marks = np.linspace(start, stop, _QUARTERS + 1).astype(int)
-    level = np.full(_QUARTERS, np.nan)
+    level, correlation = np.full((2, _QUARTERS), np.nan)
     for number in range(_QUARTERS):
         here = edit[marks[number] : marks[number + 1]]
-        there = raw[max(marks[number] + lag, 0) : marks[number + 1] + lag]
-        here = here[: len(there)]
-        there = there[: len(here)]
-        energy = float(there @ there)
+        there = raw.at(marks[number] + lag, len(here))
+        energy, product = float(there @ there), float(here @ there)
         if energy > 1e-12 * max(len(there), 1):
-            level[number] = max(float(here @ there), 0.0) / energy
-    return BeatGain(level, _bands(frames, start, stop, lag, sample_rate))
+            level[number] = max(product, 0.0) / energy
+            correlation[number] = product / max(np.sqrt(energy * float(here @ here)), 1e-20)
+    return BeatGain(level, correlation, _bands(frames, start, stop, lag, sample_rate), _mel(frames, marks, lag))
 
 
-def _bands(frames: tuple[Frames, Frames], start: int, stop: int, lag: int, sample_rate: int) -> np.ndarray:
+def _mel(frames: tuple[Frames, Frames], marks: np.ndarray, lag: float) -> np.ndarray:
+    """Return the mean power of each quarter's frames in both recordings, in dB."""
+    result = np.full((2, _QUARTERS, frames[0].power.shape[1]), np.nan)
+    for number in range(_QUARTERS):
+        first = round(marks[number] / HOP)
+        length = max(round(marks[number + 1] / HOP) - first, 1)
+        for side, shift in enumerate((0.0, lag / HOP)):
+            own = _rows(frames[side].power, first + shift, length)
+            if len(own):
+                result[side, number] = 10 * np.log10(np.maximum(own.mean(axis=0), 1e-12))
+    return result
+
+
+def _rows(power: np.ndarray, start: float, length: int) -> np.ndarray:
+    """Return frames from a place between two on, by linear interpolation; those that lie in the recording."""
+    places = start + np.arange(max(length, 0))
+    places = places[(places >= 0) & (places <= len(power) - 1)]
+    whole = np.minimum(places.astype(int), max(len(power) - 2, 0))
+    part = (places - whole).astype(power.dtype)[:, None]
+    return (1 - part) * power[whole] + part * power[np.minimum(whole + 1, len(power) - 1)]
+
+
+def _bands(frames: tuple[Frames, Frames], start: int, stop: int, lag: float, sample_rate: int) -> np.ndarray:
     # Frames at the ends hear the neighbours.
     first, last = round(start / HOP) + 2, round(stop / HOP) - 1
-    shift = round(lag / HOP)
-    own, source = (
-        f.power[max(a, 0) : max(b, 0)]
-        for f, a, b in ((frames[0], first, last), (frames[1], first + shift, last + shift))
-    )
+    own, source = (_rows(f.power, first + shift, last - first) for f, shift in zip(frames, (0, lag / HOP), strict=True))
     band = np.searchsorted(_EDGES_HZ, mel_centres_hz(sample_rate))
     result = np.full(len(_EDGES_HZ) + 1, np.nan)
     if not len(own) or len(own) != len(source):
@@ -73,6 +107,9 @@ def _bands(frames: tuple[Frames, Frames], start: int, stop: int, lag: int, sampl
 def relative(gains: list[BeatGain]) -> tuple[np.ndarray, np.ndarray]:
     """Return gains relative to the usual ones, which mastering explains.
 
+    Where the waves agree, levels are projections; else they are told from magnitudes, less what an equaliser and a
+    compressor of the whole edit explain.
+
     Returns:
         Levels, linear [n, 4], and bands in dB [n, 5]; what is not known is 1 and 0 dB.
     """
@@ -80,10 +117,61 @@ def relative(gains: list[BeatGain]) -> tuple[np.ndarray, np.ndarray]:
     bands = np.array([gain.bands_db for gain in gains]).reshape(-1, len(_EDGES_HZ) + 1)
     if not np.isfinite(levels).any():
         return np.ones_like(levels), np.zeros_like(bands)
-    levels = levels / max(_usual(levels.mean(axis=1), 0.05, unknown=1.0), 1e-6)
     known = np.isfinite(bands)
-    usual = np.array([_usual(column, 0.5, unknown=0.0) for column in bands.T])
+    usual = np.array([_usual(column, max(0.5, spread(column)), unknown=np.nan) for column in bands.T])
+    if _waves_differ(np.array([gain.correlation for gain in gains]), bands, usual):
+        levels = _levels_by_magnitude(np.stack([gain.mel_db for gain in gains]))
+    else:
+        levels = levels / max(_usual(levels.mean(axis=1), 0.05, unknown=1.0), 1e-6)
     return np.where(np.isfinite(levels), levels, 1.0), np.where(known, bands - usual, 0.0)
+
+
+def _waves_differ(correlations: np.ndarray, bands: np.ndarray, usual: np.ndarray) -> bool:
+    """Say whether projections are no levels: waves hardly agree, or the whole edit is equalised."""
+    if np.nanquantile(correlations, 0.75) > _EXACT:
+        return False
+    near = np.abs(bands - usual) < _FLAT_DB / 2
+    common = near.sum(axis=0) > _COMMON * len(bands)
+    return bool(np.nanmedian(correlations) < _CORRELATED or (common.any() and np.ptp(usual[common]) > _FLAT_DB))
+
+
+def spread(values: np.ndarray) -> float:
+    """Return the standard deviation of what is usual in a column, of which a quarter suffices; 0 of nothing.
+
+    It is told from the shortest interval that holds a quarter of the values, as a normal distribution has it.
+    """
+    finite = np.sort(values[np.isfinite(values)])
+    n_inside = max(2, -(-len(finite) // 4))
+    if len(finite) < n_inside:
+        return 0.0
+    return float((finite[n_inside - 1 :] - finite[: len(finite) - n_inside + 1]).min()) / _QUARTER_WIDTH
+
+
+def _levels_by_magnitude(mel_db: np.ndarray) -> np.ndarray:
+    """Return linear levels [n, 4] from power in bands, [n, 2, 4, n_mels] in dB, relative to the usual ones.
+
+    The usual gain of each band is the edit's equaliser; what is left of the level, as it usually is where the raw
+    recording is as loud, its compressor.
+    """
+    own, source = mel_db[:, 0].reshape(-1, mel_db.shape[-1]), mel_db[:, 1].reshape(-1, mel_db.shape[-1])
+    difference = own - source
+    heard = np.isfinite(difference) & (source > np.nanmax(source, axis=1, keepdims=True) + _AUDIBLE_DB)
+    difference[~heard] = np.nan
+    difference -= [_usual(column, _USUAL_DB, unknown=0.0) for column in difference.T]
+    level_db = np.ma.median(np.ma.masked_invalid(difference), axis=1).filled(np.nan)
+    loudness_db = 10 * np.log10(np.nansum(10 ** (source / 10), axis=1) + 1e-12)
+    level_db = level_db - _usual_by_loudness(loudness_db, level_db)
+    return 10 ** (level_db.reshape(-1, _QUARTERS) / 20)
+
+
+def _usual_by_loudness(loudness_db: np.ndarray, level_db: np.ndarray) -> np.ndarray:
+    """Return the usual level at each quarter's loudness: that of equally many, joined by lines."""
+    known = np.flatnonzero(np.isfinite(level_db))
+    if not len(known):
+        return np.zeros_like(level_db)
+    parts = np.array_split(known[np.argsort(loudness_db[known])], min(max(len(known) // _BIN_QUARTERS, 1), _LEVEL_BINS))
+    centres = [float(np.median(loudness_db[part])) for part in parts]
+    return np.interp(loudness_db, centres, [_usual(level_db[part], _USUAL_DB, unknown=0.0) for part in parts])
 
 
 def _usual(values: np.ndarray, width: float, unknown: float) -> float:

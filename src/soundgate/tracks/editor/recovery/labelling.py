@@ -20,6 +20,7 @@ from soundgate.runtime.ledger import Ledger
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.pairs.table import truth_of
+from soundgate.tracks.editor.recovery.clock import on_raw_clock
 from soundgate.tracks.editor.recovery.dtw import labels_by_dtw
 from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
 from soundgate.tracks.editor.recovery.scores import accuracy, class_f1, confusion, controls, estimate, macro_f1
@@ -31,19 +32,23 @@ from soundgate.tracks.editor.vocabulary import BEAT_LABELS
 STAGE = "editor-labels"
 BEATS, VERSIONS = ("oracle", "tracked"), ("clean", "remastered")
 MAIN = "oracle_clean"
+# Parts per million by which the edit's clock is off in pairs that are measured once more.
+DRIFTS_PPM = (10, 50)
 _DTW_DECIMATION = 4
 
 
 class LabelThresholds(Section):
-    """What the labels must reach with oracle beats on clean edits.
+    """What the labels must reach with oracle beats on clean edits, and on those that drift.
 
     Args:
         accuracy: share of the beats.
         macro_f1: mean over the labels.
+        drift: share of the beats where the edit's clock drifts.
     """
 
     accuracy: float = Field(ge=0, le=1)
     macro_f1: float = Field(ge=0, le=1)
+    drift: float = Field(ge=0, le=1)
 
 
 class LabelsSettings(Section):
@@ -99,8 +104,9 @@ def summarise(parts: list[dict], settings: LabelsSettings, seed: int) -> dict:
         seed: of the resampling.
 
     Returns:
-        ``<beats>_<version>`` to ``recovered`` and ``dtw``, each with ``accuracy`` and ``macro_f1`` (estimates over
-        groups), ``f1`` by label and ``confusion``; ``controls``; ``octave`` of the tracked tempo.
+        ``<beats>_<version>`` and ``oracle_drift_<ppm>ppm`` to ``recovered`` and ``dtw``, each with ``accuracy`` and
+        ``macro_f1`` (estimates over groups), ``f1`` by label and ``confusion``; ``controls``; ``octave`` of the
+        tracked tempo.
     """
     groups = sorted({part["group"] for part in parts})
     result: dict = {}
@@ -123,17 +129,30 @@ def summarise(parts: list[dict], settings: LabelsSettings, seed: int) -> dict:
 
 
 def label_gates(measured: dict, thresholds: LabelThresholds) -> dict[str, dict]:
-    """Return the verdicts: thresholds with oracle beats on clean edits, and margins over knowing nothing anywhere."""
+    """Return the verdicts: thresholds with oracle beats, and margins over knowing nothing anywhere.
+
+    The control of edits that drift is plain dynamic time warping.
+    """
     gates, controls_of = {}, measured["controls"].values()
-    for name, threshold in thresholds.model_dump().items():
-        control = max(known[name] for known in controls_of)
+    for name in ("accuracy", "macro_f1"):
+        control, threshold = max(known[name] for known in controls_of), getattr(thresholds, name)
         gates[f"labels_{name}"] = gated(_estimate_of(measured[MAIN]["recovered"][name]), "above", threshold, control)
+    for ppm in DRIFTS_PPM:
+        own = measured[drift_condition(ppm)]
+        control = own["dtw"]["accuracy"]["value"]
+        own = _estimate_of(own["recovered"]["accuracy"])
+        gates[f"recovery_drift_{ppm}ppm"] = gated(own, "above", thresholds.drift, control)
     control = max(known["macro_f1"] for known in controls_of)
     for beats, version in product(BEATS, VERSIONS):
         own = _estimate_of(measured[f"{beats}_{version}"]["recovered"]["macro_f1"])
         over = Estimate(own.value - control, own.ci_low - control, own.ci_high - control, own.n)
         gates[f"labels_{beats}_{version}_over_control"] = gated(over, "above", 0.0)
     return {name: judge_gated(gate) for name, gate in gates.items()}
+
+
+def drift_condition(ppm: int) -> str:
+    """Return the name of what was measured with the beats known and the edit's clock off by parts per million."""
+    return f"oracle_drift_{ppm}ppm"
 
 
 def _estimate_of(known: dict) -> Estimate:
@@ -168,15 +187,15 @@ def _measure(settings: LabelsSettings, seed: int, row: tuple) -> dict:
     tracked = track_beats(raw, TRACKING_RATE, settings.tempo_bpm)
     beats = dict(zip(BEATS, (np.rint(known * scale).astype(int), tracked), strict=True))
     edits = dict(zip(VERSIONS, (clean, mastered), strict=True))
+    tried = {f"{which}_{version}": (beats[which], edits[version]) for which, version in product(BEATS, VERSIONS)}
+    for ppm in DRIFTS_PPM:
+        tried[drift_condition(ppm)] = beats["oracle"], on_raw_clock(clean, 1 + ppm * 1e-6)
     conditions = {}
-    for which, version in product(BEATS, VERSIONS):
-        found = recover(raw, edits[version], TRACKING_RATE, beats[which], settings.recovery)
+    for name, (own_beats, edit) in tried.items():
+        found = recover(raw, edit, TRACKING_RATE, own_beats, settings.recovery)
         truth = labels_of(edit_list, np.rint(found.spans / scale).astype(int))
-        by_dtw = labels_by_dtw(raw, edits[version], TRACKING_RATE, found.spans, _DTW_DECIMATION)
-        conditions[f"{which}_{version}"] = {
-            "recovered": confusion(truth, found.labels),
-            "dtw": confusion(truth, by_dtw),
-        }
+        by_dtw = labels_by_dtw(raw, edit, TRACKING_RATE, found.spans, _DTW_DECIMATION)
+        conditions[name] = {"recovered": confusion(truth, found.labels), "dtw": confusion(truth, by_dtw)}
     return {"conditions": conditions, "octave": _octave(beats["oracle"], tracked)}
 
 

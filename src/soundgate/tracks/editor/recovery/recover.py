@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from soundgate.runtime.config import Section
 from soundgate.tracks.editor.recovery.alignment import JumpCosts, Run, align
-from soundgate.tracks.editor.recovery.features import HOP, frames_of
-from soundgate.tracks.editor.recovery.gains import beat_gain, relative
-from soundgate.tracks.editor.recovery.runs import Sounds, choose_takes, place_splices, to_samples
-from soundgate.tracks.editor.recovery.sound import emphasised
+from soundgate.tracks.editor.recovery.clock import Clock, coarse_rate, fit_clock, on_raw_clock
+from soundgate.tracks.editor.recovery.features import HOP, Frames, frames_of
+from soundgate.tracks.editor.recovery.gains import beat_gain, relative, spread
+from soundgate.tracks.editor.recovery.runs import Sounds, choose_takes, place_splices, runs_in_frames, to_samples
+from soundgate.tracks.editor.recovery.sound import Shifted, emphasised
 from soundgate.tracks.editor.recovery.transitions import Transition, find_transitions
 from soundgate.tracks.editor.timeline import beat_spans
 from soundgate.tracks.editor.vocabulary import Label
+
+# Samples of the passages that tell how fast the clock runs: short ones while it is known to a thousandth only.
+_SHORT_BLOCK, _LONG_BLOCK = 4_096, 16_384
+_ROUNDS = 3
+# A fade begins, or ends, at no more than this share of its loudest quarter of a beat.
+_FADED = 0.7
+# An effect, or a fade's slope, is as many standard deviations off what beats usually have.
+_OUTLYING = 2.0
+# Below this the waves of an edit and its sources have nothing in common, as behind a phase vocoder.
+_COHERENT = 0.3
 
 
 class RecoverySettings(Section):
@@ -43,12 +55,16 @@ class Recovered:
         labels: int64 [n], values of `Label`.
         runs: which samples of the edit outside of transitions are which of the raw recording.
         transitions: crossfades of runs.
+        clock: of the edit. Samples of the edit above count at the raw recording's clock.
+        edit: by that clock and the right way up, float32 [T].
     """
 
     spans: np.ndarray
     labels: np.ndarray
     runs: list[Run]
     transitions: list[Transition]
+    clock: Clock
+    edit: np.ndarray
 
 
 def recover(
@@ -69,15 +85,18 @@ def recover(
     """
     spans = beat_spans(beats, len(raw))
     if not len(spans) or len(edit) < 2 * HOP or len(raw) < 2 * HOP:
-        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [])
-    frames = frames_of(edit, sample_rate), frames_of(raw, sample_rate)
-    costs = JumpCosts(settings.jump_on_beats, settings.jump_anywhere)
-    coarse = align(frames[0].shape, frames[1].shape, np.rint(spans[:, 0] / HOP).astype(int), costs)
-    sounds = Sounds(emphasised(edit), emphasised(raw), raw, frames[1], spans)
+        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [], Clock(coherence=0.0), edit)
+    raw_frames = frames_of(raw, sample_rate)
+    edit, own_frames, coarse, clock = _aligned(edit, raw, raw_frames, sample_rate, spans, settings)
+    frames = own_frames, raw_frames
+    sounds = Sounds(emphasised(edit), Shifted(emphasised(raw)), raw, frames[1], spans)
     beat = int(np.median(spans[:, 1] - spans[:, 0]))
-    runs = place_splices(to_samples(coarse, sounds), sounds, beat, beat // 16)
-    runs = place_splices(choose_takes(runs, sounds), sounds, beat, beat // 16)
-    transitions = find_transitions(runs, sounds, beat)
+    if clock.coherence < _COHERENT:
+        runs, transitions = runs_in_frames(coarse, len(edit)), []
+    else:
+        runs = place_splices(to_samples(coarse, sounds), sounds, beat, beat // 16)
+        runs = place_splices(choose_takes(runs, sounds), sounds, beat, beat // 16)
+        transitions = find_transitions(runs, sounds, beat)
     runs = _without(runs, transitions)
     times = _times_heard(spans, runs)
     labels = np.where(times >= 1.5, Label.LOOP, np.where(times >= 0.5, Label.KEEP, Label.CUT))
@@ -87,7 +106,41 @@ def recover(
     placed = [_place(spans[number], runs) for number in once]
     gains = [beat_gain(sounds.edit, sounds.raw, frames, *place, sample_rate) for place in placed]
     labels[once] = _shaped(once, *relative(gains), settings)
-    return Recovered(spans, labels, runs, transitions)
+    return Recovered(spans, labels, runs, transitions, clock, edit)
+
+
+class _Aligned(NamedTuple):
+    """An edit by the raw recording's clock, and its runs in frames."""
+
+    edit: np.ndarray
+    frames: Frames
+    runs: list[Run]
+    clock: Clock
+
+
+def _aligned(
+    given: np.ndarray, raw: np.ndarray, raw_frames: Frames, sample_rate: int, spans: np.ndarray,
+    settings: RecoverySettings,
+) -> _Aligned:  # fmt: skip
+    """Find rate, polarity and path of an edit, each from the one before."""
+    costs = JumpCosts(settings.jump_on_beats, settings.jump_anywhere)
+    beats = np.rint(spans[:, 0] / HOP).astype(int)
+    edit, frames, sharp = given, frames_of(given, sample_rate), emphasised(raw)
+    rate = coarse_rate(frames.shape, raw_frames.shape)
+    stretched = rate != 1
+    if stretched:
+        edit = on_raw_clock(given, rate)
+        frames = frames_of(edit, sample_rate)
+    runs = align(frames.shape, raw_frames.shape, beats, costs)
+    for block in (*(_SHORT_BLOCK,) * stretched, *(_LONG_BLOCK,) * _ROUNDS):
+        clock = fit_clock(runs, emphasised(edit), sharp, block)
+        if clock.rate == 1:
+            break
+        rate *= clock.rate
+        edit = on_raw_clock(given, rate)
+        frames = frames_of(edit, sample_rate)
+        runs = align(frames.shape, raw_frames.shape, beats, costs) if stretched else runs
+    return _Aligned(edit * np.float32(clock.polarity), frames, runs, clock._replace(rate=rate))
 
 
 def _without(runs: list[Run], transitions: list[Transition]) -> list[Run]:
@@ -117,14 +170,14 @@ def _in_transitions(spans: np.ndarray, transitions: list[Transition]) -> np.ndar
     return heard >= 0.5 * (spans[:, 1] - spans[:, 0])
 
 
-def _overlap(spans: np.ndarray, start: int, stop: int) -> np.ndarray:
+def _overlap(spans: np.ndarray, start: float, stop: float) -> np.ndarray:
     return np.clip(np.minimum(spans[:, 1], stop) - np.maximum(spans[:, 0], start), 0, None)
 
 
-def _place(span: np.ndarray, runs: list[Run]) -> tuple[int, int, int]:
+def _place(span: np.ndarray, runs: list[Run]) -> tuple[int, int, float]:
     """Return start, stop and lag of the longest stretch of the edit that plays a beat."""
     stretches = [
-        (max(int(span[0]) - run.lag, run.start), min(int(span[1]) - run.lag, run.stop), run.lag) for run in runs
+        (max(round(span[0] - run.lag), run.start), min(round(span[1] - run.lag), run.stop), run.lag) for run in runs
     ]
     return max(stretches, key=lambda stretch: stretch[1] - stretch[0])
 
@@ -136,11 +189,26 @@ def _shaped(beats: np.ndarray, levels: np.ndarray, bands_db: np.ndarray, setting
     position = (np.arange(levels.shape[1]) + 0.5) / levels.shape[1] - 0.5
     slope = levels @ position / (position @ position)
     mean = levels.mean(axis=1)
-    changed = np.maximum(np.abs(20 * np.log10(np.maximum(mean, 1e-3))), np.abs(bands_db).max(axis=1))
-    labels = np.where(changed > settings.effect_db, Label.EFFECT, Label.KEEP)
-    labels[(slope > settings.fade_slope) & (mean < 1.2)] = Label.FADE_IN
-    labels[(slope < -settings.fade_slope) & (mean < 1.2)] = Label.FADE_OUT
-    return _steadied(beats, labels)
+    sizes_db = np.column_stack([20 * np.log10(np.maximum(mean, 1e-3)), bands_db])
+    least_db = [max(settings.effect_db, _OUTLYING * spread(column)) for column in sizes_db.T]
+    unshaped = np.where((np.abs(sizes_db) > least_db).any(axis=1), Label.EFFECT, Label.KEEP)
+    labels = unshaped.copy()
+    steep = max(settings.fade_slope, _OUTLYING * spread(slope))
+    labels[(slope > steep) & (mean < 1.2)] = Label.FADE_IN
+    labels[(slope < -steep) & (mean < 1.2)] = Label.FADE_OUT
+    labels = _steadied(beats, labels)
+    return _steadied(beats, np.where(_unfinished(beats, labels, levels), unshaped, labels))
+
+
+def _unfinished(beats: np.ndarray, labels: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Say which fades do not come from, or go to, much less than they end or start with."""
+    result = np.zeros(len(beats), bool)
+    edges = np.flatnonzero((np.diff(labels) != 0) | (np.diff(beats) != 1)) + 1
+    for own in np.split(np.arange(len(beats)), edges):
+        if labels[own[0]] in (Label.FADE_IN, Label.FADE_OUT):
+            quarters = levels[own].ravel()[:: 1 if labels[own[0]] == Label.FADE_IN else -1]
+            result[own] = quarters[0] > _FADED * quarters.max()
+    return result
 
 
 def _steadied(beats: np.ndarray, labels: np.ndarray) -> np.ndarray:

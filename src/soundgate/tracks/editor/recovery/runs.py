@@ -9,7 +9,7 @@ import numpy as np
 
 from soundgate.tracks.editor.recovery.alignment import Run
 from soundgate.tracks.editor.recovery.features import HOP, Frames
-from soundgate.tracks.editor.recovery.sound import exact_lags, passage
+from soundgate.tracks.editor.recovery.sound import Shifted, exact_lags
 
 _LONGEST = 4 * 22_050
 _SHORTEST = 4 * HOP
@@ -29,17 +29,21 @@ class Sounds:
 
     Attributes:
         edit: emphasised, float32 [T].
-        raw: emphasised, float32 [N].
+        raw: emphasised, read between its samples.
         music: the raw recording as it is, in which the noise of takes weighs little.
         frames: of the raw recording.
         beats: int64 [n, 2], spans of the raw recording.
     """
 
     edit: np.ndarray
-    raw: np.ndarray
+    raw: Shifted
     music: np.ndarray
     frames: Frames
     beats: np.ndarray
+
+    def source(self, start: int, stop: int, lag: float) -> np.ndarray:
+        """Return what the raw recording has where the edit has ``start:stop``, zeros outside of it."""
+        return self.raw.at(start + lag, stop - start)
 
 
 def to_samples(runs: list[Run], sounds: Sounds) -> list[Run]:
@@ -52,10 +56,22 @@ def to_samples(runs: list[Run], sounds: Sounds) -> list[Run]:
             continue
         middle, half = (start + stop) // 2, min(stop - start, _LONGEST) // 2
         wanted = sounds.edit[middle - half : middle + half]
-        [place], _ = exact_lags(wanted, sounds.raw, [middle - half + run.lag * HOP], 2 * HOP)
-        found.append(Run(start, stop, int(place) - middle + half))
+        [place], _ = exact_lags(wanted, sounds.raw.wav, [middle - half + run.lag * HOP], 2 * HOP)
+        found.append(Run(start, stop, float(place) - middle + half))
     if found:
         found[-1] = found[-1]._replace(stop=n_edit)
+    return merged(found)
+
+
+def runs_in_frames(runs: list[Run], n_edit: int) -> list[Run]:
+    """Return runs in frames as runs in samples, exact to a frame; those that are too short join their neighbour."""
+    found: list[Run] = []
+    for run in runs:
+        start, stop = run.start * HOP, min(run.stop * HOP, n_edit)
+        if stop - start < _SHORTEST and found:
+            found[-1] = found[-1]._replace(stop=stop)
+        else:
+            found.append(Run(start, stop, run.lag * HOP))
     return merged(found)
 
 
@@ -80,10 +96,10 @@ def choose_takes(runs: list[Run], sounds: Sounds) -> list[Run]:
     cells: list[Run] = []
     for run in runs:
         beats = np.flatnonzero(_overlap(sounds.beats - run.lag, run) >= _SHORTEST)
-        shift = 0
+        shift = 0.0
         for number, beat in enumerate(beats):
-            start = run.start if number == 0 else max(run.start, int(sounds.beats[beat, 0]) - run.lag)
-            stop = run.stop if beat == beats[-1] else min(run.stop, int(sounds.beats[beat, 1]) - run.lag)
+            start = run.start if number == 0 else max(run.start, round(sounds.beats[beat, 0] - run.lag))
+            stop = run.stop if beat == beats[-1] else min(run.stop, round(sounds.beats[beat, 1] - run.lag))
             shift = _take(sounds, Run(start, stop, run.lag), int(beat), alike[beat], shift)
             cells.append(Run(start, stop, run.lag + shift))
         if len(beats) == 0:
@@ -97,9 +113,7 @@ def _settled(cells: list[Run], sounds: Sounds) -> list[Run]:
     for number, cell in enumerate(cells):
         around = [cells[n].lag for n in (number - 1, number + 1) if 0 <= n < len(cells)]
         here = sounds.edit[cell.start : cell.stop]
-        explained = {
-            lag: _explained(here, passage(sounds.raw, cell.start + lag, cell.stop + lag)) for lag in (*around, cell.lag)
-        }
+        explained = {lag: _explained(here, sounds.source(cell.start, cell.stop, lag)) for lag in (*around, cell.lag)}
         best = max(explained.values())
         cells[number] = cell._replace(lag=next(lag for lag, own in explained.items() if own >= best * (1 - _EQUAL)))
     return cells
@@ -120,22 +134,21 @@ def _alike_beats(sounds: Sounds) -> list[np.ndarray]:
     return [own[likeness[beat, own] > _TAKE_LIKENESS] for beat, own in enumerate(order)]
 
 
-def _take(sounds: Sounds, cell: Run, beat: int, alike: np.ndarray, previous: int) -> int:
+def _take(sounds: Sounds, cell: Run, beat: int, alike: np.ndarray, previous: float) -> float:
     """Return by how much later than the cell's lag says the take lies that it plays."""
     here = sounds.edit[cell.start : cell.stop]
-    middle, half = (cell.start + cell.stop) // 2 + cell.lag, min(_PROBE, cell.stop - cell.start) // 2
+    middle, half = round((cell.start + cell.stop) // 2 + cell.lag), min(_PROBE, cell.stop - cell.start) // 2
     middle = min(max(middle, half), len(sounds.raw) - half)
-    shifts = {0}
+    shifts = {0.0}
     if len(alike):
         start = middle - half
         abouts = start + sounds.beats[alike, 0] - sounds.beats[beat, 0]
         places, correlations = exact_lags(sounds.music[start : middle + half], sounds.music, abouts, HOP)
-        shifts |= {int(place) - start for place in places[correlations > _TAKE_CORRELATION]}
+        shifts |= {float(place) - start for place in places[correlations > _TAKE_CORRELATION]}
     if len(shifts) == 1:
-        return 0
+        return 0.0
     shifts.add(previous)
-    start, stop = cell.start + cell.lag, cell.stop + cell.lag
-    explained = {shift: _explained(here, passage(sounds.raw, start + shift, stop + shift)) for shift in shifts}
+    explained = {shift: _explained(here, sounds.source(cell.start, cell.stop, cell.lag + shift)) for shift in shifts}
     best = max(explained, key=lambda shift: (explained[shift], -shift))
     return previous if explained[previous] >= explained[best] * (1 - _EQUAL) else best
 
@@ -160,17 +173,19 @@ def place_splices(runs: list[Run], sounds: Sounds, reach: int, snap: int) -> lis
         start = max(edges[number] - reach, (left.start + left.stop) // 2)
         stop = min(edges[number] + reach, (right.start + right.stop) // 2)
         cost = _splice_cost(sounds, left.lag, right.lag, (start, edges[number], stop))
-        if cost[edges[number] - start] <= _STAY * cost.min():
-            continue
-        edge = start + int(cost.argmin())
+        own_cost = cost[edges[number] - start]
+        stays = own_cost <= _STAY * cost.min()
+        edge = edges[number] if stays else start + int(cost.argmin())
         starts = sounds.beats[:, 0]
         marks = np.concatenate([starts - left.lag, starts - right.lag])
-        nearest = int(marks[np.abs(marks - edge).argmin()])
-        edges[number] = nearest if abs(nearest - edge) <= snap and start < nearest < stop else edge
+        nearest = round(marks[np.abs(marks - edge).argmin()])
+        near = abs(nearest - edge) <= snap and start < nearest < stop
+        # One that stays lies on a frame: the beat beside it, if that fits as well, is the place.
+        edges[number] = nearest if near and (not stays or cost[nearest - start] <= own_cost) else edge
     return merged([run._replace(start=a, stop=b) for run, (a, b) in zip(runs, pairwise(edges), strict=True)])
 
 
-def _splice_cost(sounds: Sounds, left_lag: int, right_lag: int, around: tuple[int, int, int]) -> np.ndarray:
+def _splice_cost(sounds: Sounds, left_lag: float, right_lag: float, around: tuple[int, int, int]) -> np.ndarray:
     """Return the squared error for each place of a splice from the first to the last of three positions.
 
     Each side has the gain that fits best on its own side of the middle position.
@@ -179,7 +194,7 @@ def _splice_cost(sounds: Sounds, left_lag: int, right_lag: int, around: tuple[in
     here = sounds.edit[start:stop]
     errors = []
     for lag, own in ((left_lag, slice(0, edge - start)), (right_lag, slice(edge - start, None))):
-        there = passage(sounds.raw, start + lag, stop + lag)
+        there = sounds.source(start, stop, lag)
         energy = float(there[own] @ there[own])
         gain = max(float(here[own] @ there[own]), 0.0) / energy if energy else 0.0
         errors.append(np.square(here - np.float32(gain) * there, dtype=np.float64))

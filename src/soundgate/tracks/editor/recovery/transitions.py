@@ -30,8 +30,8 @@ class Transition(NamedTuple):
 
     start: int
     stop: int
-    from_lag: int
-    to_lag: int
+    from_lag: float
+    to_lag: float
 
 
 def find_transitions(runs: list[Run], sounds: Sounds, beat: int) -> list[Transition]:
@@ -57,7 +57,7 @@ def _heard_beyond(sounds: Sounds, left: Run, right: Run, reach: int) -> bool:
     gains = []
     for begin in (left.stop - reach, left.stop):
         span = (begin, begin + reach)
-        own = [passage(sounds.raw, span[0] + lag, span[1] + lag) for lag in (left.lag, right.lag)]
+        own = [sounds.source(*span, lag) for lag in (left.lag, right.lag)]
         gains.append(two_gains(passage(sounds.edit, *span), *own))
     (left_before, right_before), (left_after, right_after) = gains
     return left_after > _HEARD * left_before and right_before > _HEARD * right_after
@@ -69,11 +69,11 @@ def _best_fit(sounds: Sounds, left: Run, right: Run, beat: int) -> Transition | 
     window = (left.stop - longest, left.stop + longest)
     window = (max(window[0], left.start, 0), min(window[1], right.stop))
     here = passage(sounds.edit, *window)
-    first, second = (passage(sounds.raw, window[0] + lag, window[1] + lag) for lag in (left.lag, right.lag))
+    first, second = (sounds.source(*window, lag) for lag in (left.lag, right.lag))
     starts = np.concatenate([sounds.beats[:, 0] - left.lag, sounds.beats[:, 0] - right.lag])
     starts = np.unique(starts[(starts > window[0] - beat // 4) & (starts < left.stop)])
     splice = _error(here, first, second, left.stop - window[0], left.stop - window[0])
-    heard = [passage(sounds.music, window[0] + lag, window[1] + lag) for lag in (left.lag, right.lag)]
+    heard = [passage(sounds.music, window[0] + round(lag), window[1] + round(lag)) for lag in (left.lag, right.lag)]
     if heard[0] @ heard[1] > _ALIKE * np.linalg.norm(heard[0]) * np.linalg.norm(heard[1]):
         return None
     fits = []

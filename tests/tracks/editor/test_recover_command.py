@@ -1,0 +1,118 @@
+"""`soundgate recover`: whole edit lists from pairs of files, and what is left of the edits."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from soundgate.tracks.editor.commands import recover as command
+from soundgate.tracks.editor.edit_list import EditList, Segment, read_edit_list
+from soundgate.tracks.editor.recovery.listing import edit_list_of
+from soundgate.tracks.editor.recovery.nulling import null_test
+from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
+from soundgate.tracks.editor.rendering import render
+from tests.tracks.editor.other_editor import EFFECT, FADE_IN, KEEP, LOOP, RATE, drifted, edited, song
+
+SETTINGS = RecoverySettings(jump_on_beats=4, jump_anywhere=10, fade_slope=0.15, effect_db=2)
+PLAIN = ((KEEP, 0, 12), (KEEP, 24, 36), (LOOP, 40, 44, 3), (KEEP, 14, 22))
+
+
+@pytest.fixture(scope="module")
+def pair():
+    raw, beats = song(48, 4)
+    return raw, beats, edited(raw, beats, PLAIN)[0]
+
+
+def listed(raw, wav, beats):
+    found = recover(raw, wav, RATE, beats, SETTINGS)
+    return found, edit_list_of(found, raw, RATE, RATE, len(raw))
+
+
+def test_order_repeats_and_places_of_a_clean_edit_are_found_and_nothing_is_left(pair):
+    raw, beats, wav = pair
+    found, edit = listed(raw, wav, beats)
+    beat = int(beats[1])
+    assert [(s.label, s.repeats) for s in edit.segments] == [("KEEP", 1), ("KEEP", 1), ("LOOP", 3), ("KEEP", 1)]
+    wanted = [(0, 12), (24, 36), (40, 44), (14, 22)]
+    for segment, (first, last) in zip(edit.segments, wanted, strict=True):
+        assert abs(segment.start - first * beat) < 300 and abs(segment.stop - last * beat) < 300
+    # What is left are the joins, which the other editor fades by straight lines.
+    assert null_test(raw, found.edit, edit).residual_db < -35
+    same, again = listed(raw, render(raw[None], edit)[0], beats)
+    assert null_test(raw, same.edit, again).residual_db < -40
+
+
+def test_what_is_left_of_a_drifting_edit_is_little_and_of_another_song_everything(pair):
+    raw, beats, wav = pair
+    found, edit = listed(raw, drifted(wav, 1 + 50e-6), beats)
+    assert null_test(raw, found.edit, edit).residual_db < -22
+    assert null_test(song(48, 99)[0][: len(raw)], found.edit, edit).residual_db > -1
+
+
+def test_a_level_and_a_fade_are_fitted():
+    raw, beats = song(48, 6)
+    plan = ((FADE_IN, 0, 4), (KEEP, 4, 20), (EFFECT, 24, 30, 0.5, 0.0), (KEEP, 32, 44))
+    wav, _ = edited(raw, beats, plan)
+    edit = listed(raw, wav, beats)[1]
+    shaped = {segment.label: segment for segment in edit.segments}
+    assert {"FADE_IN", "EFFECT", "KEEP"} == set(shaped)
+    assert shaped["EFFECT"].gain[0][1] == pytest.approx(0.5, abs=0.05)
+    gains = [gain for _, gain in shaped["FADE_IN"].gain]
+    assert gains[0] < 0.2 and gains[-1] > 0.85 and gains == sorted(gains)
+
+
+def test_a_null_test_finds_the_delay_and_gain_of_each_piece():
+    raw = song(16, 8)[0]
+    half = len(raw) // 2
+    segments = (Segment(label="KEEP", start=half, stop=len(raw)), Segment(label="KEEP", start=0, stop=half))
+    edit = EditList(sample_rate=RATE, n_samples=len(raw), segments=segments)
+    played = render(raw[None], edit)[0]
+    null = null_test(raw, 0.5 * np.roll(played, 40), edit)
+    assert null.gains == pytest.approx([0.5, 0.5], abs=0.01) and null.residual_db < -25
+    assert null_test(raw, played, edit).residual_db == -120
+
+
+def files(tmp_path, pair, rate=RATE, gains=(1.0,)):
+    raw, _, wav = pair
+    paths = tmp_path / "a_raw.wav", tmp_path / "a_edit.wav"
+    soundfile.write(paths[0], raw, RATE)
+    soundfile.write(paths[1], np.stack([gain * wav for gain in gains], axis=1), rate)
+    return [str(path) for path in paths]
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, list(map(str, arguments)))
+
+
+def test_a_pair_of_files_gives_list_report_and_picture(tmp_path, pair, monkeypatch):
+    raw, edit = files(tmp_path, pair, gains=(-1.0, -0.5))
+    done = run(raw, edit, "--out", tmp_path / "höre $x" / "edit.json")
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "höre $x"
+    assert sorted(path.name for path in folder.iterdir()) == ["edit.json", "edit.png", "edit.recovered.json"]
+    report = json.loads((folder / "edit.recovered.json").read_text())
+    assert report["polarity"] == -1 and report["rate"] == 1 and report["likeness"] > 0.9
+    assert np.array(report["channels"]) == pytest.approx(np.array([[-1], [-0.5]]), abs=0.01)
+    assert read_edit_list(folder / "edit.json").n_samples == len(pair[0])
+    assert "LOOP" in done.output
+
+
+def test_files_of_other_music_and_of_nothing_are_refused(tmp_path, pair):
+    raw, edit = files(tmp_path, pair)
+    soundfile.write(tmp_path / "other.wav", song(30, 50)[0], RATE)
+    done = run(raw, tmp_path / "other.wav", "--out", tmp_path / "edit.json")
+    assert done.exit_code == 1 and "expected an edit of" in done.output
+    for name, wav, word in (("silent", np.zeros(RATE), "silence"), ("short", pair[0][:99], "0.004 s")):
+        soundfile.write(tmp_path / f"{name}.wav", wav, RATE)
+        done = run(raw, tmp_path / f"{name}.wav", "--out", tmp_path / "edit.json")
+        assert done.exit_code == 1 and word in done.output
+    assert run(raw, "--out", tmp_path / "edit.json").exit_code == 2
+
+
+def test_a_folder_of_pairs_gives_a_list_for_each(tmp_path, pair):
+    files(tmp_path, pair)
+    done = run(tmp_path, "--out", tmp_path / "out")
+    assert done.exit_code == 0 and (tmp_path / "out" / "a.edit.json").is_file()
+    assert run(tmp_path / "out", "--out", tmp_path / "none").exit_code == 1
