@@ -18,7 +18,7 @@ from tests.tracks.editor.test_audit_gates import THRESHOLDS
 from tests.tracks.editor.test_vocoder import FEATURES, HOP, settings
 
 GATES = {(baseline, figure): f"vocoder_{figure}_over_{baseline}" for baseline in BASELINES for figure in GATED}
-N_ITER = settings().griffin_lim_iterations
+N_ITER = 4
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_levels():
 
 def verdicts(vocoder, waves, features):
     estimate = {"value": 1.0, "control": 0.0}
-    measured = measure_vocoder(vocoder, waves, features, settings(), 0)
+    measured = measure_vocoder(vocoder, waves, features, settings(griffin_lim_iterations=N_ITER), 0)
     return measured, sound_gates({"equally_wrong": estimate, "identical": estimate}, measured, THRESHOLDS)
 
 
