@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from soundgate.tracks.editor.commands import recover as command
 from soundgate.tracks.editor.edit_list import EditList, Segment, read_edit_list
+from soundgate.tracks.editor.exports.otio import read_otio
 from soundgate.tracks.editor.recovery.listing import edit_list_of
 from soundgate.tracks.editor.recovery.nulling import null_test
 from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
@@ -88,10 +89,13 @@ def run(*arguments):
 
 def test_a_pair_of_files_gives_list_report_and_picture(tmp_path, pair, monkeypatch):
     raw, edit = files(tmp_path, pair, gains=(-1.0, -0.5))
-    done = run(raw, edit, "--out", tmp_path / "höre $x" / "edit.json")
+    done = run(raw, edit, "--out", tmp_path / "höre $x" / "edit.json", "--export", "otio", "--export", "audacity")
     assert done.exit_code == 0, done.output
     folder = tmp_path / "höre $x"
-    assert sorted(path.name for path in folder.iterdir()) == ["edit.json", "edit.png", "edit.recovered.json"]
+    endings = ["json", "labels.txt", "otio", "png", "recovered.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [f"edit.{ending}" for ending in endings]
+    exported = read_otio(folder / "edit.otio")
+    assert [s.start for s in exported.segments] == [s.start for s in read_edit_list(folder / "edit.json").segments]
     report = json.loads((folder / "edit.recovered.json").read_text())
     assert report["polarity"] == -1 and report["rate"] == 1 and report["likeness"] > 0.9
     assert np.array(report["channels"]) == pytest.approx(np.array([[-1], [-0.5]]), abs=0.01)

@@ -34,6 +34,13 @@ class _Time(click.ParamType):
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_EXPORT = click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Choice(NAMES),
+    help="Write the edit for another program too; can be given several times.",
+)
 
 
 @click.command("edit", context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,13 +83,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--loudness", type=click.FloatRange(-70, 0), help="Scale to this loudness, LUFS, without clipping.")
 @click.option("--models", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the models.")
-@click.option(
-    "--export",
-    "exports",
-    multiple=True,
-    type=click.Choice(NAMES),
-    help="Write the edit for another program too; can be given several times.",
-)
+@_EXPORT
 @click.option("--explain", is_flag=True, help="Show, and write as CSV, what is done with each beat and why.")
 def edit(
     source: Path,
@@ -132,7 +133,8 @@ def edit(
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Edit list to write (.json); of folders, a folder."
 )
-def recover(raw: Path, edit: Path | None, out: Path) -> None:
+@_EXPORT
+def recover(raw: Path, edit: Path | None, out: Path, exports: tuple[str, ...]) -> None:
     """Find out how EDIT was made of RAW: write its edit list, and what is left when that is rendered.
 
     RAW and EDIT are files, two folders of files with equal names, or RAW alone a folder of <id>_raw.* and <id>_edit.*.
@@ -145,8 +147,8 @@ def recover(raw: Path, edit: Path | None, out: Path) -> None:
         from soundgate.tracks.editor.recovery.command import run_recover, run_recover_folders
 
         if raw.is_dir():
-            run_recover_folders(raw, edit, out)
+            run_recover_folders(raw, edit, out, exports)
         elif edit is None:
             raise click.UsageError("EDIT is missing: RAW is a file.")
         else:
-            run_recover(raw, edit, out)
+            run_recover(raw, edit, out, exports)

@@ -14,19 +14,18 @@ from soundgate.tracks.editor.editing.inputs import Recording, mono_mix, open_rec
 from soundgate.tracks.editor.editing.models import Models
 from soundgate.tracks.editor.editing.output import (
     Outputs,
-    check_exports,
     check_output,
     check_size,
     explanation,
     normalise,
     show_explanation,
-    write_exports,
     write_lists,
     write_sound,
 )
 from soundgate.tracks.editor.editing.picture import edit_picture
 from soundgate.tracks.editor.editing.pipeline import Deciding, Decision, Mode, decide, play
 from soundgate.tracks.editor.editing.settings import RenderSettings
+from soundgate.tracks.editor.exports.formats import check_exports, write_exports
 from soundgate.tracks.editor.features import FeatureSettings
 
 
@@ -102,7 +101,7 @@ def _write(options: EditOptions, recording: Recording, decision: Decision, model
         f"{options.source.name}: {len(recording.mono) / TRACKING_RATE:.1f} s to {sound.shape[1] / rate:.1f} s",
     )
     write_lists(outputs, decision, table if options.explain else None)
-    write_exports(outputs, decision.edit, options.exports, options.source)
+    write_exports(outputs.beside, decision.edit, options.exports, options.source)
     write_sound(options.out, sound, rate, subtype)
     if options.explain:
         show_explanation(table)

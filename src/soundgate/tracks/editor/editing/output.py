@@ -21,7 +21,6 @@ from soundgate.tracks.editor.edit_list import EditList, Segment, write_edit_list
 from soundgate.tracks.editor.editing.inputs import Recording
 from soundgate.tracks.editor.editing.pipeline import Decision
 from soundgate.tracks.editor.exports.audacity import write_audacity
-from soundgate.tracks.editor.exports.formats import format_of
 from soundgate.tracks.editor.vocabulary import Label
 
 PEAK_LIMIT_DBTP = -1.0
@@ -162,33 +161,6 @@ def write_lists(outputs: Outputs, decision: Decision, table: pd.DataFrame | None
     if table is not None:
         text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
         write_text(outputs.beside(".explain.csv"), text)
-
-
-def check_exports(names: tuple[str, ...], source: Path) -> None:
-    """Check that the formats that are asked for can name the recording.
-
-    Raises:
-        FormatError: one cannot.
-    """
-    if "rpp" in names:
-        # Imported here: few edits are exported.
-        from soundgate.tracks.editor.exports.reaper import source_of
-
-        source_of(source)
-
-
-def write_exports(outputs: Outputs, edit: EditList, names: tuple[str, ...], source: Path) -> None:
-    """Write an edit list beside the sound for other programs, which play it from the recording.
-
-    Args:
-        outputs: where.
-        edit: the edit list.
-        names: see `soundgate.tracks.editor.exports.formats.NAMES`.
-        source: the recording.
-    """
-    for name in dict.fromkeys(names):
-        ending, write, _ = format_of(name)
-        write(outputs.beside(ending), edit, source)
 
 
 def check_output(source: Path, out: Path, recording: Recording) -> str:

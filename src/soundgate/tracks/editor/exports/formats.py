@@ -56,3 +56,29 @@ def format_of(name: str) -> Format:
 
             return Format(".labels.txt", lambda path, edit, _: write_audacity(path, edit), read_audacity)
     raise ValueError(name)
+
+
+def check_exports(names: tuple[str, ...], source: Path) -> None:
+    """Check that the formats that are asked for can name the recording.
+
+    Raises:
+        FormatError: one cannot.
+    """
+    if "rpp" in names:
+        from soundgate.tracks.editor.exports.reaper import source_of
+
+        source_of(source)
+
+
+def write_exports(beside: Callable[[str], Path], edit: EditList, names: tuple[str, ...], source: Path) -> None:
+    """Write an edit list for other programs, which play it from the recording.
+
+    Args:
+        beside: the path of a file of that ending.
+        edit: the edit list.
+        names: some of ``NAMES``.
+        source: the recording.
+    """
+    for name in dict.fromkeys(names):
+        ending, write, _ = format_of(name)
+        write(beside(ending), edit, source)

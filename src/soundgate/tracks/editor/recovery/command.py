@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from soundgate.runtime.figures import label_text, save_figure
 from soundgate.runtime.files import write_json
 from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.edit_list import EditList, write_edit_list
+from soundgate.tracks.editor.exports.formats import check_exports, write_exports
 from soundgate.tracks.editor.recovery.clock import on_raw_clock
 from soundgate.tracks.editor.recovery.features import HOP, frames_of
 from soundgate.tracks.editor.recovery.labelling import LabelsSettings
@@ -54,17 +56,25 @@ class Recovery:
     likeness: float
 
 
-def run_recover(raw_path: Path, edit_path: Path, out: Path) -> None:
+def run_recover(raw_path: Path, edit_path: Path, out: Path, exports: tuple[str, ...] = ()) -> None:
     """Recover a pair of files; write the edit list, ``.recovered.json`` and ``.png`` beside it, and print a table.
+
+    Args:
+        raw_path: the raw recording.
+        edit_path: what was made of it.
+        out: the edit list.
+        exports: names of formats to write it in too.
 
     Raises:
         AudioError: a file is unreadable, silent or too short, or the edit is of another recording; what was found is
             written all the same in the last case.
     """
+    check_exports(exports, raw_path)
     raw, edit = _read(raw_path), _read(edit_path)
     recovery = recover_pair(raw, edit)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_edit_list(out, recovery.edit_list)
+    write_exports(partial(_beside, out), recovery.edit_list, exports, raw_path)
     write_json(_beside(out, ".recovered.json"), report_of(recovery))
     _picture(_beside(out, ".png"), raw, recovery, f"{raw_path.name} to {edit_path.name}")
     _show(recovery)
@@ -77,8 +87,8 @@ def run_recover(raw_path: Path, edit_path: Path, out: Path) -> None:
         )
 
 
-def run_recover_folders(raw: Path, edit: Path | None, out: Path) -> None:
-    """Recover every pair of `pairs_of`; lists lie in the folder ``out`` as ``<id>.edit.json``.
+def run_recover_folders(raw: Path, edit: Path | None, out: Path, exports: tuple[str, ...] = ()) -> None:
+    """Recover every pair of `pairs_of`; lists lie in the folder ``out`` as ``<id>.edit.json``, exports beside them.
 
     Raises:
         AudioError: there is no pair, or of any one it could not be recovered; the others were.
@@ -86,7 +96,7 @@ def run_recover_folders(raw: Path, edit: Path | None, out: Path) -> None:
     failed: list[AudioError] = []
     for name, raw_path, edit_path in pairs_of(raw, edit):
         try:
-            run_recover(raw_path, edit_path, out / f"{name}.edit.json")
+            run_recover(raw_path, edit_path, out / f"{name}.edit.json", exports)
         except AudioError as error:
             logger.error("%s", error)
             failed.append(error)
