@@ -44,6 +44,14 @@ def test_sound_beyond_full_scale_is_limited(tmp_path):
     assert np.abs(read_exact(tmp_path / "a.ogg").samples).max() < 1.3
 
 
+@pytest.mark.parametrize("suffix", CODINGS)
+def test_samples_may_lie_in_a_file(tmp_path, suffix):
+    rate, samples = 96_000, np.lib.format.open_memmap(tmp_path / "wav.npy", "w+", np.float32, (1, 48_000))
+    samples[:] = 0.5 * np.sin(2 * np.pi * 440 * np.arange(48_000) / rate)
+    written = write_other(tmp_path / f"a{suffix}", ExactAudio(samples, rate, "FLOAT"))
+    assert written <= rate and soundfile.info(tmp_path / f"a{suffix}").duration == pytest.approx(0.5, abs=0.1)
+
+
 def test_what_holds_no_such_recording_is_refused_with_what_does(tmp_path):
     assert set(writable("PCM_16", 2)) == {*CONTAINERS, *CODINGS, *OTHERS}
     assert {".flac", ".mp3", ".voc"}.isdisjoint(writable("FLOAT", 3)) and ".opus" in writable("FLOAT", 3)

@@ -123,7 +123,7 @@ def write_other(path: str | Path, audio: ExactAudio) -> int:
             if coding is None:
                 file.write(on_steps(block, BITS.get(subtype, 32)))
                 continue
-            block = full_scale(block).astype(np.float32)
+            block = np.asarray(full_scale(block), np.float32)  # Of a memory map too: soxr takes plain arrays alone.
             if rate != audio.sample_rate:
                 block = stream.resample_chunk(block, last=first + _BLOCK >= total)
             file.write(np.clip(block, -1, 1))
