@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +15,8 @@ from soundgate.tracks.transfer.transferring.equaliser import (
 )
 from soundgate.tracks.transfer.transferring.file import Options, Transfer, transfer_file, transfer_with
 from soundgate.tracks.transfer.transferring.levels import PEAK, match_loudness
+from soundgate.tracks.transfer.transferring.mosaic import choose, exemplar_of, features, hear, hop_samples, mosaic
+from soundgate.tracks.transfer.transferring.recordings import open_recording
 from soundgate.tracks.transfer.transferring.styles import open_style
 
 from .recordings import RATE, noise, notes, write
@@ -139,3 +143,77 @@ def test_nothing_clips_and_what_is_short_of_the_loudness_is_told():
     short = quiet[:, :2000].copy()
     assert match_loudness(short, 0.1 * source[:, :2000], RATE).result_lufs is None
     assert np.square(short).mean() == pytest.approx(0.0081, rel=1e-3)
+
+
+def test_a_mosaic_plays_the_notes_of_the_source_by_those_of_the_exemplar(tmp_path):
+    played, known = [60, 64, 67, 71, 62, 65, 69, 60], [65, 71, 62, 69, 60, 67, 64]
+    source = np.repeat(notes(played), 2, axis=0) * [[1.0], [0.5]]
+    write(tmp_path / "a.wav", source)
+    write(tmp_path / "b.wav", notes(known, rate=44_100, partials=2, seconds=0.6), 44_100)
+    style = open_style(tmp_path / "b.wav", "embedded")
+    heard, exemplar = hear([source.T.astype(np.float32)], RATE), exemplar_of(style, RATE, 2)
+    way = choose(features(heard), features(exemplar.frames))
+    hop = hop_samples(RATE)
+    right, whole = 0, 0
+    for step, place in enumerate(way):
+        time_s, place_s = step * hop / RATE, place * hop / RATE
+        if 0.1 < time_s % 0.5 < 0.4 and time_s < 4:
+            right += known[min(int(place_s / 0.6), 6)] == played[int(time_s / 0.5)]
+            whole += 1
+    assert whole > 40 and right > 0.95 * whole
+    transfer_file(tmp_path / "a.wav", tmp_path / "out.wav", tmp_path / "b.wav", "knn")
+    made = soundfile.read(tmp_path / "out.wav")[0].T
+    assert made.shape == source.shape
+    np.testing.assert_allclose(made[1], 0.5 * made[0], atol=1e-5)
+    # The partials are the exemplar's: of middle C there is no third one.
+    power = np.abs(np.fft.rfft(made[0][round(0.15 * RATE) : round(0.45 * RATE)])) ** 2
+    hz = np.linspace(0, RATE / 2, len(power))
+    first, third = (power[np.abs(hz - 261.6 * n) < 8].sum() for n in (1, 3))
+    assert third < 1e-3 * first
+    assert programme_loudness_lufs(made, RATE) == pytest.approx(programme_loudness_lufs(source, RATE), abs=0.05)
+
+
+def test_a_mosaic_of_a_recording_by_itself_is_the_recording(tmp_path):
+    wav = notes([60, 64, 67, 72, 61, 69]) + 0.02 * noise(3.0)
+    write(tmp_path / "a.wav", wav)
+    style = open_style(tmp_path / "a.wav", "embedded")
+    made = np.concatenate([*mosaic(open_recording(tmp_path / "a.wav", tmp_path), style, 10_000)])
+    np.testing.assert_allclose(made.T, wav, atol=1e-4)
+
+
+def test_the_way_goes_on_unless_a_jump_pays():
+    exemplar = np.eye(6, dtype=np.float32) * 3
+    source = exemplar[[2, 3, 4, 0, 1, 2]]
+    assert choose(source, exemplar).tolist() == [2, 3, 4, 0, 1, 2]
+    strayed = exemplar[[2, 3, 1, 5]]
+    assert choose(strayed, exemplar).tolist() == [2, 3, 1, 5]
+    assert choose(0.1 * strayed, exemplar).tolist() == [2, 3, 4, 5]
+    long = np.tile(source, (700, 1))
+    assert np.array_equal(choose(long, exemplar), np.tile([2, 3, 4, 0, 1, 2], 700))
+
+
+@pytest.mark.parametrize("path", ["knn"])
+def test_blocks_change_nothing_that_is_heard(tmp_path, path):
+    write(tmp_path / "a.wav", np.repeat(notes([60, 64, 67, 72]), 2, axis=0))
+    write(tmp_path / "b.wav", notes([62, 60, 67, 71, 64], partials=3) + 0.02 * noise(2.5))
+    made = []
+    for block in (7_001, 2**18):
+        transfer = Transfer(open_style(tmp_path / "b.wav", "embedded"), Options(path, 0.7))
+        transfer_with(transfer, tmp_path / "a.wav", tmp_path / f"{block}.wav", block)
+        made.append(soundfile.read(tmp_path / f"{block}.wav")[0])
+    np.testing.assert_allclose(made[0], made[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("path", ["eq", "knn"])
+def test_memory_does_not_grow_with_length(tmp_path, path):
+    write(tmp_path / "b.wav", noise(3, -4))
+    style, peaks = open_style(tmp_path / "b.wav", "embedded"), []
+    wav = noise(30, -2, channels=2)
+    for n_parts in (2, 6):
+        write(tmp_path / "a.wav", np.tile(wav, n_parts), subtype="PCM_16")
+        tracemalloc.start()
+        transfer_with(Transfer(style, Options(path)), tmp_path / "a.wav", tmp_path / "out.wav")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert soundfile.info(tmp_path / "out.wav").frames == 180 * RATE
+    assert peaks[1] < 1.1 * peaks[0] and peaks[1] < 80e6

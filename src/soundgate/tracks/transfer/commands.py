@@ -94,10 +94,10 @@ def export(profile: str | None, destination: Path) -> None:
 )
 @click.option(
     "--path",
-    type=click.Choice(["eq"]),
+    type=click.Choice(["eq", "knn"]),
     default="eq",
     show_default=True,
-    help="eq: the style's level in each band.",
+    help="eq: the style's level in each band; knn: every moment played by the most similar one of the style.",
 )
 @click.option("--explain", is_flag=True, help="Write a picture and figures beside each output: OUT.png, OUT.json.")
 @click.option("--profile", default="embedded", show_default=True, help="Whose corpus to use.")

@@ -33,7 +33,8 @@ def explain(style: Style, source: Recording, samples: np.ndarray, figures: dict,
 
     Returns:
         The figures with ``bands`` (levels in dB of source, result and style in each third of an octave, less their
-        median, and mean distances to the style before and after) and ``chroma_similarity`` to the source.
+        median, and mean distances to the style before and after) ``chroma_similarity`` to the source, and
+        ``chroma_similarity_apart``, the same to another moment of it.
     """
     before, after = spectrum(source.blocks(), source.rate), spectrum(_blocks(samples), source.rate)
     chosen_s = min(source.seconds, _CHROMA_S)
@@ -41,6 +42,8 @@ def explain(style: Style, source: Recording, samples: np.ndarray, figures: dict,
     wavs = [mono_passage(own, source.rate, start_s, chosen_s, MelSettings().sample_rate)
             for own in (source.audio.samples, samples)]  # fmt: skip
     figures = figures | {"bands": _bands(style, before, after), "chroma_similarity": chroma_similarity(*wavs)}
+    # What two sounds of such music have in common whatever is played: half of the passage apart.
+    figures["chroma_similarity_apart"] = chroma_similarity(wavs[0], np.roll(wavs[1], len(wavs[1]) // 2))
     _picture(style, source, samples, out)
     figures = jsonable(figures)
     write_json(out.with_name(out.name + ".json"), figures)

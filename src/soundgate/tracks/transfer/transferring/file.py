@@ -25,7 +25,7 @@ class Options:
     """How a recording is transferred.
 
     Args:
-        path: ``eq``.
+        path: ``eq`` or ``knn``.
         strength: 0 leaves the source as it is, 1 is the whole style.
         explain: whether a picture and a JSON file of figures are written beside the sound.
     """

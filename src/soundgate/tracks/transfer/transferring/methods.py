@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from soundgate.tracks.transfer.transferring.bands import spectrum
-from soundgate.tracks.transfer.transferring.equaliser import equaliser_gains, filtered, minimum_phase_filter
+from soundgate.tracks.transfer.transferring.equaliser import (
+    equaliser_gains,
+    filtered,
+    minimum_phase_filter,
+    response,
+)
+from soundgate.tracks.transfer.transferring.mosaic import mosaic
 from soundgate.tracks.transfer.transferring.recordings import BLOCK, Recording
 from soundgate.tracks.transfer.transferring.styles import Style
 
@@ -24,9 +30,48 @@ def equalised(source: Recording, style: Style, strength: float, block: int = BLO
         strength: share of each band's gain in dB.
         block: samples that are computed at once; no result depends on it.
     """
-    gains = strength * equaliser_gains(spectrum(source.blocks(block), source.rate), style.levels_db)
-    yield from filtered(source.blocks(block), minimum_phase_filter(gains, source.rate))
+    before = spectrum(source.blocks(block), source.rate)
+    gains = strength * equaliser_gains(before, style.levels_db)
+    # As powerful as the source, so that it can be blended.
+    kept = np.sqrt(before.power.sum() / (before.power * np.square(response(gains, before.hz))).sum())
+    taps = np.float32(kept) * minimum_phase_filter(gains, source.rate)
+    yield from filtered(source.blocks(block), taps)
 
 
-METHODS: dict[str, Method] = {"eq": equalised}
+def mosaicked(source: Recording, style: Style, strength: float, block: int = BLOCK) -> Iterator[np.ndarray]:
+    """Play a recording by the frames of a style that are most like its own.
+
+    Args:
+        source: the recording.
+        style: the style.
+        strength: from the source, equalised by as much, (0) to the mosaic alone (1), at equal power.
+        block: samples that are computed at once; no result depends on it.
+    """
+    yield from blended(lambda: equalised(source, style, strength, block), mosaic(source, style, block), strength)
+
+
+def blended(
+    dry: Callable[[], Iterator[np.ndarray]], wet: Iterator[np.ndarray], strength: float
+) -> Iterator[np.ndarray]:
+    """Blend two sounds that have no waves in common, at equal power.
+
+    Args:
+        dry: begins what strength 0 is, float32 [t, C] each.
+        wet: what strength 1 is; as long in all, whatever its blocks.
+        strength: 0 to 1.
+    """
+    if strength == 1:
+        yield from wet
+        return
+    share, own_share = np.float32(np.sin(np.pi / 2 * strength)), np.float32(np.cos(np.pi / 2 * strength))
+    others, kept = dry(), None
+    for block in wet:
+        while kept is None or len(kept) < len(block):
+            more = next(others)
+            kept = more if kept is None else np.concatenate([kept, more])
+        yield share * block + own_share * kept[: len(block)]
+        kept = kept[len(block) :]
+
+
+METHODS: dict[str, Method] = {"eq": equalised, "knn": mosaicked}
 DEFAULT = "eq"
