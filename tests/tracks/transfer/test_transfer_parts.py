@@ -13,7 +13,7 @@ from soundgate.tracks.transfer.transferring.equaliser import (
     minimum_phase_filter,
     response,
 )
-from soundgate.tracks.transfer.transferring.file import Options, Transfer, transfer_file, transfer_with
+from soundgate.tracks.transfer.transferring.file import Options, prepare, transfer_file, transfer_with
 from soundgate.tracks.transfer.transferring.levels import PEAK, match_loudness
 from soundgate.tracks.transfer.transferring.mosaic import choose, exemplar_of, features, hear, hop_samples, mosaic
 from soundgate.tracks.transfer.transferring.recordings import open_recording
@@ -121,7 +121,7 @@ def test_strength_zero_is_the_source_and_half_lies_between(tmp_path):
 def test_blocks_change_nothing(tmp_path):
     write(tmp_path / "a.wav", notes([60, 64, 67, 72]))
     write(tmp_path / "b.wav", noise(2, -4))
-    transfer = Transfer(open_style(tmp_path / "b.wav", "embedded"), Options())
+    transfer = prepare(tmp_path / "b.wav", "embedded", Options())
     made = []
     for block in (7_001, 2**18):
         transfer_with(transfer, tmp_path / "a.wav", tmp_path / f"{block}.wav", block)
@@ -198,7 +198,7 @@ def test_blocks_change_nothing_that_is_heard(tmp_path, path):
     write(tmp_path / "b.wav", notes([62, 60, 67, 71, 64], partials=3) + 0.02 * noise(2.5))
     made = []
     for block in (7_001, 2**18):
-        transfer = Transfer(open_style(tmp_path / "b.wav", "embedded"), Options(path, 0.7))
+        transfer = prepare(tmp_path / "b.wav", "embedded", Options(path, 0.7))
         transfer_with(transfer, tmp_path / "a.wav", tmp_path / f"{block}.wav", block)
         made.append(soundfile.read(tmp_path / f"{block}.wav")[0])
     np.testing.assert_allclose(made[0], made[1], atol=1e-3)
@@ -207,12 +207,12 @@ def test_blocks_change_nothing_that_is_heard(tmp_path, path):
 @pytest.mark.parametrize("path", ["eq", "knn"])
 def test_memory_does_not_grow_with_length(tmp_path, path):
     write(tmp_path / "b.wav", noise(3, -4))
-    style, peaks = open_style(tmp_path / "b.wav", "embedded"), []
+    transfer, peaks = prepare(tmp_path / "b.wav", "embedded", Options(path)), []
     wav = noise(30, -2, channels=2)
     for n_parts in (2, 6):
         write(tmp_path / "a.wav", np.tile(wav, n_parts), subtype="PCM_16")
         tracemalloc.start()
-        transfer_with(Transfer(style, Options(path)), tmp_path / "a.wav", tmp_path / "out.wav")
+        transfer_with(transfer, tmp_path / "a.wav", tmp_path / "out.wav")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert soundfile.info(tmp_path / "out.wav").frames == 180 * RATE

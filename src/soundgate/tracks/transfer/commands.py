@@ -94,13 +94,13 @@ def export(profile: str | None, destination: Path) -> None:
 )
 @click.option(
     "--path",
-    type=click.Choice(["eq", "knn"]),
+    type=click.Choice(["eq", "knn", "codec", "mel"]),
     default="eq",
     show_default=True,
-    help="eq: the style's level in each band; knn: every moment played by the most similar one of the style.",
+    help="eq: the style's level in each band; knn: its most similar moments; codec, mel: the trained paths.",
 )
 @click.option("--explain", is_flag=True, help="Write a picture and figures beside each output: OUT.png, OUT.json.")
-@click.option("--profile", default="embedded", show_default=True, help="Whose corpus to use.")
+@click.option("--profile", default="embedded", show_default=True, help="Whose corpus and models to use.")
 def transfer(
     inputs: tuple[Path, ...], style: str, out: Path, strength: float, path: str, explain: bool, profile: str
 ) -> None:

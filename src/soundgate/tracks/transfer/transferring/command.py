@@ -13,8 +13,7 @@ from soundgate.own_files.record import Record, remove_leftovers
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, SoundgateError
 from soundgate.runtime.paths import path_to_text
-from soundgate.tracks.transfer.transferring.file import Options, Transfer, transfer_with
-from soundgate.tracks.transfer.transferring.styles import open_style
+from soundgate.tracks.transfer.transferring.file import Options, Transfer, prepare, transfer_with
 from soundgate.tracks.transfer.transferring.writing import output_suffix
 
 RECORD_FILE = "transfers.json"
@@ -46,7 +45,7 @@ def run_transfer(request: Request) -> int:
         SoundgateError: the style, the options or the output's place are unfit; nothing was written.
     """
     planned = plan(request.inputs, request.out, output_suffix)
-    transfer = Transfer(open_style(request.style, request.profile), request.options)
+    transfer = prepare(request.style, request.profile, request.options)
     kept = {one.path.resolve() for one in transfer.style.recordings} | {job.source.resolve() for job in planned.jobs}
     text = "Style %s: %.1f s of %d recordings, by %s"
     style = transfer.style

@@ -14,7 +14,7 @@ from soundgate.audio.spooled import spooled
 from soundgate.runtime.console import logger, track
 from soundgate.runtime.paths import path_to_text
 from soundgate.tracks.transfer.transferring.levels import Levelled, match_loudness
-from soundgate.tracks.transfer.transferring.methods import DEFAULT, METHODS
+from soundgate.tracks.transfer.transferring.methods import DEFAULT, Method, load_method, weights_digest
 from soundgate.tracks.transfer.transferring.recordings import BLOCK, Recording, open_recording
 from soundgate.tracks.transfer.transferring.styles import Style, open_style
 from soundgate.tracks.transfer.transferring.writing import check_output, sample_format, write_result
@@ -25,7 +25,7 @@ class Options:
     """How a recording is transferred.
 
     Args:
-        path: ``eq`` or ``knn``.
+        path: ``eq``, ``knn``, ``codec`` or ``mel``.
         strength: 0 leaves the source as it is, 1 is the whole style.
         explain: whether a picture and a JSON file of figures are written beside the sound.
     """
@@ -42,15 +42,35 @@ class Transfer:
     Args:
         style: the style wished for.
         options: see `Options`.
+        method: of ``options.path``.
+        weights: what tells its models from others; empty where it has none.
     """
 
     style: Style
     options: Options
+    method: Method
+    weights: str = ""
 
     @cached_property
     def key(self) -> dict:
         """What decides what becomes of a recording, for JSON."""
-        return {"style": self.style.digest, "version": version("soundgate")} | asdict(self.options)
+        known = {"style": self.style.digest, "weights": self.weights, "version": version("soundgate")}
+        return known | asdict(self.options)
+
+
+def prepare(style: str | Path, profile: str, options: Options) -> Transfer:
+    """Load the models that a path needs, and open a style.
+
+    Args:
+        style: an audio file, or a style of the profile's corpus.
+        profile: whose corpus and models are looked at.
+        options: see `Options`.
+
+    Raises:
+        SoundgateError: the style or a model is unfit.
+    """
+    method = load_method(options.path, profile)
+    return Transfer(open_style(style, profile), options, method, weights_digest(options.path, profile))
 
 
 def transfer_file(
@@ -72,7 +92,7 @@ def transfer_file(
         path: see `Options`, as are the next.
         strength: 0 to 1.
         explain: whether a picture and figures are written beside ``out``.
-        profile: whose corpus is looked at.
+        profile: whose corpus and models are looked at.
 
     Returns:
         What was found and done, see `transfer_with`.
@@ -80,8 +100,7 @@ def transfer_file(
     Raises:
         SoundgateError: an input, the style or the output is unfit; nothing was written then.
     """
-    options = Options(path, strength, explain)
-    return transfer_with(Transfer(open_style(style, profile), options), Path(source), Path(out))
+    return transfer_with(prepare(style, profile, Options(path, strength, explain)), Path(source), Path(out))
 
 
 def transfer_with(transfer: Transfer, path: Path, out: Path, block: int = BLOCK) -> dict:
@@ -125,7 +144,7 @@ def _transferred(transfer: Transfer, source: Recording, folder: Path, block: int
     if strength == 0:
         return source.audio.samples, None
     samples, filled = spooled(source.audio.samples.shape, np.dtype(np.float32), folder), 0
-    made = METHODS[transfer.options.path](source, transfer.style, strength, block)
+    made = transfer.method(source, transfer.style, strength, block)
     for part in track(made, path_to_text(source.path.name), -(-len(source) // block)):
         samples[:, filled : filled + len(part)] = part.T
         filled += len(part)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from soundgate.runtime.files import sha256_of
 from soundgate.tracks.transfer.transferring.bands import spectrum
 from soundgate.tracks.transfer.transferring.equaliser import (
     equaliser_gains,
@@ -13,6 +15,7 @@ from soundgate.tracks.transfer.transferring.equaliser import (
     minimum_phase_filter,
     response,
 )
+from soundgate.tracks.transfer.transferring.models import NEEDED, models_folder
 from soundgate.tracks.transfer.transferring.mosaic import mosaic
 from soundgate.tracks.transfer.transferring.recordings import BLOCK, Recording
 from soundgate.tracks.transfer.transferring.styles import Style
@@ -73,5 +76,35 @@ def blended(
         kept = kept[len(block) :]
 
 
+def load_method(path: str, profile: str) -> Method:
+    """Return the method of a path, its models loaded.
+
+    Raises:
+        SoundgateError: they are not there or damaged, see `soundgate.tracks.transfer.transferring.trained.by_model`.
+    """
+    if path in METHODS:
+        return METHODS[path]
+    # Imported here: PyTorch takes seconds to load.
+    from soundgate.tracks.transfer.transferring.trained import by_model
+
+    made = by_model(path, profile)
+
+    def method(source: Recording, style: Style, strength: float, block: int = BLOCK) -> Iterator[np.ndarray]:
+        yield from blended(lambda: source.blocks(block), made(source, style, block), strength)
+
+    return method
+
+
+def weights_digest(path: str, profile: str) -> str:
+    """Return what tells the models of a path from others, empty where it has none."""
+    if path in METHODS:
+        return ""
+    folder, hashes = models_folder(profile), ""
+    for name in NEEDED[path]:
+        hashes += "".join(sha256_of(own) for own in sorted((folder / name).glob("*.safetensors")))
+    return hashlib.sha256(hashes.encode()).hexdigest()
+
+
 METHODS: dict[str, Method] = {"eq": equalised, "knn": mosaicked}
+PATHS = (*METHODS, "codec", "mel")
 DEFAULT = "eq"

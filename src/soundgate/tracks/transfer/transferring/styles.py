@@ -17,13 +17,13 @@ from soundgate.runtime.files import sha256_of
 from soundgate.runtime.paths import path_from_text, path_to_text
 from soundgate.tracks.transfer.cache import INDEX_FILE, ChunkCache
 from soundgate.tracks.transfer.transferring.bands import Spectrum, spectrum, wanted_levels
+from soundgate.tracks.transfer.transferring.models import MAKE_MODELS, models_folder
 from soundgate.tracks.transfer.transferring.recordings import Recording, open_recording
 
 # From less nothing is known of how something sounds.
 LEAST_S = 1.0
 # Of a style of the corpus so many train tracks are listened to, spread over all.
 _MOST_TRACKS = 24
-MAKE_MODELS = "soundgate repro profile={profile} --track transfer"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def open_style(wished: str | Path, profile: str) -> Style:
     path = Path(wished)
     if path.exists() or path.is_symlink() or path.suffix.lower() in EXTENSIONS:
         return Style(path_to_text(path), [_exemplar(path)], False)
-    tracks = tracks_of(str(wished), Path("data", profile, "transfer", "cache"), profile)
+    tracks = tracks_of(str(wished), models_folder(profile) / "cache", profile)
     chosen = tracks[np.unique(np.linspace(0, len(tracks) - 1, min(len(tracks), _MOST_TRACKS)).round().astype(int))]
     folder = Path(gettempdir())
     return Style(str(wished), [open_recording(path_from_text(own), folder) for own in chosen], True)
