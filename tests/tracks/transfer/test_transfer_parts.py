@@ -14,7 +14,8 @@ from soundgate.tracks.transfer.transferring.equaliser import (
     response,
 )
 from soundgate.tracks.transfer.transferring.file import Options, prepare, transfer_file, transfer_with
-from soundgate.tracks.transfer.transferring.levels import PEAK, match_loudness
+from soundgate.tracks.transfer.transferring.levels import MOST_LIMITED_DB, PEAK, match_loudness
+from soundgate.tracks.transfer.transferring.limiter import limit
 from soundgate.tracks.transfer.transferring.mosaic import choose, exemplar_of, features, hear, hop_samples, mosaic
 from soundgate.tracks.transfer.transferring.recordings import open_recording
 from soundgate.tracks.transfer.transferring.styles import open_style
@@ -136,13 +137,40 @@ def test_nothing_clips_and_what_is_short_of_the_loudness_is_told():
     made = (generator.laplace(size=(1, 3 * RATE)) * 0.01).astype(np.float32)
     found = match_loudness(made, source, RATE)
     assert np.abs(made).max() <= PEAK + 1e-6 and found.short_db > 3
+    assert found.limited_db == pytest.approx(MOST_LIMITED_DB, abs=0.1)
     quiet = (generator.normal(size=(1, 3 * RATE)) * 0.01).astype(np.float32)
     found = match_loudness(quiet, 0.1 * source, RATE)
-    assert found.short_db == 0 and found.result_lufs == pytest.approx(found.source_lufs)
+    assert found.short_db < 0.05 and found.limited_db == 0
+    assert found.result_lufs == pytest.approx(found.source_lufs, abs=0.05)
     # Too short for a loudness: by mean squares.
     short = quiet[:, :2000].copy()
     assert match_loudness(short, 0.1 * source[:, :2000], RATE).result_lufs is None
     assert np.square(short).mean() == pytest.approx(0.0081, rel=1e-3)
+
+
+def test_peaks_are_limited_to_keep_the_loudness():
+    source = 0.5 * noise(6, -2, channels=2)
+    made = source.copy()
+    made[:, 30_000::40_000] = 0.7
+    made[1] *= 0.5
+    found = match_loudness(made, 2.2 * source, RATE)
+    assert np.abs(made).max() <= PEAK + 1e-6 and 0 < found.limited_db < MOST_LIMITED_DB
+    assert found.result_lufs == pytest.approx(found.source_lufs, abs=0.1)
+
+
+def test_a_limiter_touches_what_is_near_a_peak_and_keeps_sides():
+    wav = 0.3 * noise(4, -1, channels=2)
+    wav[0, [50_000, 70_001]] = 0.8, -0.5
+    made = wav.copy()
+    assert limit(made, RATE, 0.4) == pytest.approx(20 * np.log10(0.5), abs=0.01)
+    assert np.abs(made).max() <= 0.4 + 1e-6
+    far = np.ones(wav.shape[1], bool)
+    for place in (50_000, 70_001):
+        far[place - 1_200 : place + 1_200] = False
+    assert np.array_equal(made[:, far], wav[:, far])
+    gains = made / np.where(np.abs(wav) > 1e-4, wav, np.nan)
+    assert np.nanmax(np.abs(gains[0] - gains[1])) < 1e-3
+    assert np.nanmax(np.abs(np.diff(gains[1]))) < 0.01
 
 
 def test_a_mosaic_plays_the_notes_of_the_source_by_those_of_the_exemplar(tmp_path):

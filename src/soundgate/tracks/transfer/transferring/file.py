@@ -167,9 +167,12 @@ def _figures(transfer: Transfer, source: Recording, levelled: Levelled | None) -
 
 
 def _say(figures: dict, out: Path) -> None:
-    short_db = figures["level"]["short_db"] if figures["level"] else 0.0
+    level, said = figures["level"] or {"limited_db": 0.0, "short_db": 0.0}, ""
+    if level["limited_db"] > 0.05:
+        said += f"; peaks limited by up to {level['limited_db']:.1f} dB"
+    if level["short_db"] > 0.1:
+        said += f"; {level['short_db']:.1f} dB quieter than the source, so that nothing clips"
     logger.info(
         "%s: %.1f s in %.1f s (%.2f of real time) by %s%s",
-        path_to_text(out), figures["seconds"], figures["took_s"], figures["real_time_factor"], figures["path"],
-        f"; {short_db:.1f} dB quieter than the source, so that nothing clips" if short_db > 0.05 else "",
+        path_to_text(out), figures["seconds"], figures["took_s"], figures["real_time_factor"], figures["path"], said,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Bringing a result to its source's loudness without clipping, and blending the two."""
+"""Bringing a result to its source's loudness without clipping."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from soundgate.audio.programme import programme_loudness_lufs
+from soundgate.tracks.transfer.transferring.limiter import limit
 from soundgate.tracks.transfer.transferring.recordings import BLOCK, read_floats
 
-# Nothing computed is louder, of full scale.
-PEAK = 0.99
+# Nothing computed is louder, of full scale; peaks are limited by so much at the most, then all is quieter.
+PEAK, MOST_LIMITED_DB = 0.99, 6.0
+# A limiter takes some of the loudness away, which is given back as often.
+_ROUNDS, _CLOSE_DB = 3, 0.05
 
 
 class Levelled(NamedTuple):
@@ -19,18 +22,18 @@ class Levelled(NamedTuple):
     Args:
         source_lufs: loudness of the source; None where it is too short or too quiet to have one.
         result_lufs: of the result; likewise.
-        gain_db: by which the result was scaled.
-        short_db: by how much it is quieter than its source, so that nothing clips; 0 or more.
+        limited_db: by how much peaks were made quieter, so that nothing clips; 0 or more.
+        short_db: by how much the result is quieter than its source all the same; 0 or more.
     """
 
     source_lufs: float | None
     result_lufs: float | None
-    gain_db: float
+    limited_db: float
     short_db: float
 
 
 def match_loudness(samples: np.ndarray, source: np.ndarray, rate: int) -> Levelled:
-    """Scale a result in place to the loudness of its source, or less where a sample would pass ``PEAK``.
+    """Bring a result in place to the loudness of its source; peaks that would pass ``PEAK`` are limited.
 
     What is too short or too quiet for a loudness is brought to the source's mean square.
 
@@ -41,16 +44,41 @@ def match_loudness(samples: np.ndarray, source: np.ndarray, rate: int) -> Levell
 
     Source: ITU-R BS.1770-4 by `soundgate.audio.programme.programme_loudness_lufs`.
     """
-    before, after = (programme_loudness_lufs(one, rate) for one in (source, samples))
-    (power, _), (own_power, peak) = _power_and_peak(source), _power_and_peak(samples)
+    before = programme_loudness_lufs(source, rate)
+    if before is None or programme_loudness_lufs(samples, rate) is None:
+        return _match_power(samples, source, rate)
+    room_db, limited_db = MOST_LIMITED_DB, 0.0
+    for _ in range(_ROUNDS):
+        found = programme_loudness_lufs(samples, rate)
+        short_db = before - found
+        if abs(short_db) < _CLOSE_DB:
+            break
+        own_db = _scale_within(samples, short_db, room_db, rate)
+        limited_db, room_db = limited_db + own_db, room_db - own_db
+    found = programme_loudness_lufs(samples, rate)
+    return Levelled(before, found, limited_db, max(0.0, before - found))
+
+
+def _match_power(samples: np.ndarray, source: np.ndarray, rate: int) -> Levelled:
+    (power, _), (own_power, _) = _power_and_peak(source), _power_and_peak(samples)
     if own_power == 0:
-        return Levelled(before, after, 0.0, 0.0)
-    by_power = before is None or after is None
-    wanted_db = 10 * np.log10(power / own_power) if by_power else before - after
-    gain_db = min(float(wanted_db), 20 * float(np.log10(PEAK / peak)))
+        return Levelled(None, None, 0.0, 0.0)
+    limited_db = _scale_within(samples, 10 * float(np.log10(power / own_power)), MOST_LIMITED_DB, rate)
+    short_db = 10 * float(np.log10(power / _power_and_peak(samples)[0]))
+    return Levelled(None, None, limited_db, max(0.0, short_db))
+
+
+def _scale_within(samples: np.ndarray, gain_db: float, room_db: float, rate: int) -> float:
+    """Scale in place by a gain, or by less where peaks would have to be limited by more than there is room for.
+
+    Returns:
+        By how many dB the highest peak was limited.
+    """
+    _, peak = _power_and_peak(samples)
+    over_db = 20 * float(np.log10(peak / PEAK)) + gain_db
+    gain_db -= max(0.0, over_db - room_db)
     scale(samples, 10 ** (gain_db / 20))
-    made = None if after is None else after + gain_db
-    return Levelled(before, made, gain_db, max(0.0, float(wanted_db) - gain_db))
+    return -limit(samples, rate, PEAK) if over_db > 0 else 0.0
 
 
 def scale(samples: np.ndarray, gain: float) -> None:
