@@ -183,6 +183,10 @@ def test_what_was_done_is_explained(work):
     assert figures["chroma_similarity_apart"] < figures["chroma_similarity"] <= 1 and figures["level"]["short_db"] >= 0
     assert figures["real_time_factor"] == pytest.approx(figures["took_s"] / 3)
     assert matplotlib.image.imread("ö$.flac.png").shape[1] > 900
+    done("l$ a.wav", "--style", "b.wav", "--out", "same.wav", "--explain", "--strength", "0")
+    figures = json.loads((work / "same.wav.json").read_text())
+    assert figures["level"] is None and figures["chroma_similarity"] == pytest.approx(1)
+    assert figures["bands"]["distance_after_db"] == figures["bands"]["distance_before_db"]
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from soundgate.tracks.transfer.transferring.styles import Style
 
 # The picture shows so much, from the middle on; of so much the chroma is compared.
 _SHOWN_S, _CHROMA_S = 12.0, 60.0
+_MOST_LETTERS = 24
 
 
 def explain(style: Style, source: Recording, samples: np.ndarray, figures: dict, out: Path) -> dict:
@@ -79,13 +80,19 @@ def _bands(style: Style, before: Spectrum, after: Spectrum) -> dict:
     return {"hz": np.round(CENTRES, 1).tolist()} | rounded | distances
 
 
+def _short(name: str) -> str:
+    """Return a name as it fits above a spectrogram."""
+    text = path_to_text(name)
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
+
+
 def _picture(style: Style, source: Recording, samples: np.ndarray, out: Path) -> None:
     settings, exemplar = MelSettings(), style.recordings[0]
     start_s = max(0.0, (source.seconds - _SHOWN_S) / 2)
     passages = {
-        f"source: {path_to_text(source.path.name)}": (source.audio.samples, source.rate, start_s),
+        f"source: {_short(source.path.name)}": (source.audio.samples, source.rate, start_s),
         "result": (samples, source.rate, start_s),
-        f"style: {path_to_text(style.name)}": (
+        f"style: {_short(Path(style.name).name)}": (
             exemplar.audio.samples, exemplar.rate, max(0.0, (exemplar.seconds - _SHOWN_S) / 2)
         ),
     }  # fmt: skip
