@@ -142,6 +142,10 @@ def test_nothing_clips_and_what_is_short_of_the_loudness_is_told():
     found = match_loudness(quiet, 0.1 * source, RATE)
     assert found.short_db < 0.05 and found.limited_db == 0
     assert found.result_lufs == pytest.approx(found.source_lufs, abs=0.05)
+    # As loud as its source already, and clipping.
+    peaked = (generator.laplace(size=(1, 3 * RATE)) * 0.15).astype(np.float32)
+    match_loudness(peaked, np.clip(peaked, -1, 1), RATE)
+    assert np.abs(peaked).max() <= PEAK + 1e-6
     # Too short for a loudness: by mean squares.
     short = quiet[:, :2000].copy()
     assert match_loudness(short, 0.1 * source[:, :2000], RATE).result_lufs is None
@@ -245,3 +249,13 @@ def test_memory_does_not_grow_with_length(tmp_path, path):
         tracemalloc.stop()
     assert soundfile.info(tmp_path / "out.wav").frames == 180 * RATE
     assert peaks[1] < 1.1 * peaks[0] and peaks[1] < 80e6
+
+
+@pytest.mark.parametrize("path", ["eq", "knn"])
+@pytest.mark.parametrize("n_samples", [1, 900])
+def test_the_shortest_recordings_are_transferred(tmp_path, path, n_samples):
+    write(tmp_path / "a.wav", np.full((2, n_samples), 0.25))
+    write(tmp_path / "b.wav", noise(1.5, -4))
+    transfer_file(tmp_path / "a.wav", tmp_path / "out.wav", tmp_path / "b.wav", path)
+    made = soundfile.read(tmp_path / "out.wav")[0]
+    assert made.shape == (n_samples, 2) and 0.1 < np.abs(made).max() < 1

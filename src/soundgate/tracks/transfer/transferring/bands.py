@@ -64,7 +64,9 @@ def spectrum(blocks: Iterable[np.ndarray], rate: int) -> Spectrum:
         count, kept = count + n_frames, kept[n_frames * hop :]
     if count == 0:
         padded = np.zeros((size, kept.shape[1]))
-        padded[: len(kept)] = kept
+        # In the middle: a window is 0 where it begins.
+        first = (size - len(kept)) // 2
+        padded[first : first + len(kept)] = kept
         power, count = np.square(np.abs(np.fft.rfft(padded * window, axis=0))).mean(axis=1), 1
     return Spectrum(2 * power / count / np.square(window).sum() / size, rate)
 

@@ -48,10 +48,9 @@ def match_loudness(samples: np.ndarray, source: np.ndarray, rate: int) -> Levell
     if before is None or programme_loudness_lufs(samples, rate) is None:
         return _match_power(samples, source, rate)
     room_db, limited_db = MOST_LIMITED_DB, 0.0
-    for _ in range(_ROUNDS):
-        found = programme_loudness_lufs(samples, rate)
-        short_db = before - found
-        if abs(short_db) < _CLOSE_DB:
+    for number in range(_ROUNDS):
+        short_db = before - programme_loudness_lufs(samples, rate)
+        if number and abs(short_db) < _CLOSE_DB:
             break
         own_db = _scale_within(samples, short_db, room_db, rate)
         limited_db, room_db = limited_db + own_db, room_db - own_db
