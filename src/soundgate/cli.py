@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "edit": (
         "soundgate.tracks.editor.commands:edit",
-        "Edit IN: label its beats, play what is kept, write OUT in the format of IN.",
+        "Edit IN: decide what is cut, play what is kept, write OUT in the format of IN.",
     ),
     "faults": (
         "soundgate.tracks.voice.faults.commands:faults",
