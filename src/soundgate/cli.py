@@ -62,6 +62,10 @@ COMMANDS = {
         "soundgate.pipeline.seeds.commands:seeds",
         "Measure how much the gates vary over seeds of training.",
     ),
+    "transfer": (
+        "soundgate.tracks.transfer.commands:transfer",
+        "Play recordings in another style: files or folders IN, in the format of IN.",
+    ),
     "triage": (
         "soundgate.tracks.transfer.commands:triage",
         "Listen to clips in random order; accept or reject them.",

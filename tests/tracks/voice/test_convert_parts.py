@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundgate.own_files.planning import plan
+from soundgate.own_files.record import Record, remove_leftovers
 from soundgate.runtime.errors import AudioError, ConfigError, FormatError
 from soundgate.runtime.files import write_json
 from soundgate.tracks.voice.convert import methods
 from soundgate.tracks.voice.convert.channels import group_channels
 from soundgate.tracks.voice.convert.methods import choose_method
 from soundgate.tracks.voice.convert.pieces import Piece, converted, cut_at_pauses, passages, step_powers
-from soundgate.tracks.voice.convert.planning import plan
 from soundgate.tracks.voice.convert.reading import Spool, open_source
-from soundgate.tracks.voice.convert.record import Record, remove_leftovers
 from soundgate.tracks.voice.convert.voicing import hear_voice
-from soundgate.tracks.voice.convert.writing import PEAK, write_converted
+from soundgate.tracks.voice.convert.writing import PEAK, output_suffix, write_converted
 
 from .generated_voices import voice
 
@@ -186,7 +186,7 @@ def test_where_conversions_go(tmp_path):
         (tmp_path / name).write_bytes(b"x")
 
     def placed(inputs, out):
-        made = plan([tmp_path / one for one in inputs], tmp_path / out)
+        made = plan([tmp_path / one for one in inputs], tmp_path / out, output_suffix)
         jobs = {str(job.source.relative_to(tmp_path)): str(job.out.relative_to(tmp_path)) for job in made.jobs}
         return jobs, [(str(error), error.found) for error in made.refused]
 
@@ -212,21 +212,21 @@ def test_only_what_is_just_as_it_was_made_is_finished(tmp_path):
     source.write_bytes(b"1")
     out.parent.mkdir()
     out.write_bytes(b"2")
-    record = Record(out.parent)
+    record = Record(out.parent, "done.json")
     assert not record.finished(source, out, key)
     record.add(source, out, key)
-    assert Record(out.parent).finished(source, out, key)
-    assert not Record(out.parent).finished(source, out, key | {"method": "knn"})
-    assert not Record(out.parent).finished(source, out, key | {"explain": True})
+    assert Record(out.parent, "done.json").finished(source, out, key)
+    assert not Record(out.parent, "done.json").finished(source, out, key | {"method": "knn"})
+    assert not Record(out.parent, "done.json").finished(source, out, key | {"explain": True})
     for path, content in ((source, b"1"), (out, b"2")):
         path.write_bytes(b"3")
-        assert not Record(out.parent).finished(source, out, key)
+        assert not Record(out.parent, "done.json").finished(source, out, key)
         path.write_bytes(content)
     out.unlink()
-    assert not Record(out.parent).finished(source, out, key)
+    assert not Record(out.parent, "done.json").finished(source, out, key)
     (out.parent / "conversions.json").write_text("not JSON")
-    assert not Record(out.parent).finished(source, out, key)
-    assert not Record(None).finished(source, out, key)
+    assert not Record(out.parent, "done.json").finished(source, out, key)
+    assert not Record(None, "done.json").finished(source, out, key)
 
 
 def test_parts_that_a_killed_process_left_are_removed(tmp_path):

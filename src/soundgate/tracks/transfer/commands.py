@@ -1,13 +1,15 @@
-"""The track's own commands: `soundgate triage` and `soundgate runs`."""
+"""The track's own commands: `soundgate transfer`, `soundgate triage` and `soundgate runs`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from soundgate.runtime.console import set_up_logging
 from soundgate.runtime.stage import errors_in_one_line
+from soundgate.runtime.threads import own_threads
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -74,3 +76,43 @@ def export(profile: str | None, destination: Path) -> None:
         data = Path("data", profile, "transfer")
         exported = export_run(data, Path("metrics", profile, "transfer"), data / "samples", destination)
         click.echo(f"{exported.folder}" + ("" if exported.new else ": exported before, nothing copied"))
+
+
+@click.command("transfer", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--style",
+    metavar="NAME|EXEMPLAR",
+    required=True,
+    help="How it is to sound: a recording, or a style of the profile's corpus.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Audio file to write; a folder for several."
+)
+@click.option(
+    "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0: as it is; 1: the whole style."
+)
+@click.option(
+    "--path",
+    type=click.Choice(["eq", "knn", "codec", "mel"]),
+    default="eq",
+    show_default=True,
+    help="eq: the style's level in each band; knn: its most similar moments; codec, mel: the trained paths.",
+)
+@click.option("--explain", is_flag=True, help="Write a picture and figures beside each output: OUT.png, OUT.json.")
+@click.option("--profile", default="embedded", show_default=True, help="Whose corpus and models to use.")
+def transfer(
+    inputs: tuple[Path, ...], style: str, out: Path, strength: float, path: str, explain: bool, profile: str
+) -> None:
+    """Play recordings in another style: files or folders IN, in the format of IN.
+
+    A file that cannot be transferred is named with the reason, and the others go on: exit code 1.
+    """
+    set_up_logging()
+    with errors_in_one_line(), own_threads():
+        # Imported here: `soundgate --help` should not wait for SciPy.
+        from soundgate.tracks.transfer.transferring.command import Request, run_transfer
+        from soundgate.tracks.transfer.transferring.file import Options
+
+        refused = run_transfer(Request(inputs, style, out, profile, Options(path, strength, explain)))
+    sys.exit(1 if refused else 0)

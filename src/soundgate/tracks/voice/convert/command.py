@@ -8,13 +8,16 @@ from pathlib import Path
 
 import click
 
+from soundgate.own_files.planning import Job, plan
+from soundgate.own_files.record import Record, remove_leftovers
 from soundgate.runtime.console import logger
 from soundgate.runtime.errors import AudioError, SoundgateError
 from soundgate.runtime.paths import path_to_text
 from soundgate.tracks.voice.convert.conversion import Conversion, Options, prepare
 from soundgate.tracks.voice.convert.file import convert_with
-from soundgate.tracks.voice.convert.planning import Job, plan
-from soundgate.tracks.voice.convert.record import Record, remove_leftovers
+from soundgate.tracks.voice.convert.writing import output_suffix
+
+RECORD_FILE = "conversions.json"
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,14 @@ def run_convert(request: Request) -> int:
     Raises:
         SoundgateError: the references, the converter, the options or the output's place are unfit; nothing was written.
     """
-    planned = plan(request.inputs, request.out)
+    planned = plan(request.inputs, request.out, output_suffix)
     conversion = prepare(request.to, request.method, request.profile, request.models, request.options)
     target, choice = conversion.target, conversion.choice
     kept = {path.resolve() for path in (*target.paths, *(job.source for job in planned.jobs))}
     logger.info("Method %s: %s", choice.name, choice.why)
     text = "Target %s: %.1f s of reference, %.1f s voiced, mean F0 %.0f Hz"
     logger.info(text, target.name, target.seconds, target.voicing.voiced_s, target.voicing.f0_hz)
-    record, refused = Record(planned.folder), list(planned.refused)
+    record, refused = Record(planned.folder, RECORD_FILE), list(planned.refused)
     for number, job in enumerate(planned.jobs, 1):
         try:
             _check_overwrites(job, kept)

@@ -10,33 +10,33 @@ from pathlib import Path
 from soundgate.runtime.files import read_json, sha256_of, write_json
 from soundgate.runtime.paths import path_to_text
 
-RECORD_FILE = "conversions.json"
 _PARTIAL = re.compile(r"\.(\d+)\.partial")
 
 
 class Record:
-    """The finished conversions of a folder.
+    """The finished outputs of a folder.
 
     Args:
         folder: that they lie in; None: nothing is kept, and nothing is finished.
+        name: of the file in it that says so.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder, self.entries = folder, {}
-        if folder is not None and (folder / RECORD_FILE).is_file():
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self.folder, self.name, self.entries = folder, name, {}
+        if folder is not None and (folder / name).is_file():
             try:
-                self.entries = read_json(folder / RECORD_FILE)
+                self.entries = read_json(folder / name)
             except json.JSONDecodeError:
-                # Not of ours: everything is converted, and it is written anew.
+                # Not of ours: everything is made, and it is written anew.
                 self.entries = {}
 
     def finished(self, source: Path, out: Path, key: dict) -> bool:
-        """Return whether a conversion is there just as it was made, of the same recording by the same means.
+        """Return whether an output is there just as it was made, of the same recording by the same means.
 
         Args:
             source: the recording.
-            out: its conversion.
-            key: by what it is to be made, see `Conversion.key`.
+            out: its output.
+            key: by what it is to be made, for JSON; ``explain``: whether a picture and figures lie beside it.
         """
         entry = self.entries.get(self._name(out))
         there = (source, *(self.beside(out, ending) for ending in self._endings(key)))
@@ -45,10 +45,10 @@ class Record:
         return entry == self._entry(source, out, key)
 
     def add(self, source: Path, out: Path, key: dict) -> None:
-        """Note a conversion that is finished."""
+        """Note an output that is finished."""
         if self.folder is not None:
             self.entries[self._name(out)] = self._entry(source, out, key)
-            write_json(self.folder / RECORD_FILE, dict(sorted(self.entries.items())))
+            write_json(self.folder / self.name, dict(sorted(self.entries.items())))
 
     @staticmethod
     def beside(out: Path, ending: str) -> Path:

@@ -1,0 +1,1 @@
+"""Commands over files and folders of the user's own: where each output goes, and which are finished."""
