@@ -45,6 +45,18 @@ def test_order_repeats_and_places_of_a_clean_edit_are_found_and_nothing_is_left(
     assert null_test(raw, same.edit, again).residual_db < -40
 
 
+def test_a_loop_within_what_is_played_on_is_one(pair):
+    """Before and behind it the same passage goes on, so the aligned runs begin and end elsewhere."""
+    raw, beats, _ = pair
+    wav, _ = edited(raw, beats, ((KEEP, 2, 12), (KEEP, 8, 12), (KEEP, 8, 24)))
+    found, edit = listed(raw, wav, beats)
+    beat = int(beats[1])
+    assert [(s.label, s.repeats) for s in edit.segments] == [("KEEP", 1), ("LOOP", 3), ("KEEP", 1)]
+    for segment, (first, last) in zip(edit.segments, [(2, 8), (8, 12), (12, 24)], strict=True):
+        assert abs(segment.start - first * beat) < 600 and abs(segment.stop - last * beat) < 600
+    assert null_test(raw, found.edit, edit).residual_db < -30
+
+
 def test_what_is_left_of_a_drifting_edit_is_little_and_of_another_song_everything(pair):
     raw, beats, wav = pair
     found, edit = listed(raw, drifted(wav, 1 + 50e-6), beats)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,13 +48,13 @@ def edit_list_of(
         n_samples: of the raw file.
 
     Returns:
-        The list. Runs of one source that follow each other at once are repeats of a LOOP; gains and tones are fitted
+        The list. What is played several times at once is a LOOP, within longer runs too; gains and tones are fitted
         to the edit as recovered, relative to what is usual in it.
     """
     scale = file_rate / sample_rate
     frames = frames_of(found.edit, sample_rate), frames_of(raw, sample_rate)
     segments: list[Segment] = []
-    for part in _counted(_parts(found)):
+    for part in _counted(_split_at_repeats(_parts(found))):
         repeats, own = part
         segment = _segment(own, repeats, frames, scale, n_samples, (sample_rate, file_rate))
         if segment is not None:
@@ -79,6 +79,28 @@ def _parts(found: Recovered) -> list[_Part]:
                 cells.append(_Part(label, start, stop, run.lag))
         parts += cells
     return sorted(parts, key=lambda part: part.start)
+
+
+def _split_at_repeats(parts: list[_Part]) -> list[_Part]:
+    """Cut neighbours where the second goes back into what the first has played: what both play becomes parts alone."""
+    result: list[_Part] = []
+    for part in parts:
+        last = result[-1] if result else None
+        rest = [part]
+        if last is not None and part.label is last.label is Label.KEEP and abs(part.start - last.stop) <= HOP:
+            back = last.stop + last.lag - part.start - part.lag
+            if HOP < back <= part.stop - part.start + HOP and back <= last.stop - last.start + HOP:
+                result[-1:] = _cut(last, last.stop - back)
+                rest = _cut(part, part.start + back)
+        result += rest
+    return result
+
+
+def _cut(part: _Part, place: float) -> list[_Part]:
+    """Return both sides of a place in a part; the part whole where one of them would hardly be anything."""
+    if place - part.start <= HOP or part.stop - place <= HOP:
+        return [part]
+    return [replace(part, stop=place), replace(part, start=place)]
 
 
 def _counted(parts: list[_Part]) -> list[tuple[int, _Part]]:
