@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from soundgate.audio.spooled import spooled
+from soundgate.own_files.running import check_output
 from soundgate.runtime.console import logger, track
 from soundgate.runtime.paths import path_to_text
 from soundgate.tracks.transfer.transferring.levels import Levelled, match_loudness
 from soundgate.tracks.transfer.transferring.methods import DEFAULT, Method, load_method, weights_digest
 from soundgate.tracks.transfer.transferring.recordings import BLOCK, Recording, open_recording
 from soundgate.tracks.transfer.transferring.styles import Style, open_style
-from soundgate.tracks.transfer.transferring.writing import check_output, sample_format, write_result
+from soundgate.tracks.transfer.transferring.writing import sample_format, write_result
 
 
 @dataclass(frozen=True)

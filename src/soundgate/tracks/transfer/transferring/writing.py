@@ -11,7 +11,6 @@ from soundgate.audio.exact import BITS, CONTAINERS, ExactAudio, write_exact
 from soundgate.audio.programme import full_scale
 from soundgate.audio.spooled import spooled
 from soundgate.runtime.console import logger
-from soundgate.runtime.errors import AudioError
 from soundgate.runtime.paths import path_to_text
 from soundgate.tracks.transfer.transferring.recordings import BLOCK
 
@@ -22,20 +21,6 @@ _LOSSY_INTO = dict.fromkeys((".flac", ".avr", ".nist", ".paf", ".pvf", ".sph", "
 def output_suffix(path: Path) -> str:
     """Return the extension of a file's result in a folder: its own where that is written, else ``.wav``."""
     return path.suffix if path.suffix.lower() in CONTAINERS | OTHERS | CODINGS else ".wav"
-
-
-def check_output(path: Path, out: Path) -> None:
-    """Refuse an output that is the input or a folder, and make the folder that it lies in.
-
-    Raises:
-        AudioError: it is one of these, or its folder is a file.
-    """
-    if out.is_dir() or (out.exists() and path.exists() and out.samefile(path)):
-        raise AudioError(out, expected="a file other than the input", found="a folder" if out.is_dir() else "the input")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise AudioError(out, expected="a folder to write to", found=f"{error.filename} is a file") from error
 
 
 def sample_format(source: ExactAudio, out: Path) -> str:
@@ -59,8 +44,7 @@ def write_result(out: Path, samples: np.ndarray, rate: int, subtype: str) -> Non
         rate: Hz; a lossy container that does not hold it gets the next one.
         subtype: from `sample_format`.
     """
-    # A plain view: soxr refuses memory maps.
-    audio = ExactAudio(np.asarray(_as_held(samples, subtype, out.parent)), rate, subtype)
+    audio = ExactAudio(_as_held(samples, subtype, out.parent), rate, subtype)
     if out.suffix.lower() not in CODINGS | OTHERS:
         write_exact(out, audio)
         return

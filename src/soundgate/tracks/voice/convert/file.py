@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from soundgate.own_files.running import check_output
 from soundgate.runtime.console import logger, track
 from soundgate.runtime.errors import AudioError
 from soundgate.runtime.paths import path_to_text
@@ -101,20 +102,6 @@ def convert_with(conversion: Conversion, path: Path, out: Path) -> dict:
             figures = explain(conversion, source, made, figures, out)
     _say(figures, out)
     return figures
-
-
-def check_output(path: Path, out: Path) -> None:
-    """Refuse an output that is the input or a folder, and make the folder that it lies in.
-
-    Raises:
-        AudioError: it is one of these, or its folder is a file.
-    """
-    if out.is_dir() or (out.exists() and path.exists() and out.samefile(path)):
-        raise AudioError(out, expected="a file other than the input", found="a folder" if out.is_dir() else "the input")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise AudioError(out, expected="a folder to write to", found=f"{error.filename} is a file") from error
 
 
 def _convert_groups(conversion: Conversion, source: Source, folder: Path, stack: ExitStack) -> list[Converted]:
