@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from soundgate import cli
+from soundgate.pipeline import command, gates, reproduce, verify
 from soundgate.pipeline import compose as composing
-from soundgate.pipeline import gates, reproduce, verify
 from soundgate.pipeline.tracks import TRACKS
 from tests.pipeline_file import ROOT
 
@@ -34,14 +34,15 @@ def pipeline(tmp_path, monkeypatch):
     note.code = 0
     monkeypatch.setattr(reproduce, "reproduce", note)
     monkeypatch.setattr(gates, "show", lambda profile: calls.append(profile) or "pass")
+    monkeypatch.setattr(command, "report_line", lambda root, profile: f"report: {profile}")
     monkeypatch.setattr(verify, "verify_line", lambda root, profile: f"verify: {profile} as committed")
     return tmp_path, calls, note
 
 
 def test_the_help_lists_every_command():
     output = CliRunner().invoke(cli.main, ["--help"]).output
-    for command in ("repro", "compose", "gates", "corpora", "rooms", "triage", "runs", "seeds", "verify"):
-        assert f"\n  {command} " in output
+    for name in ("repro", "compose", "gates", "corpora", "rooms", "triage", "report", "runs", "seeds", "verify"):
+        assert f"\n  {name} " in output
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -98,7 +99,10 @@ def test_repro_runs_the_parameters_as_they_stand_then_shows_their_gates(pipeline
     folder, calls, _ = pipeline
     before = (folder / "params.yaml").read_text()
     done = CliRunner().invoke(cli.main, ["repro", "--jobs", "3"])
-    assert done.exit_code == 0 and done.output.splitlines()[-1] == "verify: embedded as committed"
+    assert done.exit_code == 0 and done.output.splitlines()[-2:] == [
+        "report: embedded",
+        "verify: embedded as committed",
+    ]
     (root, jobs, path, tracks), shown = calls
     assert tracks == TRACKS and root.resolve() == folder and jobs == 3 and path == str(Path(sys.executable).parent)
     assert shown == "embedded" and (folder / "params.yaml").read_text() == before

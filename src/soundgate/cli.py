@@ -56,6 +56,10 @@ COMMANDS = {
         "soundgate.tracks.editor.commands:recover",
         "Find out how EDIT was made of RAW: write its edit list, and what is left when that is rendered.",
     ),
+    "report": (
+        "soundgate.pipeline.report.command:main",
+        "Write one page of a profile's results: reports/PROFILE/index.html.",
+    ),
     "rooms": ("soundgate.tracks.rooms.commands:main", "Look at the triples of track `rooms`."),
     "runs": ("soundgate.tracks.transfer.commands:runs", "Keep finished runs of track `transfer` as numbered folders."),
     "seeds": (
@@ -77,7 +81,7 @@ COMMANDS = {
 }
 
 # Read the repository's parameters or results in the folder they are called in.
-IN_ROOT = ("compose", "faults", "folds", "gates", "repro", "seeds", "verify")
+IN_ROOT = ("compose", "faults", "folds", "gates", "report", "repro", "seeds", "verify")
 
 
 class Commands(click.Group):

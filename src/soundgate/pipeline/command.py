@@ -1,4 +1,4 @@
-"""What ``soundgate repro`` does: compose, run, show the gates."""
+"""What ``soundgate repro`` does: compose, run, show the gates, write the report."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from soundgate.pipeline import compose, gates, reproduce, verify
 from soundgate.pipeline.code import refresh_libraries
 from soundgate.pipeline.dvc_errors import check_site_cache
 from soundgate.pipeline.names import check_names
+from soundgate.pipeline.report.page import report_line
 from soundgate.pipeline.tracks import tracks_to_run
 from soundgate.runtime.config import read_params
 from soundgate.runtime.console import logger
 
 
 def run(overrides: Sequence[str], jobs: int | None, options: Sequence[str], root: Path = Path()) -> int:
-    """Run what is out of date, then show the gates.
+    """Run what is out of date, then show the gates and write the report.
 
     Args:
         overrides: composed into ``params.yaml`` first; none: it is run as it stands.
@@ -42,5 +43,6 @@ def run(overrides: Sequence[str], jobs: int | None, options: Sequence[str], root
     if code == 0:
         profile = gates.default_profile()
         gates.show(profile)
+        click.echo(report_line(root, profile))
         click.echo(verify.verify_line(root, profile))
     return code

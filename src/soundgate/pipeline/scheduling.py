@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from soundgate.pipeline.durations import note_duration
 from soundgate.pipeline.guard import Guard
 from soundgate.pipeline.lock_file import LockFile
 from soundgate.pipeline.readers import clear_dead
@@ -216,7 +217,9 @@ class Scheduler:
         if code:
             self._fail(job.stage, f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}")
             return
-        self._say(job.stage.addressing, f"done in {time.monotonic() - job.started:.0f} s")
+        seconds = time.monotonic() - job.started
+        note_duration(Path(self._repo.root_dir), job.stage.addressing, seconds)
+        self._say(job.stage.addressing, f"done in {seconds:.0f} s")
         self._finish(job.stage, "ran")
 
     def _record(self, stage: PipelineStage) -> None:

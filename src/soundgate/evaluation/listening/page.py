@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
 from soundgate.evaluation.listening.template import TEMPLATE
+from soundgate.evaluation.verdicts import finite
 from soundgate.runtime.errors import FormatError
-from soundgate.runtime.files import write_text
+from soundgate.runtime.files import write_json, write_text
 
-PAGE = "index.html"
+PAGE, CARDS = "index.html", "cards.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Card:
 def write_page(
     folder: str | Path, cards: Sequence[Card], title: str, facts: Mapping[str, object], name: str = PAGE
 ) -> None:
-    """Write a page to listen on.
+    """Write a page to listen on, and what it shows as JSON (`read_cards`).
 
     It needs nothing but the files beside it: it opens from disk and from any server.
 
@@ -71,7 +72,28 @@ def write_page(
         scores=list(dict.fromkeys(label for card in cards for label in card.scores)),
         filters={label: sorted({card.facets[label] for card in cards}) for label in cards[0].facets},
     )
+    scores = [{label: finite(value) for label, value in card.scores.items()} for card in cards]
+    plain = [asdict(card) | {"scores": own} for card, own in zip(cards, scores, strict=True)]
+    write_json(Path(folder) / CARDS, {"cards": plain})
     write_text(path, page)
+
+
+def read_cards(folder: str | Path) -> list[Card]:
+    """Return the cards of a folder's page, in its order; scores that are not finite are left out.
+
+    Raises:
+        FormatError: their list is damaged.
+        OSError: there is none.
+    """
+    path = Path(folder) / CARDS
+    try:
+        cards = [Card(**card) for card in json.loads(path.read_bytes())["cards"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise FormatError(path, expected="the cards of a listening page", found="something else") from error
+    return [
+        replace(card, scores={label: value for label, value in card.scores.items() if value is not None})
+        for card in cards
+    ]
 
 
 def _shown(path: Path, card: Card) -> dict:
@@ -85,7 +107,7 @@ def _shown(path: Path, card: Card) -> dict:
         # For filters and sorting: JSON knows no NaN.
         "values": json.dumps({
             "facets": dict(card.facets),
-            "scores": {label: float(value) if math.isfinite(value) else None for label, value in card.scores.items()},
+            "scores": {label: finite(value) for label, value in card.scores.items()},
         }),
         **files,
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""One static page of a profile's results: ``soundgate report``."""
