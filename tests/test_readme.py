@@ -2,10 +2,16 @@ import re
 import subprocess
 import sys
 
+from soundgate.pipeline.report.table import findings_table
 from tests.pipeline_file import ROOT
 
 TEXT = (ROOT / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_table_of_findings_is_of_the_committed_results():
+    _, _, after = TEXT.partition("<!-- soundgate report --table -->\n")
+    assert after.startswith(findings_table(ROOT, "embedded") + "\n\n")
 
 
 def test_tables_fit_a_hundred_columns():
