@@ -119,7 +119,7 @@ def default_profile() -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(columns[0], overflow="fold")
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
@@ -137,7 +137,7 @@ def _by_part(gates: Gates) -> dict[str, Gates]:
 
 def _cells(gate: Mapping, age: str) -> list[str]:
     ends = gate.get("ci_low"), gate.get("ci_high")
-    interval = "" if None in ends else f"{ends[0]:.3g} … {ends[1]:.3g}"
+    interval = "" if None in ends else f"{ends[0]:.3g}…{ends[1]:.3g}"
     n = "" if gate.get("n") is None else str(gate["n"])
     seeds = {"measured": "", "unknown": " ?", "old": " old"}
     trained = "" if age in ("", "nothing trained") else "one seed"
