@@ -1,5 +1,6 @@
 """Recovery from edits by an editor that shares no code with the one that makes the pairs."""
 
+import librosa
 import numpy as np
 import pytest
 
@@ -8,6 +9,7 @@ from soundgate.tracks.editor.recovery.clock import Clock, coarse_rate, fit_clock
 from soundgate.tracks.editor.recovery.features import HOP, frames_of
 from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
 from soundgate.tracks.editor.recovery.sound import Shifted, emphasised, exact_lags
+from soundgate.tracks.editor.vocabulary import Label
 from tests.tracks.editor.other_editor import RATE, brighter, delayed, drifted, edited, mastered, song
 
 SETTINGS = RecoverySettings(jump_on_beats=4, jump_anywhere=10, fade_slope=0.15, effect_db=2)
@@ -21,6 +23,8 @@ CHANGES = {
     "upside down": (lambda wav: -delayed(wav, 0.25), 0.88),
     "brighter and quieter": (lambda wav: 0.7 * brighter(wav, 3.0), 0.85),
     "mastered": (mastered, 0.85),
+    "2 % longer at its pitch": (lambda wav: librosa.effects.time_stretch(wav, rate=1 / 1.02), 0.85),
+    "2 % shorter at its pitch": (lambda wav: librosa.effects.time_stretch(wav, rate=1 / 0.98), 0.85),
 }
 
 
@@ -48,6 +52,17 @@ def test_clock_and_polarity_are_reported(pairs):
     assert recover(raw, wav, RATE, beats, SETTINGS).clock.rate == 1
     stretched = recover(raw, drifted(wav, 0.97), RATE, beats, SETTINGS).clock
     assert stretched.rate == pytest.approx(1 / 0.97, abs=5e-6)
+
+
+def test_a_stretch_that_keeps_the_pitch_is_told_from_one_that_does_not(pairs):
+    raw, beats, wav, labels = pairs[0]
+    found = recover(raw, librosa.effects.time_stretch(wav, rate=1 / 1.03), RATE, beats, SETTINGS)
+    assert found.clock.pitch_kept and found.clock.rate == pytest.approx(1 / 1.03, abs=1e-3)
+    assert not recover(raw, drifted(wav, 1.03), RATE, beats, SETTINGS).clock.pitch_kept
+    # Crossfades are told by the power of frames.
+    crossed = labels == Label.TRANSITION
+    assert (found.labels[crossed] == Label.TRANSITION).mean() > 0.7
+    assert (found.labels[~crossed] == Label.TRANSITION).mean() < 0.05
 
 
 def test_another_song_has_no_clock_of_this_one(pairs):

@@ -19,6 +19,8 @@ _MOST_BLOCKS = 160
 _CORRELATED = 0.3
 # Less than this many samples over the longest run is no drift: runs are then right to the sample all the same.
 _NO_DRIFT = 0.5
+# Frames of the passages whose lags magnitudes tell, how many of them, and how far off they may be.
+_FRAME_BLOCK, _FRAME_REACH = 96, 4
 
 
 class Clock(NamedTuple):
@@ -28,11 +30,13 @@ class Clock(NamedTuple):
         rate: seconds of the raw recording that one second of the edit plays.
         polarity: 1, or -1 where the edit is upside down.
         coherence: median correlation of short passages with their sources; near 0 where magnitudes alone agree.
+        pitch_kept: whether another rate left the pitch as it was, as a phase vocoder does.
     """
 
     rate: float = 1.0
     polarity: int = 1
     coherence: float = 1.0
+    pitch_kept: bool = False
 
 
 def on_raw_clock(edit: np.ndarray, rate: float) -> np.ndarray:
@@ -102,16 +106,59 @@ def fit_clock(runs: list[Run], edit: np.ndarray, raw: np.ndarray, block: int) ->
     known = np.abs(found[:, 1]) > _CORRELATED
     coherence = float(np.median(np.abs(found[:, 1])))
     polarity = -1 if coherence > _CORRELATED and found[known, 1].sum() < 0 else 1
-    starts, lags, run_of = starts[known], found[known, 0], run_of[known]
+    rate = _drift(starts[known], found[known, 0], run_of[known], _NO_DRIFT)
+    return Clock(rate, polarity, coherence)
+
+
+def fit_frame_clock(runs: list[Run], edit: np.ndarray, raw: np.ndarray) -> float:
+    """Measure drift within runs where waves tell nothing, by lags of passages of frames.
+
+    Args:
+        runs: in frames.
+        edit: float32 [T, D], rows of length at most 1.
+        raw: float32 [N, D], likewise.
+
+    Returns:
+        The rate of the edit as it is given.
+    """
+    starts, lags, run_of = [], [], []
+    for number, run in enumerate(runs):
+        for start in range(run.start, run.stop - _FRAME_BLOCK // 2, _FRAME_BLOCK):
+            lag = frame_lag(run._replace(start=start, stop=min(start + _FRAME_BLOCK, run.stop)), edit, raw)
+            if lag is not None:
+                starts.append(start)
+                lags.append(lag)
+                run_of.append(number)
+    return _drift(*map(np.array, (starts, lags, run_of)), 0.0)
+
+
+def frame_lag(run: Run, edit: np.ndarray, raw: np.ndarray) -> float | None:
+    """Return the lag of a run of frames at which frames are most alike, between whole ones too; None where unclear."""
+    lag = round(run.lag)
+    reach = np.arange(-_FRAME_REACH, _FRAME_REACH + 1)
+    start = max(run.start, _FRAME_REACH - lag)
+    stop = min(run.stop, len(edit), len(raw) - _FRAME_REACH - lag)
+    if stop - start < _FRAME_REACH:
+        return None
+    own = edit[start:stop].ravel()
+    alike = np.array([float(own @ raw[start + lag + d : stop + lag + d].ravel()) for d in reach])
+    best = int(alike.argmax())
+    if not 0 < best < len(reach) - 1:
+        return None
+    left, middle, right = alike[best - 1 : best + 2]
+    return float(lag + reach[best] + 0.5 * (left - right) / min(left - 2 * middle + right, -1e-9))
+
+
+def _drift(starts: np.ndarray, lags: np.ndarray, run_of: np.ndarray, least: float) -> float:
+    """Return the rate that passages' lags tell, one slope for all runs; 1 below ``least`` over the longest distance."""
     a, b = np.triu_indices(len(starts), 1)
     same = run_of[a] == run_of[b]
     a, b = a[same], b[same]
     if len(a) < 3:
-        return Clock(1.0, polarity, coherence)
+        return 1.0
     spans = (starts[b] - starts[a]).astype(float)
     slope = _weighted_median((lags[b] - lags[a]) / spans, spans)
-    rate = 1.0 if abs(slope) * spans.max() < _NO_DRIFT else 1 + slope
-    return Clock(rate, polarity, coherence)
+    return 1.0 if abs(slope) * spans.max() < least else 1 + slope
 
 
 def _blocks(runs: list[Run], block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +12,16 @@ from pydantic import Field
 
 from soundgate.runtime.config import Section
 from soundgate.tracks.editor.recovery.alignment import JumpCosts, Run, align
-from soundgate.tracks.editor.recovery.clock import Clock, coarse_rate, fit_clock, on_raw_clock
-from soundgate.tracks.editor.recovery.features import HOP, Frames, frames_of
+from soundgate.tracks.editor.recovery.clock import (
+    Clock,
+    coarse_rate,
+    fit_clock,
+    fit_frame_clock,
+    frame_lag,
+    on_raw_clock,
+)
+from soundgate.tracks.editor.recovery.features import HOP, Frames, frames_of, mel_centres_hz
+from soundgate.tracks.editor.recovery.frame_transitions import find_frame_transitions
 from soundgate.tracks.editor.recovery.gains import beat_gain, relative, spread
 from soundgate.tracks.editor.recovery.runs import Sounds, choose_takes, place_splices, runs_in_frames, to_samples
 from soundgate.tracks.editor.recovery.sound import Shifted, emphasised
@@ -27,7 +37,9 @@ _FADED = 0.7
 # An effect, or a fade's slope, is as many standard deviations off what beats usually have.
 _OUTLYING = 2.0
 # Below this the waves of an edit and its sources have nothing in common, as behind a phase vocoder.
-_COHERENT = 0.3
+COHERENT = 0.3
+# Drift that is told from frames is not worth another round below this.
+_FRAME_DRIFT = 5e-5
 
 
 class RecoverySettings(Section):
@@ -91,8 +103,9 @@ def recover(
     frames = own_frames, raw_frames
     sounds = Sounds(emphasised(edit), Shifted(emphasised(raw)), raw, frames[1], spans)
     beat = int(np.median(spans[:, 1] - spans[:, 0]))
-    if clock.coherence < _COHERENT:
-        runs, transitions = runs_in_frames(coarse, len(edit)), []
+    if clock.coherence < COHERENT:
+        runs = runs_in_frames(coarse, len(edit))
+        transitions = find_frame_transitions(runs, frames, spans, beat)
     else:
         runs = place_splices(to_samples(coarse, sounds), sounds, beat, beat // 16)
         runs = place_splices(choose_takes(runs, sounds), sounds, beat, beat // 16)
@@ -105,7 +118,9 @@ def recover(
     once = np.flatnonzero(labels == Label.KEEP)
     placed = [_place(spans[number], runs) for number in once]
     gains = [beat_gain(sounds.edit, sounds.raw, frames, *place, sample_rate) for place in placed]
-    labels[once] = _shaped(once, *relative(gains), settings)
+    coherent = clock.coherence >= COHERENT
+    levels, bands_db = relative(gains, mel_centres_hz(sample_rate), coherent)
+    labels[once] = _shaped(once, levels, bands_db if coherent else _pooled(once, bands_db), settings)
     return Recovered(spans, labels, runs, transitions, clock, edit)
 
 
@@ -126,7 +141,7 @@ def _aligned(
     costs = JumpCosts(settings.jump_on_beats, settings.jump_anywhere)
     beats = np.rint(spans[:, 0] / HOP).astype(int)
     edit, frames, sharp = given, frames_of(given, sample_rate), emphasised(raw)
-    rate = coarse_rate(frames.shape, raw_frames.shape)
+    rate = coarse = coarse_rate(frames.shape, raw_frames.shape)
     stretched = rate != 1
     if stretched:
         edit = on_raw_clock(given, rate)
@@ -140,7 +155,26 @@ def _aligned(
         edit = on_raw_clock(given, rate)
         frames = frames_of(edit, sample_rate)
         runs = align(frames.shape, raw_frames.shape, beats, costs) if stretched else runs
+    if stretched and clock.coherence < COHERENT:
+        return _aligned_at_pitch(given, raw_frames, sample_rate, partial(align, beat_frames=beats, costs=costs), coarse)
     return _Aligned(edit * np.float32(clock.polarity), frames, runs, clock._replace(rate=rate))
+
+
+def _aligned_at_pitch(
+    given: np.ndarray, raw_frames: Frames, sample_rate: int, path: Callable[..., list[Run]], rate: float
+) -> _Aligned:
+    """Align an edit of another length that has the pitch of the raw recording, by its frames alone."""
+    for _ in range(_ROUNDS):
+        edit = on_raw_clock(given, rate)
+        frames = frames_of(edit, sample_rate, pitch=1 / rate)
+        runs = path(frames.shape, raw_frames.shape)
+        drift = fit_frame_clock(runs, frames.shape, raw_frames.shape)
+        if abs(drift - 1) < _FRAME_DRIFT:
+            break
+        rate *= drift
+    found = [frame_lag(run, frames.shape, raw_frames.shape) for run in runs]
+    runs = [run if lag is None else run._replace(lag=lag) for run, lag in zip(runs, found, strict=True)]
+    return _Aligned(edit, frames, runs, Clock(rate, 1, 0.0, pitch_kept=True))
 
 
 def _without(runs: list[Run], transitions: list[Transition]) -> list[Run]:
@@ -198,6 +232,15 @@ def _shaped(beats: np.ndarray, levels: np.ndarray, bands_db: np.ndarray, setting
     labels[(slope < -steep) & (mean < 1.2)] = Label.FADE_OUT
     labels = _steadied(beats, labels)
     return _steadied(beats, np.where(_unfinished(beats, labels, levels), unshaped, labels))
+
+
+def _pooled(beats: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return medians of each beat's values and its neighbours', [n, D]."""
+    result = values.copy()
+    for n in range(1, len(beats) - 1):
+        if beats[n - 1] + 1 == beats[n] == beats[n + 1] - 1:
+            result[n] = np.median(values[n - 1 : n + 2], axis=0)
+    return result
 
 
 def _unfinished(beats: np.ndarray, labels: np.ndarray, levels: np.ndarray) -> np.ndarray:
