@@ -12,7 +12,8 @@ from soundgate.tracks.editor.edit_list import EditList, Segment, read_edit_list
 from soundgate.tracks.editor.exports.otio import read_otio
 from soundgate.tracks.editor.recovery.listing import edit_list_of
 from soundgate.tracks.editor.recovery.nulling import null_test
-from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
+from soundgate.tracks.editor.recovery.recover import recover
+from soundgate.tracks.editor.recovery.settings import RecoverySettings
 from soundgate.tracks.editor.rendering import render
 from tests.tracks.editor.other_editor import EFFECT, FADE_IN, KEEP, LOOP, RATE, drifted, edited, song
 
@@ -28,7 +29,7 @@ def pair():
 
 def listed(raw, wav, beats):
     found = recover(raw, wav, RATE, beats, SETTINGS)
-    return found, edit_list_of(found, raw, RATE, RATE, len(raw))
+    return found, edit_list_of(found, RATE, RATE, len(raw))
 
 
 def test_order_repeats_and_places_of_a_clean_edit_are_found_and_nothing_is_left(pair):

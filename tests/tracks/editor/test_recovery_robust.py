@@ -7,7 +7,8 @@ import pytest
 from soundgate.tracks.editor.recovery.alignment import Run
 from soundgate.tracks.editor.recovery.clock import Clock, coarse_rate, fit_clock, on_raw_clock
 from soundgate.tracks.editor.recovery.features import HOP, frames_of
-from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
+from soundgate.tracks.editor.recovery.recover import recover
+from soundgate.tracks.editor.recovery.settings import RecoverySettings
 from soundgate.tracks.editor.recovery.sound import Shifted, emphasised, exact_lags
 from soundgate.tracks.editor.vocabulary import Label
 from tests.tracks.editor.other_editor import RATE, brighter, delayed, drifted, edited, mastered, song

@@ -21,11 +21,11 @@ from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.edit_list import EditList, write_edit_list
 from soundgate.tracks.editor.exports.formats import check_exports, write_exports
 from soundgate.tracks.editor.recovery.clock import on_raw_clock
-from soundgate.tracks.editor.recovery.features import HOP, frames_of
-from soundgate.tracks.editor.recovery.labelling import LabelsSettings
+from soundgate.tracks.editor.recovery.features import HOP
 from soundgate.tracks.editor.recovery.listing import edit_list_of
 from soundgate.tracks.editor.recovery.nulling import Null, null_test
 from soundgate.tracks.editor.recovery.recover import Recovered, recover
+from soundgate.tracks.editor.recovery.settings import LabelsSettings
 from soundgate.tracks.editor.rendering import pieces_of
 
 _SHORTEST_S = 0.5
@@ -131,14 +131,14 @@ def recover_pair(raw: Audio, edit: Audio) -> Recovery:
     small = [resample(mono[None], rate, TRACKING_RATE)[0] for mono, rate in both]
     beats = track_beats(small[0], TRACKING_RATE, settings.tempo_bpm)
     found = recover(*small, TRACKING_RATE, beats, settings.recovery)
-    edit_list = edit_list_of(found, small[0], TRACKING_RATE, raw.sample_rate, len(raw_mono))
+    edit_list = edit_list_of(found, TRACKING_RATE, raw.sample_rate, len(raw_mono))
     by_raw_clock = resample(edit_mono[None], edit.sample_rate, raw.sample_rate)[0]
     by_raw_clock = on_raw_clock(by_raw_clock, found.clock.rate) * np.float32(found.clock.polarity)
     tried = [edit_list.model_copy(update={"crossfade_s": length_s}) for length_s in _CROSSFADES_S]
     nulls = [null_test(raw_mono, by_raw_clock, own) for own in tried]
     best = min(range(len(nulls)), key=lambda number: nulls[number].residual_db)
     edit_list, null = tried[best], nulls[best]
-    return Recovery(edit_list, found, null, _channels(raw, edit, found), _likeness(found, small[0]))
+    return Recovery(edit_list, found, null, _channels(raw, edit, found), _likeness(found))
 
 
 def report_of(recovery: Recovery) -> dict:
@@ -191,8 +191,8 @@ def _channels(raw: Audio, edit: Audio, found: Recovered) -> np.ndarray | None:
     return np.linalg.lstsq(source[:, :length].T, own[:, :length].T, rcond=1e-3)[0].T
 
 
-def _likeness(found: Recovered, raw: np.ndarray) -> float:
-    own, source = frames_of(found.edit, TRACKING_RATE).shape, frames_of(raw, TRACKING_RATE).shape
+def _likeness(found: Recovered) -> float:
+    own, source = (side.shape for side in found.frames)
     alike = []
     for run in found.runs:
         here = np.arange(round(run.start / HOP), round(run.stop / HOP))

@@ -97,7 +97,7 @@ def _bands(frames: tuple[Frames, Frames], start: int, stop: int, lag: float, sam
     return result
 
 
-def relative(gains: list[BeatGain], centres_hz: np.ndarray, coherent: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def relative(gains: list[BeatGain], centres_hz: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return gains relative to the usual ones, which mastering explains.
 
     Where the waves agree, levels are projections; else they are told from magnitudes, less what an equaliser and a
@@ -105,8 +105,8 @@ def relative(gains: list[BeatGain], centres_hz: np.ndarray, coherent: bool = Tru
 
     Args:
         gains: of each beat.
-        centres_hz: of the bands of frames, [n_mels].
-        coherent: whether the edit's waves have anything in common with their sources.
+        centres_hz: of the bands of frames, [n_mels], where the edit's waves have nothing in common with their sources:
+            bands are then medians of those.
 
     Returns:
         Levels, linear [n, 4], and bands in dB [n, 5]; what is not known is 1 and 0 dB.
@@ -116,7 +116,7 @@ def relative(gains: list[BeatGain], centres_hz: np.ndarray, coherent: bool = Tru
     if not np.isfinite(levels).any():
         return np.ones_like(levels), np.zeros_like(bands)
     mel_db = np.stack([gain.mel_db for gain in gains])
-    if not coherent:
+    if centres_hz is not None:
         bands = _bands_by_magnitude(mel_db, centres_hz)
     known = np.isfinite(bands)
     usual = np.array([_usual(column, max(0.5, spread(column)), unknown=np.nan) for column in bands.T])

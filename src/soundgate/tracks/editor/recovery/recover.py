@@ -8,9 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field
 
-from soundgate.runtime.config import Section
 from soundgate.tracks.editor.recovery.alignment import JumpCosts, Run, align
 from soundgate.tracks.editor.recovery.clock import (
     Clock,
@@ -24,6 +22,7 @@ from soundgate.tracks.editor.recovery.features import HOP, Frames, frames_of, me
 from soundgate.tracks.editor.recovery.frame_transitions import find_frame_transitions
 from soundgate.tracks.editor.recovery.gains import beat_gain, relative, spread
 from soundgate.tracks.editor.recovery.runs import Sounds, choose_takes, place_splices, runs_in_frames, to_samples
+from soundgate.tracks.editor.recovery.settings import RecoverySettings
 from soundgate.tracks.editor.recovery.sound import Shifted, emphasised
 from soundgate.tracks.editor.recovery.transitions import Transition, find_transitions
 from soundgate.tracks.editor.timeline import beat_spans
@@ -42,22 +41,6 @@ COHERENT = 0.3
 _FRAME_DRIFT = 5e-5
 
 
-class RecoverySettings(Section):
-    """How labels are told from a pair.
-
-    Args:
-        jump_on_beats: cost of a jump from a beat's end to a beat's start, in frames that are like nothing.
-        jump_anywhere: of any other.
-        fade_slope: by how much of the full gain a faded beat rises or falls at least.
-        effect_db: by how much the level or a band of an effect differs at least.
-    """
-
-    jump_on_beats: float = Field(ge=0)
-    jump_anywhere: float = Field(ge=0)
-    fade_slope: float = Field(gt=0, lt=1)
-    effect_db: float = Field(gt=0)
-
-
 @dataclass(frozen=True)
 class Recovered:
     """What was found.
@@ -69,6 +52,7 @@ class Recovered:
         transitions: crossfades of runs.
         clock: of the edit. Samples of the edit above count at the raw recording's clock.
         edit: by that clock and the right way up, float32 [T].
+        frames: of the edit as it is above, and of the raw recording.
     """
 
     spans: np.ndarray
@@ -77,6 +61,7 @@ class Recovered:
     transitions: list[Transition]
     clock: Clock
     edit: np.ndarray
+    frames: tuple[Frames, Frames]
 
 
 def recover(
@@ -96,9 +81,10 @@ def recover(
         how its level and its bands changed.
     """
     spans = beat_spans(beats, len(raw))
-    if not len(spans) or len(edit) < 2 * HOP or len(raw) < 2 * HOP:
-        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [], Clock(coherence=0.0), edit)
     raw_frames = frames_of(raw, sample_rate)
+    if not len(spans) or len(edit) < 2 * HOP or len(raw) < 2 * HOP:
+        frames = frames_of(edit, sample_rate), raw_frames
+        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [], Clock(coherence=0.0), edit, frames)
     edit, own_frames, coarse, clock = _aligned(edit, raw, raw_frames, sample_rate, spans, settings)
     frames = own_frames, raw_frames
     sounds = Sounds(emphasised(edit), Shifted(emphasised(raw)), raw, frames[1], spans)
@@ -119,9 +105,9 @@ def recover(
     placed = [_place(spans[number], runs) for number in once]
     gains = [beat_gain(sounds.edit, sounds.raw, frames, *place, sample_rate) for place in placed]
     coherent = clock.coherence >= COHERENT
-    levels, bands_db = relative(gains, mel_centres_hz(sample_rate), coherent)
+    levels, bands_db = relative(gains, None if coherent else mel_centres_hz(sample_rate))
     labels[once] = _shaped(once, levels, bands_db if coherent else _pooled(once, bands_db), settings)
-    return Recovered(spans, labels, runs, transitions, clock, edit)
+    return Recovered(spans, labels, runs, transitions, clock, edit, frames)
 
 
 class _Aligned(NamedTuple):
