@@ -33,6 +33,10 @@ _SHORT_BLOCK, _LONG_BLOCK = 4_096, 16_384
 _ROUNDS = 3
 # A fade begins, or ends, at no more than this share of its loudest quarter of a beat.
 _FADED = 0.7
+# A beat beside a fade is part of it if its level is this much below 1, and by as many standard deviations.
+_HARDLY, _NOTICEABLE = 0.015, 4.0
+# One at its lower end is, if its own first level is at most this share of its last.
+_STEEP = 0.8
 # An effect, or a fade's slope, is as many standard deviations off what beats usually have.
 _OUTLYING = 2.0
 # Below this the waves of an edit and its sources have nothing in common, as behind a phase vocoder.
@@ -217,7 +221,26 @@ def _shaped(beats: np.ndarray, levels: np.ndarray, bands_db: np.ndarray, setting
     labels[(slope > steep) & (mean < 1.2)] = Label.FADE_IN
     labels[(slope < -steep) & (mean < 1.2)] = Label.FADE_OUT
     labels = _steadied(beats, labels)
-    return _steadied(beats, np.where(_unfinished(beats, labels, levels), unshaped, labels))
+    labels = _steadied(beats, np.where(_unfinished(beats, labels, levels), unshaped, labels))
+    return _lengthened(beats, labels, levels, max(_HARDLY, _NOTICEABLE * spread(mean)))
+
+
+def _lengthened(beats: np.ndarray, labels: np.ndarray, levels: np.ndarray, least: float) -> np.ndarray:
+    """Let fades begin and end where levels leave 1 and 0: a curve that is flat there has too little slope."""
+    result = labels.copy()
+    for label, up in ((Label.FADE_IN, 1), (Label.FADE_OUT, -1)):
+        for step, beside in ((up, Label.KEEP), (-up, Label.EFFECT)):
+            for n in np.flatnonzero(labels == label)[::step]:
+                while 0 <= n + step < len(beats) and result[n + step] == beside:
+                    # Both beats' quarters, from the lower end of the fade to the higher one.
+                    course = np.concatenate([levels[m][::up] for m in (n, n + step)[:: up * step]])
+                    goes_on = beats[n + step] - beats[n] == step and (np.diff(course) > -least / 2).all()
+                    far = course[4:] if step == up else course[:4]
+                    if not goes_on or far[0] > (1 - least if step == up else _STEEP * far[-1]):
+                        break
+                    n += step
+                    result[n] = label
+    return result
 
 
 def _pooled(beats: np.ndarray, values: np.ndarray) -> np.ndarray:
