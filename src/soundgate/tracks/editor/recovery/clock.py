@@ -16,7 +16,7 @@ _STEP = 0.0025
 _PROBES, _PROBE_FRAMES = 8, 320
 _BETTER = 1.02
 _MOST_BLOCKS = 160
-_CORRELATED = 0.3
+CORRELATED = 0.3
 # Less than this many samples over the longest run is no drift: runs are then right to the sample all the same.
 _NO_DRIFT = 0.5
 # Frames of the passages whose lags magnitudes tell, how many of them, and how far off they may be.
@@ -31,12 +31,15 @@ class Clock(NamedTuple):
         polarity: 1, or -1 where the edit is upside down.
         coherence: median correlation of short passages with their sources; near 0 where magnitudes alone agree.
         pitch_kept: whether another rate left the pitch as it was, as a phase vocoder does.
+        wander: points (second of the edit at that rate, by how many seconds it is late there) of a slow curve that
+            drift follows beside the rate; empty without any.
     """
 
     rate: float = 1.0
     polarity: int = 1
     coherence: float = 1.0
     pitch_kept: bool = False
+    wander: tuple[tuple[float, float], ...] = ()
 
 
 def on_raw_clock(edit: np.ndarray, rate: float) -> np.ndarray:
@@ -99,15 +102,24 @@ def fit_clock(runs: list[Run], edit: np.ndarray, raw: np.ndarray, block: int) ->
     Returns:
         The clock; its rate is that of the edit as it is given.
     """
-    starts, lags, run_of = _blocks(runs, block)
+    starts, lags, run_of, correlations = measured_lags(runs, edit, raw, block)
     if not len(starts):
         return Clock(coherence=0.0)
-    found = np.array([_local_lag(edit, raw, int(a), int(b), block) for a, b in zip(starts, lags, strict=True)])
-    known = np.abs(found[:, 1]) > _CORRELATED
-    coherence = float(np.median(np.abs(found[:, 1])))
-    polarity = -1 if coherence > _CORRELATED and found[known, 1].sum() < 0 else 1
-    rate = _drift(starts[known], found[known, 0], run_of[known], _NO_DRIFT)
+    known = np.abs(correlations) > CORRELATED
+    coherence = float(np.median(np.abs(correlations)))
+    polarity = -1 if coherence > CORRELATED and correlations[known].sum() < 0 else 1
+    rate = _drift(starts[known], lags[known], run_of[known], _NO_DRIFT)
     return Clock(rate, polarity, coherence)
+
+
+def measured_lags(
+    runs: list[Run], edit: np.ndarray, raw: np.ndarray, block: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return start, exact lag, run, and correlation (negative: upside down) of passages that lie inside of runs."""
+    starts, lags, run_of = _blocks(runs, block)
+    found = [_local_lag(edit, raw, int(a), int(b), block) for a, b in zip(starts, lags, strict=True)]
+    found = np.array(found).reshape(-1, 2)
+    return starts, found[:, 0], run_of, found[:, 1]
 
 
 def fit_frame_clock(runs: list[Run], edit: np.ndarray, raw: np.ndarray) -> float:

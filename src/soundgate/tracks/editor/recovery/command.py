@@ -27,6 +27,7 @@ from soundgate.tracks.editor.recovery.listing import edit_list_of
 from soundgate.tracks.editor.recovery.nulling import Null, best_null
 from soundgate.tracks.editor.recovery.recover import COHERENT, Recovered, recover
 from soundgate.tracks.editor.recovery.settings import LabelsSettings
+from soundgate.tracks.editor.recovery.wander import without_wander
 from soundgate.tracks.editor.rendering import pieces_of
 
 _SHORTEST_S = 0.5
@@ -135,6 +136,7 @@ def recover_pair(raw: Audio, edit: Audio) -> Recovery:
     edit_list = edit_list_of(found, TRACKING_RATE, raw.sample_rate, len(raw_mono))
     by_raw_clock = resample(edit_mono[None], edit.sample_rate, raw.sample_rate)[0]
     by_raw_clock = on_raw_clock(by_raw_clock, found.clock.rate) * np.float32(found.clock.polarity)
+    by_raw_clock = without_wander(by_raw_clock, found.clock.wander, raw.sample_rate)
     edit_list = with_curves(edit_list, raw_mono, by_raw_clock) if found.clock.coherence >= COHERENT else edit_list
     edit_list, null = best_null(raw_mono, by_raw_clock, edit_list)
     return Recovery(edit_list, found, null, _channels(raw, edit, found), _likeness(found))
@@ -155,7 +157,8 @@ def report_of(recovery: Recovery) -> dict:
     channels = recovery.channels
     return {
         "rate": clock.rate, "drift_ppm": (clock.rate - 1) * 1e6, "polarity": clock.polarity,
-        "coherence": clock.coherence, "pitch_kept": clock.pitch_kept, "likeness": recovery.likeness,
+        "coherence": clock.coherence, "pitch_kept": clock.pitch_kept, "wander": clock.wander,
+        "likeness": recovery.likeness,
         "channels": None if channels is None else channels.round(4).tolist(),
         "joins": "linear" if null.linear_joins else "constant power", "residual_db": null.residual_db, "pieces": pieces,
     }  # fmt: skip
@@ -180,7 +183,7 @@ def _mono(audio: Audio) -> np.ndarray:
 def _channels(raw: Audio, edit: Audio, found: Recovered) -> np.ndarray | None:
     """Fit the edit's channels by the raw recording's over the longest run, by least squares."""
     runs = [run for run in found.runs if run.start + run.lag >= 0]
-    if not runs or found.clock.coherence < COHERENT or found.clock.rate != 1:
+    if not runs or found.clock.coherence < COHERENT or found.clock.rate != 1 or found.clock.wander:
         return None
     run = max(runs, key=lambda own: own.stop - own.start)
     places = (raw, run.start + run.lag), (edit, run.start)

@@ -25,6 +25,7 @@ from soundgate.tracks.editor.recovery.runs import Sounds, choose_takes, place_sp
 from soundgate.tracks.editor.recovery.settings import RecoverySettings
 from soundgate.tracks.editor.recovery.sound import Shifted, emphasised
 from soundgate.tracks.editor.recovery.transitions import Transition, find_transitions
+from soundgate.tracks.editor.recovery.wander import fit_wander, without_wander
 from soundgate.tracks.editor.timeline import beat_spans
 from soundgate.tracks.editor.vocabulary import Label
 
@@ -147,7 +148,13 @@ def _aligned(
         runs = align(frames.shape, raw_frames.shape, beats, costs) if stretched else runs
     if stretched and clock.coherence < COHERENT:
         return _aligned_at_pitch(given, raw_frames, sample_rate, partial(align, beat_frames=beats, costs=costs), coarse)
-    return _Aligned(edit * np.float32(clock.polarity), frames, runs, clock._replace(rate=rate))
+    wander = fit_wander(runs, emphasised(edit), sharp, sample_rate)
+    if wander:
+        edit = without_wander(edit, wander, sample_rate)
+        frames = frames_of(edit, sample_rate)
+        runs = align(frames.shape, raw_frames.shape, beats, costs)
+    clock = clock._replace(rate=rate, wander=wander)
+    return _Aligned(edit * np.float32(clock.polarity), frames, runs, clock)
 
 
 def _aligned_at_pitch(
