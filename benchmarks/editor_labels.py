@@ -27,8 +27,8 @@ from soundgate.tracks.editor.pairs.assembling import assemble
 from soundgate.tracks.editor.pairs.building import PairsSettings
 from soundgate.tracks.editor.pairs.drawing import draw_plan
 from soundgate.tracks.editor.recovery.dtw import labels_by_dtw
-from soundgate.tracks.editor.recovery.labelling import LabelsSettings
 from soundgate.tracks.editor.recovery.recover import recover
+from soundgate.tracks.editor.recovery.settings import LabelsSettings
 from soundgate.tracks.editor.rendering import render
 from soundgate.tracks.editor.timeline import beat_spans, labels_of
 

@@ -11,8 +11,9 @@ from soundgate.runtime.ledger import jsonable
 from soundgate.runtime.scratch import open_scratch
 from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.editor.pairs.table import read_pairs
-from soundgate.tracks.editor.recovery.labelling import MAIN, LabelsSettings, label_gates, label_pairs
+from soundgate.tracks.editor.recovery.labelling import MAIN, label_gates, label_pairs
 from soundgate.tracks.editor.recovery.scores import N_LABELS, confusion_rows
+from soundgate.tracks.editor.recovery.settings import LabelsSettings
 from soundgate.tracks.editor.recovery.table import LABELS_NAME
 
 

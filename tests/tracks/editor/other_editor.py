@@ -84,9 +84,21 @@ def delayed(wav: np.ndarray, samples: float) -> np.ndarray:
 
 
 def drifted(wav: np.ndarray, rate: float) -> np.ndarray:
-    """Return audio played ``rate`` times as long, by cubic interpolation of four times as many samples."""
+    """Return audio played ``rate`` times as long."""
+    return _read(wav, np.arange(int(len(wav) * rate)) / rate)
+
+
+def wandering(wav: np.ndarray, ppm: float, period_s: float) -> np.ndarray:
+    """Return audio whose clock goes fast and slow in turn, by so much at most."""
+    turn = 2 * np.pi / (period_s * RATE)
+    t = np.arange(len(wav))
+    return _read(wav, t + ppm * 1e-6 / turn * (np.cos(1.0) - np.cos(turn * t + 1.0)))
+
+
+def _read(wav: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return audio at places between its samples, by cubic interpolation of four times as many."""
     dense = resample_poly(wav, 4, 1)
-    place = np.arange(int(len(wav) * rate)) * (4 / rate)
+    place = 4 * places
     whole = np.clip(place.astype(int), 1, len(dense) - 3)
     part = place - whole
     a, b, c, d = (dense[whole + offset] for offset in (-1, 0, 1, 2))

@@ -10,9 +10,11 @@ from click.testing import CliRunner
 from soundgate.tracks.editor.commands import recover as command
 from soundgate.tracks.editor.edit_list import EditList, Segment, read_edit_list
 from soundgate.tracks.editor.exports.otio import read_otio
+from soundgate.tracks.editor.recovery.curves import with_curves
 from soundgate.tracks.editor.recovery.listing import edit_list_of
-from soundgate.tracks.editor.recovery.nulling import null_test
-from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
+from soundgate.tracks.editor.recovery.nulling import best_null, null_test
+from soundgate.tracks.editor.recovery.recover import recover
+from soundgate.tracks.editor.recovery.settings import RecoverySettings
 from soundgate.tracks.editor.rendering import render
 from tests.tracks.editor.other_editor import EFFECT, FADE_IN, KEEP, LOOP, RATE, drifted, edited, song
 
@@ -28,7 +30,7 @@ def pair():
 
 def listed(raw, wav, beats):
     found = recover(raw, wav, RATE, beats, SETTINGS)
-    return found, edit_list_of(found, raw, RATE, RATE, len(raw))
+    return found, edit_list_of(found, RATE, RATE, len(raw))
 
 
 def test_order_repeats_and_places_of_a_clean_edit_are_found_and_nothing_is_left(pair):
@@ -40,7 +42,11 @@ def test_order_repeats_and_places_of_a_clean_edit_are_found_and_nothing_is_left(
     for segment, (first, last) in zip(edit.segments, wanted, strict=True):
         assert abs(segment.start - first * beat) < 300 and abs(segment.stop - last * beat) < 300
     # What is left are the joins, which the other editor fades by straight lines.
-    assert null_test(raw, found.edit, edit).residual_db < -35
+    power = null_test(raw, found.edit, edit).residual_db
+    kept, linear = best_null(raw, found.edit, edit)
+    assert linear.linear_joins and kept.crossfade_s == 0.01 and linear.residual_db < min(power - 3, -40)
+    # It fades in and out at the ends of the file too; between them nothing is left.
+    assert max(linear.spans_db[1:-1]) < -60
     same, again = listed(raw, render(raw[None], edit)[0], beats)
     assert null_test(raw, same.edit, again).residual_db < -40
 
@@ -74,6 +80,41 @@ def test_a_level_and_a_fade_are_fitted():
     assert shaped["EFFECT"].gain[0][1] == pytest.approx(0.5, abs=0.05)
     gains = [gain for _, gain in shaped["FADE_IN"].gain]
     assert gains[0] < 0.2 and gains[-1] > 0.85 and gains == sorted(gains)
+
+
+SHAPES = {
+    "linear": lambda x: x,
+    "equal power": lambda x: np.sin(x * np.pi / 2),
+    "exponential": lambda x: (np.exp(4 * x) - 1) / (np.exp(4) - 1),
+    "s": lambda x: x * x * (3 - 2 * x),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fades_of_any_shape_leave_nothing(shape):
+    raw, beats = song(48, 4)
+    start, first, last, stop = beats[[2, 6, 30, 34]]
+    wav = raw[start:stop].copy()
+    wav[: first - start] *= SHAPES[shape](np.linspace(0, 1, first - start))
+    wav[last - stop :] *= SHAPES[shape](np.linspace(1, 0, stop - last))
+    found, edit = listed(raw, wav.astype(np.float32), beats)
+    assert [segment.label for segment in edit.segments] == ["FADE_IN", "KEEP", "FADE_OUT"]
+    coarse = null_test(raw, found.edit, edit).residual_db
+    assert best_null(raw, found.edit, with_curves(edit, raw, found.edit))[1].residual_db < min(-40, coarse - 10)
+
+
+def test_curves_are_of_fades_alone_and_only_where_they_leave_less():
+    raw = song(16, 8)[0]
+    n = len(raw)
+    exact = Segment(label="FADE_IN", start=0, stop=n // 2, gain=((0.0, 0.0), (1.0, 1.0)))
+    level = Segment(label="EFFECT", start=n // 2, stop=n // 2 + 9_000, gain=((0.0, 0.5), (1.0, 0.5)))
+    loop = Segment(label="LOOP", start=n // 2, stop=n // 2 + 9_000, repeats=3)
+    edit = EditList(sample_rate=RATE, n_samples=n, segments=(exact, level, loop))
+    played = render(raw[None], edit)[0]
+    fitted = with_curves(edit, raw, played)
+    assert fitted.segments[1:] == (level, loop) and fitted.output_samples == edit.output_samples
+    assert null_test(raw, played, fitted).residual_db <= null_test(raw, played, edit).residual_db + 0.1
+    assert with_curves(edit, raw, 0 * played).segments[0].gain[-1][1] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_null_test_finds_the_delay_and_gain_of_each_piece():
@@ -110,6 +151,7 @@ def test_a_pair_of_files_gives_list_report_and_picture(tmp_path, pair, monkeypat
     assert [s.start for s in exported.segments] == [s.start for s in read_edit_list(folder / "edit.json").segments]
     report = json.loads((folder / "edit.recovered.json").read_text())
     assert report["polarity"] == -1 and report["rate"] == 1 and report["likeness"] > 0.9
+    assert report["joins"] == "linear" and not report["pitch_kept"]
     assert np.array(report["channels"]) == pytest.approx(np.array([[-1], [-0.5]]), abs=0.01)
     assert read_edit_list(folder / "edit.json").n_samples == len(pair[0])
     assert "LOOP" in done.output

@@ -6,9 +6,10 @@ from soundgate.tracks.editor.beats import track_beats
 from soundgate.tracks.editor.edit_list import EditList, Segment
 from soundgate.tracks.editor.recovery.alignment import JumpCosts, align
 from soundgate.tracks.editor.recovery.dtw import labels_by_dtw
-from soundgate.tracks.editor.recovery.labelling import LabelThresholds, label_gates, summarise
-from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
+from soundgate.tracks.editor.recovery.labelling import label_gates, summarise
+from soundgate.tracks.editor.recovery.recover import recover
 from soundgate.tracks.editor.recovery.scores import accuracy, class_f1, confusion, controls, estimate, macro_f1
+from soundgate.tracks.editor.recovery.settings import LabelThresholds, RecoverySettings
 from soundgate.tracks.editor.recovery.sound import exact_lags, two_gains
 from soundgate.tracks.editor.remaster import RemasterSettings, remaster
 from soundgate.tracks.editor.rendering import render

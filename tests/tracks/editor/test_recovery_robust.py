@@ -1,14 +1,19 @@
 """Recovery from edits by an editor that shares no code with the one that makes the pairs."""
 
+import librosa
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from soundgate.tracks.editor.recovery.alignment import Run
 from soundgate.tracks.editor.recovery.clock import Clock, coarse_rate, fit_clock, on_raw_clock
 from soundgate.tracks.editor.recovery.features import HOP, frames_of
-from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
+from soundgate.tracks.editor.recovery.recover import recover
+from soundgate.tracks.editor.recovery.settings import RecoverySettings
 from soundgate.tracks.editor.recovery.sound import Shifted, emphasised, exact_lags
-from tests.tracks.editor.other_editor import RATE, brighter, delayed, drifted, edited, mastered, song
+from soundgate.tracks.editor.recovery.wander import without_wander
+from soundgate.tracks.editor.vocabulary import Label
+from tests.tracks.editor.other_editor import RATE, brighter, delayed, drifted, edited, mastered, song, wandering
 
 SETTINGS = RecoverySettings(jump_on_beats=4, jump_anywhere=10, fade_slope=0.15, effect_db=2)
 SONGS = (1, 2)
@@ -17,10 +22,14 @@ CHANGES = {
     "half a sample later": (lambda wav: delayed(wav, 0.5), 0.88),
     "10 ppm": (lambda wav: drifted(wav, 1 + 10e-6), 0.88),
     "50 ppm": (lambda wav: drifted(wav, 1 + 50e-6), 0.88),
+    "wandering by 20 ppm": (lambda wav: wandering(wav, 20, 30.0), 0.88),
+    "wandering by 50 ppm": (lambda wav: wandering(wav, 50, 30.0), 0.88),
     "2 % longer": (lambda wav: drifted(wav, 1.02), 0.85),
     "upside down": (lambda wav: -delayed(wav, 0.25), 0.88),
     "brighter and quieter": (lambda wav: 0.7 * brighter(wav, 3.0), 0.85),
     "mastered": (mastered, 0.85),
+    "2 % longer at its pitch": (lambda wav: librosa.effects.time_stretch(wav, rate=1 / 1.02), 0.85),
+    "2 % shorter at its pitch": (lambda wav: librosa.effects.time_stretch(wav, rate=1 / 0.98), 0.85),
 }
 
 
@@ -48,6 +57,45 @@ def test_clock_and_polarity_are_reported(pairs):
     assert recover(raw, wav, RATE, beats, SETTINGS).clock.rate == 1
     stretched = recover(raw, drifted(wav, 0.97), RATE, beats, SETTINGS).clock
     assert stretched.rate == pytest.approx(1 / 0.97, abs=5e-6)
+
+
+def test_a_stretch_that_keeps_the_pitch_is_told_from_one_that_does_not(pairs):
+    raw, beats, wav, labels = pairs[0]
+    found = recover(raw, librosa.effects.time_stretch(wav, rate=1 / 1.03), RATE, beats, SETTINGS)
+    assert found.clock.pitch_kept and found.clock.rate == pytest.approx(1 / 1.03, abs=1e-3)
+    assert not recover(raw, drifted(wav, 1.03), RATE, beats, SETTINGS).clock.pitch_kept
+    # Crossfades are told by the power of frames.
+    crossed = labels == Label.TRANSITION
+    assert (found.labels[crossed] == Label.TRANSITION).mean() > 0.7
+    assert (found.labels[~crossed] == Label.TRANSITION).mean() < 0.05
+
+
+def test_a_wandering_clock_is_a_curve_and_a_steady_one_has_none(pairs):
+    raw, beats, wav, _ = pairs[0]
+    found = recover(raw, wandering(wav, 50, 30.0), RATE, beats, SETTINGS)
+    seconds, late = np.array(found.clock.wander).T
+    # The edit reads ahead by what its clock is fast, whatever of that is a rate.
+    t, turn = np.arange(3, len(wav) / RATE - 3, 1.0), 2 * np.pi / 30
+    planted = 50e-6 / turn * (np.cos(1.0) - np.cos(turn * t + 1.0))
+    told = np.interp(t, seconds, late) + (found.clock.rate - 1) * t
+    assert np.std(told - planted) < 0.2 * np.std(planted)
+    for steady in (wav, drifted(wav, 1 + 50e-6), song(40, 77)[0]):
+        assert recover(raw, steady, RATE, beats, SETTINGS).clock.wander == ()
+
+
+def test_a_wander_is_taken_out_as_it_was_put_in():
+    wav = song(24, 5)[0]
+    curve = ((0.0, 0.0), (5.0, 2e-4), (9.0, -1e-4), (len(wav) / RATE, 0.0))
+    seconds, late = np.array(curve).T
+    at = np.arange(len(wav)) / RATE
+    # A source that is read where the curve says.
+    shifted = np.interp(
+        (at + np.interp(at, seconds, late)) * RATE * 8, np.arange(8 * len(wav)), resample_poly(wav, 8, 1)
+    )
+    straight = without_wander(shifted.astype(np.float32), curve, RATE)
+    inside = slice(2_000, -2_000)
+    left = [np.square(got[inside] - wav[inside]).sum() for got in (straight, shifted)]
+    assert left[0] < 0.05 * left[1] and without_wander(wav, (), RATE) is wav
 
 
 def test_another_song_has_no_clock_of_this_one(pairs):

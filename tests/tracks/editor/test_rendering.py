@@ -97,6 +97,17 @@ def test_power_and_level_do_not_change_through_a_crossfade_of_like_material(alik
     assert abs(level_db.mean()) < 0.15 and np.abs(np.convolve(level_db, np.ones(20) / 20, "valid")).max() < 0.4
 
 
+def test_joins_may_be_straight_lines_whatever_they_join():
+    wav = np.random.default_rng(0).normal(size=(1, 8_000)) * 0.1
+    edit = edited(keep(1_000, 3_000), keep(5_000, 7_000))
+    power, linear = render(wav, edit), render(wav, edit, linear_joins=True)
+    rising = (np.arange(2 * HALF) + 0.5) / (2 * HALF)
+    first, second = wav[0, 3_000 - HALF : 3_000 + HALF], wav[0, 5_000 - HALF : 5_000 + HALF]
+    np.testing.assert_allclose(linear[0, 2_000 - HALF : 2_000 + HALF], (1 - rising) * first + rising * second)
+    different = np.flatnonzero(power != linear)
+    assert 2_000 - HALF <= different.min() and different.max() < 2_000 + HALF
+
+
 def test_a_loop_that_meets_itself_is_what_it_was():
     # Where both sides are the same samples, straight lines add up to them; equal power adds 3 dB.
     wav = np.tile(np.random.default_rng(0).integers(-30_000, 30_000, 500, dtype=np.int16), 16)[None]

@@ -84,7 +84,9 @@ def joins_of(edit: EditList) -> list[Join]:
     ]
 
 
-def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np.ndarray:
+def render(
+    wav: np.ndarray, edit: EditList, out: np.ndarray | None = None, linear_joins: bool = False
+) -> np.ndarray:  # fmt: skip
     """Play an edit list.
 
     Where a piece follows on from the one before it, and in every span that is kept or looped, the output has the
@@ -95,6 +97,7 @@ def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np
         wav: the raw recording [C, T], of any floating type, or integers at full scale of their type.
         edit: of that recording.
         out: where to play to, of the shape and type of what is returned; None makes it.
+        linear_joins: whether joins are straight lines whatever they join, as in other editors.
 
     Returns:
         [C, `edit.output_samples`] of the type of ``wav``; integers are rounded and limited.
@@ -115,7 +118,9 @@ def render(wav: np.ndarray, edit: EditList, out: np.ndarray | None = None) -> np
                 played = as_type(player.played(segment, begin, end), wav.dtype)
                 out[:, piece.position + begin : piece.position + end] = played
     for join in joins_of(edit):
-        out[:, join.position - join.half : join.position + join.half] = as_type(player.crossfade(join), wav.dtype)
+        out[:, join.position - join.half : join.position + join.half] = as_type(
+            player.crossfade(join, linear_joins), wav.dtype
+        )
     return out
 
 
@@ -166,13 +171,13 @@ class _Player:
         """The highest magnitude of the recording's type."""
         return 1.0 if np.issubdtype(self.wav.dtype, np.floating) else float(np.iinfo(self.wav.dtype).max)
 
-    def crossfade(self, join: Join) -> np.ndarray:
+    def crossfade(self, join: Join, linear: bool = False) -> np.ndarray:
         """Return float64 [C, 2 half]: both pieces played on beyond their ends."""
         length = join.left.segment.length
         ending = self.played(join.left.segment, length - join.half, length + join.half)
         beginning = self.played(join.right.segment, -join.half, join.half)
         part = Part(ending, beginning, linear_gains(2 * join.half))
-        return mixed(part, correlation(lambda: [part], self.full_scale))
+        return mixed(part, 1.0 if linear else correlation(lambda: [part], self.full_scale))
 
     def played(self, segment: Segment, begin: int, end: int) -> np.ndarray:
         """Return float64 [C, end - begin] of one playing; positions count from the segment's start and may leave it."""

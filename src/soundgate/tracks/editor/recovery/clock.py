@@ -16,9 +16,11 @@ _STEP = 0.0025
 _PROBES, _PROBE_FRAMES = 8, 320
 _BETTER = 1.02
 _MOST_BLOCKS = 160
-_CORRELATED = 0.3
+CORRELATED = 0.3
 # Less than this many samples over the longest run is no drift: runs are then right to the sample all the same.
 _NO_DRIFT = 0.5
+# Frames of the passages whose lags magnitudes tell, how many of them, and how far off they may be.
+_FRAME_BLOCK, _FRAME_REACH = 96, 4
 
 
 class Clock(NamedTuple):
@@ -28,11 +30,16 @@ class Clock(NamedTuple):
         rate: seconds of the raw recording that one second of the edit plays.
         polarity: 1, or -1 where the edit is upside down.
         coherence: median correlation of short passages with their sources; near 0 where magnitudes alone agree.
+        pitch_kept: whether another rate left the pitch as it was, as a phase vocoder does.
+        wander: points (second of the edit at that rate, by how many seconds it is late there) of a slow curve that
+            drift follows beside the rate; empty without any.
     """
 
     rate: float = 1.0
     polarity: int = 1
     coherence: float = 1.0
+    pitch_kept: bool = False
+    wander: tuple[tuple[float, float], ...] = ()
 
 
 def on_raw_clock(edit: np.ndarray, rate: float) -> np.ndarray:
@@ -95,23 +102,75 @@ def fit_clock(runs: list[Run], edit: np.ndarray, raw: np.ndarray, block: int) ->
     Returns:
         The clock; its rate is that of the edit as it is given.
     """
-    starts, lags, run_of = _blocks(runs, block)
+    starts, lags, run_of, correlations = measured_lags(runs, edit, raw, block)
     if not len(starts):
         return Clock(coherence=0.0)
-    found = np.array([_local_lag(edit, raw, int(a), int(b), block) for a, b in zip(starts, lags, strict=True)])
-    known = np.abs(found[:, 1]) > _CORRELATED
-    coherence = float(np.median(np.abs(found[:, 1])))
-    polarity = -1 if coherence > _CORRELATED and found[known, 1].sum() < 0 else 1
-    starts, lags, run_of = starts[known], found[known, 0], run_of[known]
+    known = np.abs(correlations) > CORRELATED
+    coherence = float(np.median(np.abs(correlations)))
+    polarity = -1 if coherence > CORRELATED and correlations[known].sum() < 0 else 1
+    rate = _drift(starts[known], lags[known], run_of[known], _NO_DRIFT)
+    return Clock(rate, polarity, coherence)
+
+
+def measured_lags(
+    runs: list[Run], edit: np.ndarray, raw: np.ndarray, block: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return start, exact lag, run, and correlation (negative: upside down) of passages that lie inside of runs."""
+    starts, lags, run_of = _blocks(runs, block)
+    found = [_local_lag(edit, raw, int(a), int(b), block) for a, b in zip(starts, lags, strict=True)]
+    found = np.array(found).reshape(-1, 2)
+    return starts, found[:, 0], run_of, found[:, 1]
+
+
+def fit_frame_clock(runs: list[Run], edit: np.ndarray, raw: np.ndarray) -> float:
+    """Measure drift within runs where waves tell nothing, by lags of passages of frames.
+
+    Args:
+        runs: in frames.
+        edit: float32 [T, D], rows of length at most 1.
+        raw: float32 [N, D], likewise.
+
+    Returns:
+        The rate of the edit as it is given.
+    """
+    starts, lags, run_of = [], [], []
+    for number, run in enumerate(runs):
+        for start in range(run.start, run.stop - _FRAME_BLOCK // 2, _FRAME_BLOCK):
+            lag = frame_lag(run._replace(start=start, stop=min(start + _FRAME_BLOCK, run.stop)), edit, raw)
+            if lag is not None:
+                starts.append(start)
+                lags.append(lag)
+                run_of.append(number)
+    return _drift(*map(np.array, (starts, lags, run_of)), 0.0)
+
+
+def frame_lag(run: Run, edit: np.ndarray, raw: np.ndarray) -> float | None:
+    """Return the lag of a run of frames at which frames are most alike, between whole ones too; None where unclear."""
+    lag = round(run.lag)
+    reach = np.arange(-_FRAME_REACH, _FRAME_REACH + 1)
+    start = max(run.start, _FRAME_REACH - lag)
+    stop = min(run.stop, len(edit), len(raw) - _FRAME_REACH - lag)
+    if stop - start < _FRAME_REACH:
+        return None
+    own = edit[start:stop].ravel()
+    alike = np.array([float(own @ raw[start + lag + d : stop + lag + d].ravel()) for d in reach])
+    best = int(alike.argmax())
+    if not 0 < best < len(reach) - 1:
+        return None
+    left, middle, right = alike[best - 1 : best + 2]
+    return float(lag + reach[best] + 0.5 * (left - right) / min(left - 2 * middle + right, -1e-9))
+
+
+def _drift(starts: np.ndarray, lags: np.ndarray, run_of: np.ndarray, least: float) -> float:
+    """Return the rate that passages' lags tell, one slope for all runs; 1 below ``least`` over the longest distance."""
     a, b = np.triu_indices(len(starts), 1)
     same = run_of[a] == run_of[b]
     a, b = a[same], b[same]
     if len(a) < 3:
-        return Clock(1.0, polarity, coherence)
+        return 1.0
     spans = (starts[b] - starts[a]).astype(float)
     slope = _weighted_median((lags[b] - lags[a]) / spans, spans)
-    rate = 1.0 if abs(slope) * spans.max() < _NO_DRIFT else 1 + slope
-    return Clock(rate, polarity, coherence)
+    return 1.0 if abs(slope) * spans.max() < least else 1 + slope
 
 
 def _blocks(runs: list[Run], block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -21,19 +21,21 @@ from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.edit_list import EditList, write_edit_list
 from soundgate.tracks.editor.exports.formats import check_exports, write_exports
 from soundgate.tracks.editor.recovery.clock import on_raw_clock
-from soundgate.tracks.editor.recovery.features import HOP, frames_of
-from soundgate.tracks.editor.recovery.labelling import LabelsSettings
+from soundgate.tracks.editor.recovery.curves import with_curves
+from soundgate.tracks.editor.recovery.features import HOP
 from soundgate.tracks.editor.recovery.listing import edit_list_of
-from soundgate.tracks.editor.recovery.nulling import Null, null_test
-from soundgate.tracks.editor.recovery.recover import Recovered, recover
+from soundgate.tracks.editor.recovery.nulling import Null, best_null
+from soundgate.tracks.editor.recovery.recover import COHERENT, Recovered, recover
+from soundgate.tracks.editor.recovery.settings import LabelsSettings
+from soundgate.tracks.editor.recovery.wander import without_wander
 from soundgate.tracks.editor.rendering import pieces_of
 
 _SHORTEST_S = 0.5
 # Mean cosine of an edit's frames and their sources' below which the two have nothing to do with each other.
 _RELATED = 0.72
 _COLUMNS = 1_600
-# Lengths of the joins that are tried: the one that leaves least is the edit's.
-_CROSSFADES_S = (0.005, 0.01, 0.02)
+# How much of the longest run tells the channels.
+_LONGEST_TOLD_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,13 @@ def recover_pair(raw: Audio, edit: Audio) -> Recovery:
     small = [resample(mono[None], rate, TRACKING_RATE)[0] for mono, rate in both]
     beats = track_beats(small[0], TRACKING_RATE, settings.tempo_bpm)
     found = recover(*small, TRACKING_RATE, beats, settings.recovery)
-    edit_list = edit_list_of(found, small[0], TRACKING_RATE, raw.sample_rate, len(raw_mono))
+    edit_list = edit_list_of(found, TRACKING_RATE, raw.sample_rate, len(raw_mono))
     by_raw_clock = resample(edit_mono[None], edit.sample_rate, raw.sample_rate)[0]
     by_raw_clock = on_raw_clock(by_raw_clock, found.clock.rate) * np.float32(found.clock.polarity)
-    tried = [edit_list.model_copy(update={"crossfade_s": length_s}) for length_s in _CROSSFADES_S]
-    nulls = [null_test(raw_mono, by_raw_clock, own) for own in tried]
-    best = min(range(len(nulls)), key=lambda number: nulls[number].residual_db)
-    edit_list, null = tried[best], nulls[best]
-    return Recovery(edit_list, found, null, _channels(raw, edit, found), _likeness(found, small[0]))
+    by_raw_clock = without_wander(by_raw_clock, found.clock.wander, raw.sample_rate)
+    edit_list = with_curves(edit_list, raw_mono, by_raw_clock) if found.clock.coherence >= COHERENT else edit_list
+    edit_list, null = best_null(raw_mono, by_raw_clock, edit_list)
+    return Recovery(edit_list, found, null, _channels(raw, edit, found), _likeness(found))
 
 
 def report_of(recovery: Recovery) -> dict:
@@ -156,9 +157,10 @@ def report_of(recovery: Recovery) -> dict:
     channels = recovery.channels
     return {
         "rate": clock.rate, "drift_ppm": (clock.rate - 1) * 1e6, "polarity": clock.polarity,
-        "coherence": clock.coherence, "likeness": recovery.likeness,
+        "coherence": clock.coherence, "pitch_kept": clock.pitch_kept, "wander": clock.wander,
+        "likeness": recovery.likeness,
         "channels": None if channels is None else channels.round(4).tolist(),
-        "residual_db": null.residual_db, "pieces": pieces,
+        "joins": "linear" if null.linear_joins else "constant power", "residual_db": null.residual_db, "pieces": pieces,
     }  # fmt: skip
 
 
@@ -174,25 +176,31 @@ def _read(path: Path) -> Audio:
 
 def _mono(audio: Audio) -> np.ndarray:
     """Return the mean of the channels, or the first where they cancel each other."""
-    mean = audio.wav.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean = sum(audio.wav[1:], start=audio.wav[0]) / np.float32(len(audio.wav))
     return mean if mean.any() else audio.wav[0]
 
 
 def _channels(raw: Audio, edit: Audio, found: Recovered) -> np.ndarray | None:
     """Fit the edit's channels by the raw recording's over the longest run, by least squares."""
     runs = [run for run in found.runs if run.start + run.lag >= 0]
-    if not runs or found.clock.coherence < 0.3 or found.clock.rate != 1:
+    if not runs or found.clock.coherence < COHERENT or found.clock.rate != 1 or found.clock.wander:
         return None
     run = max(runs, key=lambda own: own.stop - own.start)
-    small = [resample(audio.wav, audio.sample_rate, TRACKING_RATE) for audio in (raw, edit)]
-    start = round(run.start + run.lag)
-    source, own = small[0][:, start : start + run.stop - run.start], small[1][:, run.start : run.stop]
+    places = (raw, run.start + run.lag), (edit, run.start)
+    source, own = (_at_tracking_rate(audio, start, run.stop - run.start) for audio, start in places)
     length = min(source.shape[1], own.shape[1])
     return np.linalg.lstsq(source[:, :length].T, own[:, :length].T, rcond=1e-3)[0].T
 
 
-def _likeness(found: Recovered, raw: np.ndarray) -> float:
-    own, source = frames_of(found.edit, TRACKING_RATE).shape, frames_of(raw, TRACKING_RATE).shape
+def _at_tracking_rate(audio: Audio, start: float, length: int) -> np.ndarray:
+    """Return at most half a minute of all channels, from a sample at the tracking rate on, [C, length]."""
+    first = round(start * audio.sample_rate / TRACKING_RATE)
+    length_s = min(length / TRACKING_RATE, _LONGEST_TOLD_S)
+    return resample(audio.wav[:, first : first + round(length_s * audio.sample_rate)], audio.sample_rate, TRACKING_RATE)
+
+
+def _likeness(found: Recovered) -> float:
+    own, source = (side.shape for side in found.frames)
     alike = []
     for run in found.runs:
         here = np.arange(round(run.start / HOP), round(run.stop / HOP))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundgate.tracks.editor.recovery.features import HOP, Frames, mel_centres_hz
+from soundgate.tracks.editor.recovery.features import HOP, Frames, mel_centres_hz, rows_between
 from soundgate.tracks.editor.recovery.sound import Shifted
 
 _EDGES_HZ = (200.0, 800.0, 2_500.0, 5_500.0)
@@ -75,25 +75,18 @@ def _mel(frames: tuple[Frames, Frames], marks: np.ndarray, lag: float) -> np.nda
         first = round(marks[number] / HOP)
         length = max(round(marks[number + 1] / HOP) - first, 1)
         for side, shift in enumerate((0.0, lag / HOP)):
-            own = _rows(frames[side].power, first + shift, length)
+            own = rows_between(frames[side].power, first + shift, length)
             if len(own):
                 result[side, number] = 10 * np.log10(np.maximum(own.mean(axis=0), 1e-12))
     return result
 
 
-def _rows(power: np.ndarray, start: float, length: int) -> np.ndarray:
-    """Return frames from a place between two on, by linear interpolation; those that lie in the recording."""
-    places = start + np.arange(max(length, 0))
-    places = places[(places >= 0) & (places <= len(power) - 1)]
-    whole = np.minimum(places.astype(int), max(len(power) - 2, 0))
-    part = (places - whole).astype(power.dtype)[:, None]
-    return (1 - part) * power[whole] + part * power[np.minimum(whole + 1, len(power) - 1)]
-
-
 def _bands(frames: tuple[Frames, Frames], start: int, stop: int, lag: float, sample_rate: int) -> np.ndarray:
     # Frames at the ends hear the neighbours.
     first, last = round(start / HOP) + 2, round(stop / HOP) - 1
-    own, source = (_rows(f.power, first + shift, last - first) for f, shift in zip(frames, (0, lag / HOP), strict=True))
+    own, source = (
+        rows_between(f.power, first + shift, last - first) for f, shift in zip(frames, (0, lag / HOP), strict=True)
+    )
     band = np.searchsorted(_EDGES_HZ, mel_centres_hz(sample_rate))
     result = np.full(len(_EDGES_HZ) + 1, np.nan)
     if not len(own) or len(own) != len(source):
@@ -104,11 +97,16 @@ def _bands(frames: tuple[Frames, Frames], start: int, stop: int, lag: float, sam
     return result
 
 
-def relative(gains: list[BeatGain]) -> tuple[np.ndarray, np.ndarray]:
+def relative(gains: list[BeatGain], centres_hz: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return gains relative to the usual ones, which mastering explains.
 
     Where the waves agree, levels are projections; else they are told from magnitudes, less what an equaliser and a
     compressor of the whole edit explain.
+
+    Args:
+        gains: of each beat.
+        centres_hz: of the bands of frames, [n_mels], where the edit's waves have nothing in common with their sources:
+            bands are then medians of those.
 
     Returns:
         Levels, linear [n, 4], and bands in dB [n, 5]; what is not known is 1 and 0 dB.
@@ -117,10 +115,13 @@ def relative(gains: list[BeatGain]) -> tuple[np.ndarray, np.ndarray]:
     bands = np.array([gain.bands_db for gain in gains]).reshape(-1, len(_EDGES_HZ) + 1)
     if not np.isfinite(levels).any():
         return np.ones_like(levels), np.zeros_like(bands)
+    mel_db = np.stack([gain.mel_db for gain in gains])
+    if centres_hz is not None:
+        bands = _bands_by_magnitude(mel_db, centres_hz)
     known = np.isfinite(bands)
     usual = np.array([_usual(column, max(0.5, spread(column)), unknown=np.nan) for column in bands.T])
     if _waves_differ(np.array([gain.correlation for gain in gains]), bands, usual):
-        levels = _levels_by_magnitude(np.stack([gain.mel_db for gain in gains]))
+        levels = _levels_by_magnitude(mel_db)
     else:
         levels = levels / max(_usual(levels.mean(axis=1), 0.05, unknown=1.0), 1e-6)
     return np.where(np.isfinite(levels), levels, 1.0), np.where(known, bands - usual, 0.0)
@@ -153,15 +154,34 @@ def _levels_by_magnitude(mel_db: np.ndarray) -> np.ndarray:
     The usual gain of each band is the edit's equaliser; what is left of the level, as it usually is where the raw
     recording is as loud, its compressor.
     """
+    difference, source = _unusual_db(mel_db)
+    level_db = np.ma.median(np.ma.masked_invalid(difference), axis=1).filled(np.nan)
+    loudness_db = 10 * np.log10(np.nansum(10 ** (source / 10), axis=1) + 1e-12)
+    level_db = level_db - _usual_by_loudness(loudness_db, level_db)
+    return 10 ** (level_db.reshape(-1, _QUARTERS) / 20)
+
+
+def _unusual_db(mel_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each quarter's gains less the usual one of each band, [4 n, n_mels], nan where not heard; and sources."""
     own, source = mel_db[:, 0].reshape(-1, mel_db.shape[-1]), mel_db[:, 1].reshape(-1, mel_db.shape[-1])
     difference = own - source
     heard = np.isfinite(difference) & (source > np.nanmax(source, axis=1, keepdims=True) + _AUDIBLE_DB)
     difference[~heard] = np.nan
     difference -= [_usual(column, _USUAL_DB, unknown=0.0) for column in difference.T]
-    level_db = np.ma.median(np.ma.masked_invalid(difference), axis=1).filled(np.nan)
-    loudness_db = 10 * np.log10(np.nansum(10 ** (source / 10), axis=1) + 1e-12)
-    level_db = level_db - _usual_by_loudness(loudness_db, level_db)
-    return 10 ** (level_db.reshape(-1, _QUARTERS) / 20)
+    return difference, source
+
+
+def _bands_by_magnitude(mel_db: np.ndarray, centres_hz: np.ndarray) -> np.ndarray:
+    """Return gains of the bands of beats in dB, [n, 5]: medians, which the loudest frames and bins do not decide.
+
+    A phase vocoder smears what is loud and short. Of a steady bass it may take 10 dB, so the lowest band says nothing.
+    """
+    difference = _unusual_db(mel_db)[0].reshape(len(mel_db), -1, mel_db.shape[-1])
+    band, result = np.searchsorted(_EDGES_HZ, centres_hz), np.full((len(mel_db), len(_EDGES_HZ) + 1), np.nan)
+    for number in range(1, result.shape[1]):
+        cells = difference[:, :, band == number].reshape(len(mel_db), -1)
+        result[:, number] = np.ma.median(np.ma.masked_invalid(cells), axis=1).filled(np.nan)
+    return result
 
 
 def _usual_by_loudness(loudness_db: np.ndarray, level_db: np.ndarray) -> np.ndarray:

@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from soundgate.audio.io import read_audio, resample
 from soundgate.evaluation.gates import gated, judge_gated
 from soundgate.evaluation.statistics import Estimate
-from soundgate.runtime.config import Section
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.ledger import Ledger
 from soundgate.runtime.randomness import keyed_generator
@@ -22,10 +20,11 @@ from soundgate.tracks.editor.beats import TRACKING_RATE, track_beats
 from soundgate.tracks.editor.pairs.table import truth_of
 from soundgate.tracks.editor.recovery.clock import on_raw_clock
 from soundgate.tracks.editor.recovery.dtw import labels_by_dtw
-from soundgate.tracks.editor.recovery.recover import RecoverySettings, recover
+from soundgate.tracks.editor.recovery.recover import recover
 from soundgate.tracks.editor.recovery.scores import accuracy, class_f1, confusion, controls, estimate, macro_f1
+from soundgate.tracks.editor.recovery.settings import LabelsSettings, LabelThresholds
 from soundgate.tracks.editor.recovery.table import COLUMNS
-from soundgate.tracks.editor.remaster import RemasterSettings, remaster
+from soundgate.tracks.editor.remaster import remaster
 from soundgate.tracks.editor.timeline import beat_spans, labels_of
 from soundgate.tracks.editor.vocabulary import BEAT_LABELS
 
@@ -35,38 +34,6 @@ MAIN = "oracle_clean"
 # Parts per million by which the edit's clock is off in pairs that are measured once more.
 DRIFTS_PPM = (10, 50)
 _DTW_DECIMATION = 4
-
-
-class LabelThresholds(Section):
-    """What the labels must reach with oracle beats on clean edits, and on those that drift.
-
-    Args:
-        accuracy: share of the beats.
-        macro_f1: mean over the labels.
-        drift: share of the beats where the edit's clock drifts.
-    """
-
-    accuracy: float = Field(ge=0, le=1)
-    macro_f1: float = Field(ge=0, le=1)
-    drift: float = Field(ge=0, le=1)
-
-
-class LabelsSettings(Section):
-    """Section ``editor.labels``.
-
-    Args:
-        recovery: see `RecoverySettings`.
-        remaster: what the re-mastered edits of the table went through.
-        tempo_bpm: centre of the tracker's tempo prior.
-        thresholds: of the gates.
-        n_bootstrap: resamples of each interval.
-    """
-
-    recovery: RecoverySettings
-    remaster: RemasterSettings
-    tempo_bpm: float = Field(gt=20, lt=400)
-    thresholds: LabelThresholds
-    n_bootstrap: int = Field(ge=100)
 
 
 class _Pair(NamedTuple):

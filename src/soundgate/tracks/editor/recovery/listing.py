@@ -8,7 +8,7 @@ import numpy as np
 
 from soundgate.tracks.editor.edit_list import MAX_GAIN, EditList, Segment, Tone
 from soundgate.tracks.editor.editing.effects import fit_effect
-from soundgate.tracks.editor.recovery.features import HOP, Frames, frames_of, mel_centres_hz
+from soundgate.tracks.editor.recovery.features import HOP, Frames, mel_centres_hz
 from soundgate.tracks.editor.recovery.recover import Recovered
 from soundgate.tracks.editor.vocabulary import Label
 
@@ -35,15 +35,12 @@ class _Part:
     partner: float | None = None
 
 
-def edit_list_of(
-    found: Recovered, raw: np.ndarray, sample_rate: int, file_rate: int, n_samples: int
-) -> EditList:  # fmt: skip
+def edit_list_of(found: Recovered, sample_rate: int, file_rate: int, n_samples: int) -> EditList:
     """Make the edit list of a recovered pair.
 
     Args:
         found: of the pair.
-        raw: mono float32 [N] at the tracking rate.
-        sample_rate: of it, Hz.
+        sample_rate: that it was found at, Hz.
         file_rate: of the raw file, Hz: positions of the list are in its samples.
         n_samples: of the raw file.
 
@@ -52,11 +49,10 @@ def edit_list_of(
         to the edit as recovered, relative to what is usual in it.
     """
     scale = file_rate / sample_rate
-    frames = frames_of(found.edit, sample_rate), frames_of(raw, sample_rate)
     segments: list[Segment] = []
     for part in _counted(_split_at_repeats(_parts(found))):
         repeats, own = part
-        segment = _segment(own, repeats, frames, scale, n_samples, (sample_rate, file_rate))
+        segment = _segment(own, repeats, found.frames, scale, n_samples, (sample_rate, file_rate))
         if segment is not None:
             segments.append(segment)
     return EditList(sample_rate=file_rate, n_samples=n_samples, segments=tuple(segments))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field
 
-from soundgate.runtime.config import Section
 from soundgate.tracks.editor.recovery.alignment import JumpCosts, Run, align
-from soundgate.tracks.editor.recovery.clock import Clock, coarse_rate, fit_clock, on_raw_clock
-from soundgate.tracks.editor.recovery.features import HOP, Frames, frames_of
+from soundgate.tracks.editor.recovery.clock import (
+    Clock,
+    coarse_rate,
+    fit_clock,
+    fit_frame_clock,
+    frame_lag,
+    on_raw_clock,
+)
+from soundgate.tracks.editor.recovery.features import HOP, Frames, frames_of, mel_centres_hz
+from soundgate.tracks.editor.recovery.frame_transitions import find_frame_transitions
 from soundgate.tracks.editor.recovery.gains import beat_gain, relative, spread
 from soundgate.tracks.editor.recovery.runs import Sounds, choose_takes, place_splices, runs_in_frames, to_samples
+from soundgate.tracks.editor.recovery.settings import RecoverySettings
 from soundgate.tracks.editor.recovery.sound import Shifted, emphasised
 from soundgate.tracks.editor.recovery.transitions import Transition, find_transitions
+from soundgate.tracks.editor.recovery.wander import fit_wander, without_wander
 from soundgate.tracks.editor.timeline import beat_spans
 from soundgate.tracks.editor.vocabulary import Label
 
@@ -24,26 +34,16 @@ _SHORT_BLOCK, _LONG_BLOCK = 4_096, 16_384
 _ROUNDS = 3
 # A fade begins, or ends, at no more than this share of its loudest quarter of a beat.
 _FADED = 0.7
+# A beat beside a fade is part of it if its level is this much below 1, and by as many standard deviations.
+_HARDLY, _NOTICEABLE = 0.015, 4.0
+# One at its lower end is, if its own first level is at most this share of its last.
+_STEEP = 0.8
 # An effect, or a fade's slope, is as many standard deviations off what beats usually have.
 _OUTLYING = 2.0
 # Below this the waves of an edit and its sources have nothing in common, as behind a phase vocoder.
-_COHERENT = 0.3
-
-
-class RecoverySettings(Section):
-    """How labels are told from a pair.
-
-    Args:
-        jump_on_beats: cost of a jump from a beat's end to a beat's start, in frames that are like nothing.
-        jump_anywhere: of any other.
-        fade_slope: by how much of the full gain a faded beat rises or falls at least.
-        effect_db: by how much the level or a band of an effect differs at least.
-    """
-
-    jump_on_beats: float = Field(ge=0)
-    jump_anywhere: float = Field(ge=0)
-    fade_slope: float = Field(gt=0, lt=1)
-    effect_db: float = Field(gt=0)
+COHERENT = 0.3
+# Drift that is told from frames is not worth another round below this.
+_FRAME_DRIFT = 5e-5
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Recovered:
         transitions: crossfades of runs.
         clock: of the edit. Samples of the edit above count at the raw recording's clock.
         edit: by that clock and the right way up, float32 [T].
+        frames: of the edit as it is above, and of the raw recording.
     """
 
     spans: np.ndarray
@@ -65,6 +66,7 @@ class Recovered:
     transitions: list[Transition]
     clock: Clock
     edit: np.ndarray
+    frames: tuple[Frames, Frames]
 
 
 def recover(
@@ -84,15 +86,17 @@ def recover(
         how its level and its bands changed.
     """
     spans = beat_spans(beats, len(raw))
-    if not len(spans) or len(edit) < 2 * HOP or len(raw) < 2 * HOP:
-        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [], Clock(coherence=0.0), edit)
     raw_frames = frames_of(raw, sample_rate)
+    if not len(spans) or len(edit) < 2 * HOP or len(raw) < 2 * HOP:
+        frames = frames_of(edit, sample_rate), raw_frames
+        return Recovered(spans, np.full(len(spans), Label.CUT, np.int64), [], [], Clock(coherence=0.0), edit, frames)
     edit, own_frames, coarse, clock = _aligned(edit, raw, raw_frames, sample_rate, spans, settings)
     frames = own_frames, raw_frames
     sounds = Sounds(emphasised(edit), Shifted(emphasised(raw)), raw, frames[1], spans)
     beat = int(np.median(spans[:, 1] - spans[:, 0]))
-    if clock.coherence < _COHERENT:
-        runs, transitions = runs_in_frames(coarse, len(edit)), []
+    if clock.coherence < COHERENT:
+        runs = runs_in_frames(coarse, len(edit))
+        transitions = find_frame_transitions(runs, frames, spans, beat)
     else:
         runs = place_splices(to_samples(coarse, sounds), sounds, beat, beat // 16)
         runs = place_splices(choose_takes(runs, sounds), sounds, beat, beat // 16)
@@ -105,8 +109,10 @@ def recover(
     once = np.flatnonzero(labels == Label.KEEP)
     placed = [_place(spans[number], runs) for number in once]
     gains = [beat_gain(sounds.edit, sounds.raw, frames, *place, sample_rate) for place in placed]
-    labels[once] = _shaped(once, *relative(gains), settings)
-    return Recovered(spans, labels, runs, transitions, clock, edit)
+    coherent = clock.coherence >= COHERENT
+    levels, bands_db = relative(gains, None if coherent else mel_centres_hz(sample_rate))
+    labels[once] = _shaped(once, levels, bands_db if coherent else _pooled(once, bands_db), settings)
+    return Recovered(spans, labels, runs, transitions, clock, edit, frames)
 
 
 class _Aligned(NamedTuple):
@@ -126,7 +132,7 @@ def _aligned(
     costs = JumpCosts(settings.jump_on_beats, settings.jump_anywhere)
     beats = np.rint(spans[:, 0] / HOP).astype(int)
     edit, frames, sharp = given, frames_of(given, sample_rate), emphasised(raw)
-    rate = coarse_rate(frames.shape, raw_frames.shape)
+    rate = coarse = coarse_rate(frames.shape, raw_frames.shape)
     stretched = rate != 1
     if stretched:
         edit = on_raw_clock(given, rate)
@@ -140,7 +146,32 @@ def _aligned(
         edit = on_raw_clock(given, rate)
         frames = frames_of(edit, sample_rate)
         runs = align(frames.shape, raw_frames.shape, beats, costs) if stretched else runs
-    return _Aligned(edit * np.float32(clock.polarity), frames, runs, clock._replace(rate=rate))
+    if stretched and clock.coherence < COHERENT:
+        return _aligned_at_pitch(given, raw_frames, sample_rate, partial(align, beat_frames=beats, costs=costs), coarse)
+    wander = fit_wander(runs, emphasised(edit), sharp, sample_rate)
+    if wander:
+        edit = without_wander(edit, wander, sample_rate)
+        frames = frames_of(edit, sample_rate)
+        runs = align(frames.shape, raw_frames.shape, beats, costs)
+    clock = clock._replace(rate=rate, wander=wander)
+    return _Aligned(edit * np.float32(clock.polarity), frames, runs, clock)
+
+
+def _aligned_at_pitch(
+    given: np.ndarray, raw_frames: Frames, sample_rate: int, path: Callable[..., list[Run]], rate: float
+) -> _Aligned:
+    """Align an edit of another length that has the pitch of the raw recording, by its frames alone."""
+    for _ in range(_ROUNDS):
+        edit = on_raw_clock(given, rate)
+        frames = frames_of(edit, sample_rate, pitch=1 / rate)
+        runs = path(frames.shape, raw_frames.shape)
+        drift = fit_frame_clock(runs, frames.shape, raw_frames.shape)
+        if abs(drift - 1) < _FRAME_DRIFT:
+            break
+        rate *= drift
+    found = [frame_lag(run, frames.shape, raw_frames.shape) for run in runs]
+    runs = [run if lag is None else run._replace(lag=lag) for run, lag in zip(runs, found, strict=True)]
+    return _Aligned(edit, frames, runs, Clock(rate, 1, 0.0, pitch_kept=True))
 
 
 def _without(runs: list[Run], transitions: list[Transition]) -> list[Run]:
@@ -197,7 +228,35 @@ def _shaped(beats: np.ndarray, levels: np.ndarray, bands_db: np.ndarray, setting
     labels[(slope > steep) & (mean < 1.2)] = Label.FADE_IN
     labels[(slope < -steep) & (mean < 1.2)] = Label.FADE_OUT
     labels = _steadied(beats, labels)
-    return _steadied(beats, np.where(_unfinished(beats, labels, levels), unshaped, labels))
+    labels = _steadied(beats, np.where(_unfinished(beats, labels, levels), unshaped, labels))
+    return _lengthened(beats, labels, levels, max(_HARDLY, _NOTICEABLE * spread(mean)))
+
+
+def _lengthened(beats: np.ndarray, labels: np.ndarray, levels: np.ndarray, least: float) -> np.ndarray:
+    """Let fades begin and end where levels leave 1 and 0: a curve that is flat there has too little slope."""
+    result = labels.copy()
+    for label, up in ((Label.FADE_IN, 1), (Label.FADE_OUT, -1)):
+        for step, beside in ((up, Label.KEEP), (-up, Label.EFFECT)):
+            for n in np.flatnonzero(labels == label)[::step]:
+                while 0 <= n + step < len(beats) and result[n + step] == beside:
+                    # Both beats' quarters, from the lower end of the fade to the higher one.
+                    course = np.concatenate([levels[m][::up] for m in (n, n + step)[:: up * step]])
+                    goes_on = beats[n + step] - beats[n] == step and (np.diff(course) > -least / 2).all()
+                    far = course[4:] if step == up else course[:4]
+                    if not goes_on or far[0] > (1 - least if step == up else _STEEP * far[-1]):
+                        break
+                    n += step
+                    result[n] = label
+    return result
+
+
+def _pooled(beats: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return medians of each beat's values and its neighbours', [n, D]."""
+    result = values.copy()
+    for n in range(1, len(beats) - 1):
+        if beats[n - 1] + 1 == beats[n] == beats[n + 1] - 1:
+            result[n] = np.median(values[n - 1 : n + 2], axis=0)
+    return result
 
 
 def _unfinished(beats: np.ndarray, labels: np.ndarray, levels: np.ndarray) -> np.ndarray:
