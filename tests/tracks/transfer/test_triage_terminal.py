@@ -195,12 +195,15 @@ def test_undo_arrows_pause_and_help(tmp_path, player):
     write_clips(tmp_path, n=3)
     with Terminal(tmp_path, path=player) as terminal:
         first = named(terminal.until(PROMPT))
+        played(tmp_path, 1)
         terminal.press("?")
         terminal.until("u or z: undo")
         terminal.press("a")
         second = named(terminal.until(PROMPT))
+        played(tmp_path, 2)
         terminal.press("\x1b[C")
         third = named(terminal.until(PROMPT))
+        played(tmp_path, 3)
         terminal.press("\x1b[D")
         assert named(terminal.until(PROMPT)) == second and len({first, second, third}) == 3
         played(tmp_path, 4)
