@@ -47,7 +47,8 @@ def _write_pack(pack, paths):
         mel_picture(pack / f"{path}.png", {"source": np.full((96, 256), -40.0)})
         rows.append({
             "clip_id": path, "path_kind": path, **files, "true_wav": "", "picture": f"{path}.png",
-            "source_genre": "lofi", "target_genre": "classical", "mps": 0.9, "sf": 0.8, "mel_distance": 2.0,
+            "source_genre": "lofi", "target_genre": "classical", "score": "s1",
+            "mps": 0.9, "sf": 0.8, "mel_distance": 2.0,
         })  # fmt: skip
     table = pd.DataFrame(rows)
     table.to_csv(pack / "generation_summary.csv", index=False)

@@ -8,6 +8,7 @@ from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.judge.networks import ContentJudge, StyleJudge
 from soundgate.tracks.transfer.judge.scoring import Judges
 from soundgate.tracks.transfer.samples.pack import PackWriter
+from soundgate.tracks.transfer.samples.selection import choose_clips
 from soundgate.tracks.transfer.samples.settings import SamplesSettings
 from soundgate.tracks.transfer.samples.transfers import Output, make_transfers, plan_transfers, write_transfers
 from tests.tracks.transfer.planted import GENRES, planted_cache
@@ -54,6 +55,38 @@ def test_spectrograms_stand_where_the_table_says(tmp_path):
     assert stored[table["array_row"], 1, 0].tolist() == (-table["condition_genre"].map(GENRES.index)).tolist()
 
 
+def plan_of(pairs, n_groups):
+    """Every path transfers two chunks of each score for every pair; the scores are 0, 0, 1, 1, ..."""
+    rows = [
+        {"path": path, "kind": kind, "row": row, "source_genre": a, "target_genre": b, "condition_genre": b}
+        for path in ("mel", "codec")
+        for a, b in pairs
+        for row in range(2 * n_groups)
+        for kind in ("transfer", "shuffled")
+    ]
+    return pd.DataFrame(rows), pd.Series(np.arange(2 * n_groups) // 2)
+
+
+def test_the_pack_takes_another_score_for_every_pair_and_the_same_clips_for_every_path():
+    pairs = [(a, b) for a in "xyz" for b in "xyz" if a != b]
+    plan, groups = plan_of(pairs, 6)
+    chosen = choose_clips(plan, groups, 1)
+    assert (chosen["kind"] == "transfer").all() and len(chosen) == 12
+    own = chosen[chosen["path"] == "mel"]
+    assert sorted(groups[own["row"]]) == list(range(6)), "six pairs, six scores"
+    columns = ["source_genre", "target_genre", "row"]
+    assert own[columns].values.tolist() == chosen.loc[chosen["path"] == "codec", columns].values.tolist()
+
+
+def test_several_clips_of_a_pair_are_of_different_scores_and_never_the_same_chunk():
+    plan, groups = plan_of([("x", "y"), ("y", "x")], 3)
+    for _, own in choose_clips(plan, groups, 3).groupby(["path", "source_genre"]):
+        assert sorted(groups[own["row"]]) == [0, 1, 2]
+    for _, own in choose_clips(plan, groups, 4).groupby(["path", "source_genre"]):
+        assert own["row"].is_unique and groups[own["row"]].nunique() == 3 and len(own) == 4
+    assert len(choose_clips(plan, groups, 99)) == 2 * 2 * 6 and choose_clips(plan, groups, 0).empty
+
+
 def test_a_pack_has_sounds_pictures_scores_and_a_page(tmp_path):
     planted = planted_cache(5)
     index = planted.index.copy()
@@ -69,6 +102,7 @@ def test_a_pack_has_sounds_pictures_scores_and_a_page(tmp_path):
     summary = PackWriter(folder, cache, MelSettings(), {"mel": Echo()}, judges, settings, 0).write(plan)
     assert len(summary) == 2 and (folder / "index.html").is_file()
     assert pd.read_csv(folder / "generation_summary.csv")["clip_id"].tolist() == summary["clip_id"].tolist()
+    assert set(summary["score"]) <= set(cache.index["group"])
     for column in ("source_wav", "fake_wav", "reconstruction_wav", "true_wav"):
         for name in summary[column]:
             assert soundfile.info(folder / name).frames == 255 * 256

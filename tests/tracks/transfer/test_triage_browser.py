@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import signal
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.browser import browser_page, needs_chromium, wait_on
 from tests.waiting import LIMIT_S
 
-from .triage_clips import Here, Served, read_rows, write_clips
+from .triage_clips import Here, Served, read_rows, write_clips, write_rows, write_tone
 
 pytestmark = needs_chromium
 READY = "#clip:not([data-ready=''])"
@@ -248,3 +249,180 @@ def test_ten_thousand_clips_are_listed_a_screen_at_a_time(page, tmp_path):
         assert page.inner_text("#path") == "deep/folder/clip04321.wav"
         press(page, "r")
         assert decided(tmp_path) == [("c4321", "reject")]
+
+
+# Clips that can be compared: with columns of styles, paths, scores and references.
+COMPARED = ["clip_id", "fake_wav", "path_kind", "source_genre", "target_genre", "sf", "source_wav", "true_wav"]
+
+
+def write_compared(folder):
+    """Write four clips of two pairs and two paths, a source and a target beside each."""
+    write_clips(folder, n=4, duration_s=20)
+    for name, hz in (("source", 500.0), ("target", 700.0)):
+        write_tone(folder / f"base/{name}.wav", hz, 20)
+    rows = [
+        [f"c{n}", f"tones/tone{n}.wav", "codec" if n % 2 else "mel", "lofi", "classical" if n < 2 else "hiphop",
+         str([0.5, 0.25, 0.75, 0.1][n]), "source.wav", "target.wav"]
+        for n in range(4)
+    ]  # fmt: skip
+    write_rows(folder / "clips.csv", rows, COMPARED)
+
+
+def step_to(page, key):
+    before = shown(page)
+    page.keyboard.press(key)
+    return shown(page, other_than=before)
+
+
+@pytest.mark.parametrize("key", ["u", "z"])
+def test_undo_takes_the_last_decision_back_and_shows_its_clip(page, tmp_path, key):
+    write_clips(tmp_path, n=3)
+    with Here(tmp_path) as served:
+        first = opened(page, served)
+        second = press(page, "a")
+        press(page, "r")
+        assert step_to(page, key) == second and page.inner_text("#counts").startswith("1 of 3 done")
+        assert step_to(page, key) == first and page.inner_text("#counts").startswith("0 of 3 done")
+        page.keyboard.press(key)
+        page.wait_for_selector("#message.bad:has-text('nothing to undo')")
+        assert press(page, "r") == second
+        assert [decision for _, decision in decided(tmp_path)] == ["accept", "reject", "undo", "undo", "reject"]
+
+
+def test_arrows_walk_the_list_and_decide_nothing(page, tmp_path):
+    write_clips(tmp_path, n=3)
+    with Here(tmp_path) as served:
+        order = [clip.clip_id for clip in served.session.queue]
+        assert opened(page, served) == order[0]
+        assert [step_to(page, "ArrowRight"), step_to(page, "ArrowRight")] == order[1:]
+        page.keyboard.press("ArrowRight")
+        page.wait_for_selector("#message:has-text('last clip')")
+        assert step_to(page, "ArrowLeft") == order[1] and decided(tmp_path) == []
+
+
+def test_space_pauses_and_goes_on(page, tmp_path):
+    write_clips(tmp_path, n=1, duration_s=30)
+    with Here(tmp_path) as served:
+        opened(page, served)
+        wait_for(page, "#audio", "audio => audio.currentTime > 0.3")
+        page.keyboard.press("Space")
+        at, paused, _ = playing(page)
+        assert paused
+        page.keyboard.press("Space")
+        wait_for(page, "#audio", f"audio => !audio.paused && audio.currentTime > {at + 0.1}")
+
+
+def test_comparison_goes_on_at_the_same_moment_at_the_same_loudness(page, tmp_path):
+    write_compared(tmp_path)
+    with Here(tmp_path) as served:
+        opened(page, served)
+        wait_for(page, "#audio", "audio => audio.currentTime > 0.5")
+        for key, voice in (
+            ("b", "source"),
+            ("b", "target"),
+            ("b", "clip"),
+            ("2", "source"),
+            ("3", "target"),
+            ("1", "clip"),
+        ):
+            page.keyboard.press(key)
+            page.wait_for_selector(f"#voices [data-voice={voice}][aria-pressed=true]")
+            wait_for(page, "#audio", f"audio => audio.src.endsWith('voice={voice}') && audio.currentTime > 0.5")
+        assert decided(tmp_path) == []
+
+
+def test_the_list_is_narrowed_and_sorted_and_the_walk_follows(page, tmp_path):
+    write_compared(tmp_path)
+    with Here(tmp_path) as served:
+        opened(page, served)
+        listed = "rows => [...rows.querySelectorAll('button')].map(row => row.dataset.id)"
+        page.select_option("#pair", "lofi → hiphop")
+        page.wait_for_selector("#listed:has-text('2 rows')")
+        page.select_option("#kind", "codec")
+        page.wait_for_selector("#listed:has-text('1 row')")
+        assert page.eval_on_selector("#rows", listed) == ["c3"]
+        page.select_option("#kind", "")
+        page.select_option("#pair", "")
+        page.select_option("#sort", label="sf, highest first")
+        wait_on(page, lambda: page.eval_on_selector("#rows", listed) == ["c2", "c0", "c1", "c3"], "sorted by sf")
+        page.click("#rows [data-id=c2]")
+        page.wait_for_selector("#clip[data-ready=c2]")
+        page.click("h1")
+        assert [step_to(page, "ArrowRight"), step_to(page, "ArrowRight")] == ["c0", "c1"]
+        assert press(page, "a") == "c2", "the next undecided one of the list"
+
+
+def test_tags_and_a_note_are_kept_found_and_exported(page, tmp_path):
+    write_clips(tmp_path, n=2)
+    with Here(tmp_path) as served:
+        first = opened(page, served)
+        page.keyboard.press("t")
+        page.keyboard.type("drums, clicks drums")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#saved:has-text('saved')")
+        page.keyboard.press("n")
+        page.keyboard.type("a quiet start")
+        page.keyboard.press("Enter")
+        wait_on(page, lambda: len(read_rows(tmp_path / "triage/first/remarks.csv")) == 2, "the note on disk")
+        assert page.input_value("#tags") == "clicks drums" and decided(tmp_path) == []
+        page.fill("#tag", "clicks")
+        page.wait_for_selector("#listed:has-text('1 row')")
+        page.click("#lists")
+        page.wait_for_selector("#message:has-text('export.json')")
+    (row,) = [row for row in read_rows(tmp_path / "triage/first/export.csv") if row["clip_id"] == first]
+    assert (row["tags"], row["note"], row["decision"]) == ("clicks drums", "a quiet start", "undecided")
+    written = json.loads((tmp_path / "triage/first/export.json").read_text())
+    assert written["clips"] == read_rows(tmp_path / "triage/first/export.csv")
+
+
+def test_a_blind_session_says_no_name_until_the_export(page, tmp_path):
+    write_compared(tmp_path)
+    fetched = "url => fetch(url).then(answer => answer.text())"
+    with Here(tmp_path, seed=5, blind=True) as served:
+        opened(page, served)
+        press(page, "a")
+        press(page, "r")
+        texts = [page.content(), *(page.evaluate(fetched, f"/api/{name}") for name in ("state", "clips"))]
+        assert page.inner_text("#path") == "clip 3" and all(texts)
+        for hidden in ("tone", "codec", "lofi", "hiphop", "0.75", "c0"):
+            assert not any(re.search(rf"\b{hidden}", text) for text in texts)
+        queue = [clip.clip_id for clip in served.session.queue]
+    rows = read_rows(tmp_path / "triage/first/export.csv")
+    assert [(row["number"], row["clip_id"]) for row in rows] == [(str(n), name) for n, name in enumerate(queue, 1)]
+    assert [row["decision"] for row in rows] == ["accept", "reject", "undecided", "undecided"]
+
+
+def test_the_keys_are_shown_and_hidden_by_a_question_mark(page, tmp_path):
+    write_clips(tmp_path, n=1)
+    with Here(tmp_path) as served:
+        opened(page, served)
+        page.keyboard.press("?")
+        page.wait_for_selector("#help[open]")
+        assert [key in page.inner_text("#help") for key in ("undo", "previous and next", "compare", "pause")] == [
+            True
+        ] * 4
+        page.keyboard.press("a")
+        page.keyboard.press("?")
+        page.wait_for_selector("#help:not([open])", state="attached")
+        assert decided(tmp_path) == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1300), ("dark", 1300), ("dark", 360)])
+def test_it_is_readable_light_dark_and_narrow(page, tmp_path, scheme, width):
+    write_compared(tmp_path)
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    with Here(tmp_path) as served:
+        opened(page, served)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        light = """colour => { const [r, g, b] = colour.match(/\\d+/g).map(v => { v /= 255;
+            return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b; }"""
+        contrasts = page.evaluate(f"""() => {{ const light = {light};
+            const seen = name => getComputedStyle(document.querySelector(name));
+            const paper = light(seen(".card").backgroundColor);
+            return ["#path", "#facts dt", "#listed", "#place"].map(name => {{ const ink = light(seen(name).color);
+                return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05); }}); }}""")
+        assert min(contrasts) >= 4.5, "the contrast that WCAG 2.2 asks of text"
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1300, "height": 900})

@@ -13,6 +13,7 @@ from soundgate.tracks.transfer.triage.listening import (
     frequency_ticks,
     prepare,
     spectrogram,
+    wav_bytes,
     waveform,
 )
 from soundgate.tracks.transfer.triage.server import PAGE_LIMIT, create_app
@@ -227,7 +228,7 @@ def test_a_format_no_browser_plays_and_many_channels_are_heard_too(tmp_path):
     quad[1] = 0.8
     write_audio(tmp_path / "quad.wav", quad, RATE)
     prepared = prepare(tmp_path / "quad.wav")
-    with wave.open(io.BytesIO(prepared.wav)) as heard:
+    with wave.open(io.BytesIO(wav_bytes(prepared))) as heard:
         assert heard.getnchannels() == 1
         assert np.frombuffer(heard.readframes(RATE), "<i2") == pytest.approx(0.2 * 2**15, abs=2)
     assert prepared.channels == 4 and prepared.duration_s == 1.0

@@ -189,3 +189,42 @@ def test_lines_are_read_where_the_input_is_no_terminal(tmp_path):
     )
     assert done.returncode == 0 and "1 accepted, 1 rejected" in done.stdout
     assert [row["decision"] for row in read_rows(tmp_path / "triage/first/decisions.csv")] == ["accept", "reject"]
+
+
+def test_undo_arrows_pause_and_help(tmp_path, player):
+    write_clips(tmp_path, n=3)
+    with Terminal(tmp_path, path=player) as terminal:
+        first = named(terminal.until(PROMPT))
+        played(tmp_path, 1)
+        terminal.press("?")
+        terminal.until("u or z: undo")
+        terminal.press("a")
+        second = named(terminal.until(PROMPT))
+        played(tmp_path, 2)
+        terminal.press("\x1b[C")
+        third = named(terminal.until(PROMPT))
+        played(tmp_path, 3)
+        terminal.press("\x1b[D")
+        assert named(terminal.until(PROMPT)) == second and len({first, second, third}) == 3
+        played(tmp_path, 4)
+        (sounding,) = psutil.Process(terminal.process.pid).children()
+        terminal.press(" ")
+        wait_until(lambda: sounding.status() == psutil.STATUS_STOPPED, "the pause")
+        terminal.press(" ")
+        wait_until(lambda: sounding.status() != psutil.STATUS_STOPPED, "the sound going on")
+        terminal.press("u")
+        assert named(terminal.until(PROMPT)) == first
+        terminal.press("z")
+        terminal.until("There is nothing to undo.")
+        terminal.until(PROMPT)
+        terminal.press("r")
+        assert named(terminal.until(PROMPT)) == second
+    decisions = [row["decision"] for row in read_rows(tmp_path / "triage/first/decisions.csv")]
+    assert decisions == ["accept", "undo", "reject"]
+
+
+def test_a_blind_session_names_nothing(tmp_path, player):
+    write_clips(tmp_path, n=2)
+    with Terminal(tmp_path, "--blind", "--seed", "3", path=player) as terminal:
+        said = terminal.until(PROMPT)
+        assert "clip 1" in said and "tone" not in said and "lofi" not in said

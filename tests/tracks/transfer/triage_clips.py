@@ -60,9 +60,9 @@ def options(folder, *more, table="clips.csv", session="first"):
 class Here:
     """The page served by this process."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, **others):
         listing = read_listing(folder / "clips.csv", "fake_wav", folder / "base")
-        self.session = Session("first", listing, folder / "triage")
+        self.session = Session("first", listing, folder / "triage", **others)
         self.server = open_server(self.session, 0)
         self.url = f"http://127.0.0.1:{self.server.port}/"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})

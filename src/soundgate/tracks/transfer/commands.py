@@ -26,6 +26,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--terminal", is_flag=True, help="Stay in the terminal, with the same keys.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; by default a free one.")
 @click.option("--auto-open", is_flag=True, help="Open the page in the browser.")
+@click.option("--seed", default=0, type=int, show_default=True, help="Of the order, with the session's name.")
+@click.option("--blind", is_flag=True, help="Hide names, paths and scores; the export at the end reveals them.")
 def triage(
     input_csv: Path,
     path_col: str,
@@ -36,6 +38,8 @@ def triage(
     terminal: bool,
     port: int,
     auto_open: bool,
+    seed: int,
+    blind: bool,
 ) -> None:
     """Listen to clips in random order; accept or reject them.
 
@@ -50,7 +54,9 @@ def triage(
     set_up_logging()
     with errors_in_one_line():
         run_triage(
-            TriageOptions(input_csv, path_col, base_dir, session_name, out, max_clips, terminal, port, auto_open)
+            TriageOptions(
+                input_csv, path_col, base_dir, session_name, out, max_clips, terminal, port, auto_open, seed, blind
+            )
         )
 
 

@@ -19,6 +19,7 @@ from soundgate.tracks.transfer.cache import N_FRAMES, ChunkCache
 from soundgate.tracks.transfer.chunks import chunk_wav
 from soundgate.tracks.transfer.judge.scoring import Judges
 from soundgate.tracks.transfer.samples.page import write_page
+from soundgate.tracks.transfer.samples.selection import choose_clips
 from soundgate.tracks.transfer.samples.settings import SamplesSettings
 from soundgate.tracks.transfer.samples.transfers import Output, StylePath, heard, transfer_clip
 
@@ -54,9 +55,7 @@ class PackWriter:
         Args:
             plan: what may be shown, see `plan_transfers`.
         """
-        transfers = plan[plan["kind"] == "transfer"]
-        pairs = transfers.groupby(["path", "source_genre", "target_genre"], sort=False)
-        chosen = pairs.head(self.settings.clips_per_pair)
+        chosen = choose_clips(plan, self.cache.index["group"], self.settings.clips_per_pair)
         rows = [self._clip(row) for _, row in track(chosen.iterrows(), "sample pack", len(chosen))]
         summary = pd.DataFrame(rows)
         if len(summary):
@@ -83,6 +82,7 @@ class PackWriter:
             "path_kind": row["path"],
             "source_genre": row["source_genre"],
             "target_genre": row["target_genre"],
+            "score": self.cache.index["group"].iloc[row["row"]],
             "source_wav": self._write_chunk(row["row"]),
             "fake_wav": self._write_output(f"{name}.wav", made),
             "reconstruction_wav": self._write_output(f"{name}_reconstruction.wav", again),

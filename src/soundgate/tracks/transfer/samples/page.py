@@ -15,7 +15,7 @@ PLAYERS = {
     "reconstruction_wav": "Reconstruction",
     "true_wav": "True target",
 }
-FACETS = {"path_kind": "Path", "source_genre": "From", "target_genre": "To"}
+FACETS = {"path_kind": "Path", "source_genre": "From", "target_genre": "To", "score": "Score"}
 PICTURE = "picture"
 
 
@@ -24,9 +24,9 @@ def write_page(folder: str | Path, rows: pd.DataFrame, title: str, facts: Mappin
 
     Args:
         folder: where the pack lies.
-        rows: one for each clip: ``clip_id``, ``path_kind``, ``source_genre``, ``target_genre``; files relative
-            to the folder in ``source_wav``, ``fake_wav``, ``reconstruction_wav``, ``true_wav`` and ``picture``
-            (empty where there is none); every other numeric column is a score, shown in the order given.
+        rows: one for each clip: ``clip_id``, ``path_kind``, ``source_genre``, ``target_genre``, ``score``; files
+            relative to the folder in ``source_wav``, ``fake_wav``, ``reconstruction_wav``, ``true_wav`` and
+            ``picture`` (empty where there is none); every other numeric column is a score, shown in the order given.
         title: the page's heading.
         facts: what the reader should know of the pack, by name.
 

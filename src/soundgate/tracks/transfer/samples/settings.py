@@ -13,7 +13,8 @@ class SamplesSettings(Section):
 
     Args:
         max_sources: chunks of each genre that are transferred for the audit; None: every test chunk.
-        clips_per_pair: clips in the sample pack for each ordered pair of genres and each path.
+        clips_per_pair: clips in the sample pack for each ordered pair of genres and each path, of different scores
+            where there are as many.
         mode: of the vectors that steer both paths.
         griffin_lim_iterations: of the mel path's waves.
     """

@@ -13,6 +13,7 @@ from soundgate.runtime.errors import ConfigError, FormatError
 from soundgate.runtime.randomness import keyed_seed
 
 ID_COLUMN = "clip_id"
+REFERENCES = {"source_wav": "source", "true_wav": "target", "exemplar_wav": "exemplar"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Listing:
         cells = zip(self.header, self.rows[clip.row], strict=False)
         return {name: cell for name, cell in cells if cell and cell != clip.path}
 
+    def references(self, clip: Clip) -> dict[str, str]:
+        """Return the paths to compare a clip with, by what they are (``REFERENCES``): source, target, exemplar."""
+        facts = self.facts(clip)
+        return {name: facts[column] for column, name in REFERENCES.items() if column in facts}
+
 
 def read_listing(table: Path, path_column: str, base_dir: Path) -> Listing:
     """Read a CSV of clips.
@@ -101,13 +107,14 @@ def file_inside(base: Path, path: str) -> Path | None:
     return real if real.is_relative_to(base) and real != base else None
 
 
-def session_order(clips: list[Clip], session: str) -> list[Clip]:
+def session_order(clips: list[Clip], session: str, seed: int = 0) -> list[Clip]:
     """Return the usable clips in the session's own random order.
 
-    A clip's place depends on the session's name and its path, so rows added to the CSV leave the others' order.
+    A clip's place depends on the seed, the session's name and its path, so rows added to the CSV leave the others'
+    order.
     """
     usable = [clip for clip in clips if not clip.problem]
-    return sorted(usable, key=lambda clip: (keyed_seed(0, f"transfer-triage {session}", clip.path), clip.path))
+    return sorted(usable, key=lambda clip: (keyed_seed(seed, f"transfer-triage {session}", clip.path), clip.path))
 
 
 def has_control(text: str) -> bool:

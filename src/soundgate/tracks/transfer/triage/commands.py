@@ -30,6 +30,8 @@ class TriageOptions:
         terminal: whether to stay in the terminal.
         port: of the page; 0 takes a free one.
         auto_open: whether to open the page in the browser.
+        seed: of the order.
+        blind: whether names, paths and scores stay hidden until the export.
     """
 
     table: Path
@@ -41,6 +43,8 @@ class TriageOptions:
     terminal: bool
     port: int
     auto_open: bool
+    seed: int
+    blind: bool
 
 
 def run_triage(options: TriageOptions) -> None:
@@ -51,7 +55,7 @@ def run_triage(options: TriageOptions) -> None:
         FormatError: a table or an earlier session that cannot be read.
     """
     listing = read_listing(options.table, options.path_column, options.base_dir)
-    session = Session(options.session_name, listing, options.out, options.max_clips)
+    session = Session(options.session_name, listing, options.out, options.max_clips, options.seed, options.blind)
     counts = session.counts()
     click.echo(
         f"Session {session.name}: {counts['total']} clips, {counts[ACCEPT]} accepted, {counts[REJECT]} rejected, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import wave
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from soundgate.audio.io import read_audio
+from soundgate.audio.loudness import loudness_lufs
 from soundgate.runtime.errors import AudioError
 
 BANDS = 160
 _COLUMNS = 900
+_MATCHED_LUFS = -23.0
 _WINDOW = 2048
 _F_MIN = 40.0
 _RANGE_DB = 80.0
@@ -27,13 +30,13 @@ class Prepared:
     """A decoded clip.
 
     Attributes:
-        wav: a 16-bit WAV file's bytes; mono or stereo.
+        heard: float32 [C, T]; mono or stereo.
         mono: float32 [T].
         sample_rate: Hz.
         channels: of the file.
     """
 
-    wav: bytes
+    heard: np.ndarray
     mono: np.ndarray
     sample_rate: int
     channels: int
@@ -57,19 +60,39 @@ def prepare(file: Path) -> Prepared:
     return _prepare(file, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=12)
 def _prepare(file: Path, mtime_ns: int, size: int) -> Prepared:
     audio = read_audio(file)
     mono = audio.wav.mean(axis=0, dtype=np.float32)
     heard = audio.wav if len(audio.wav) <= 2 else mono[None]
-    pcm = np.rint(np.clip(heard, -1, 1) * (2**15 - 1)).astype("<i2")
+    return Prepared(heard, mono, audio.sample_rate, len(audio.wav))
+
+
+def wav_bytes(prepared: Prepared, gain_db: float = 0.0) -> bytes:
+    """Return a clip as a 16-bit WAV file."""
+    pcm = np.rint(np.clip(prepared.heard * 10 ** (gain_db / 20), -1, 1) * (2**15 - 1)).astype("<i2")
     content = io.BytesIO()
     with wave.open(content, "wb") as file_of_wav:
         file_of_wav.setnchannels(len(pcm))
         file_of_wav.setsampwidth(2)
-        file_of_wav.setframerate(audio.sample_rate)
+        file_of_wav.setframerate(prepared.sample_rate)
         file_of_wav.writeframes(pcm.T.tobytes())
-    return Prepared(content.getvalue(), mono, audio.sample_rate, len(audio.wav))
+    return content.getvalue()
+
+
+def matching_gains_db(voices: dict[str, Prepared]) -> dict[str, float]:
+    """Return the gains that bring recordings to one loudness, by name; 0 dB for a single one and for silence.
+
+    That loudness is -23 LUFS (EBU R 128), or as much less as the recording with the highest peaks needs to stay
+    within full scale. Loudness is that of the mean of the channels.
+    """
+    if len(voices) < 2:
+        return dict.fromkeys(voices, 0.0)
+    loudness = {name: loudness_lufs(voice.mono, voice.sample_rate) for name, voice in voices.items()}
+    known = {name: value for name, value in loudness.items() if value is not None}
+    peaks = {name: 20 * math.log10(float(np.abs(voices[name].heard).max())) for name in known}
+    target = min([_MATCHED_LUFS, *(known[name] - peaks[name] for name in known)])
+    return {name: target - known[name] if name in known else 0.0 for name in voices}
 
 
 def waveform(prepared: Prepared) -> list[list[float]]:

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import webbrowser
+from dataclasses import replace
 from io import BytesIO
 
 import click
@@ -14,13 +15,24 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, render_templ
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from soundgate.runtime.errors import AudioError, ConfigError
-from soundgate.tracks.transfer.triage.clips import Clip, file_inside
+from soundgate.tracks.transfer.triage.clips import ID_COLUMN, Clip, file_inside
 from soundgate.tracks.transfer.triage.decisions import ACCEPT, DECISIONS
-from soundgate.tracks.transfer.triage.listening import BANDS, Prepared, frequency_ticks, prepare, spectrogram, waveform
+from soundgate.tracks.transfer.triage.listening import (
+    BANDS,
+    Prepared,
+    frequency_ticks,
+    prepare,
+    spectrogram,
+    wav_bytes,
+    waveform,
+)
 from soundgate.tracks.transfer.triage.session import Session
+from soundgate.tracks.transfer.triage.views import FACETS, View, choices, seen
+from soundgate.tracks.transfer.triage.voices import CLIP, Voice, voices_of
 
 LOOPBACK = "127.0.0.1"
 PAGE_LIMIT = 200
+REMARK_LIMIT = 4000
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -112,13 +124,21 @@ def _guarded(response: Response) -> Response:
 @pages.get("/")
 def _index() -> str:
     session = _session()
-    return render_template("triage.html", name=session.name, n_unusable=len(session.listing.unusable))
+    return render_template(
+        "triage.html",
+        name=session.name,
+        n_unusable=len(session.listing.unusable),
+        blind=session.blind,
+        choices=choices(session),
+    )
 
 
 @pages.get("/api/state")
 def _state() -> Response:
     session = _session()
-    coming = [_described(clip) for clip in session.upcoming(2)]
+    whole = session.upcoming(len(session.queue))
+    wished = seen(session, whole, replace(_view(), state=""))
+    coming = [_described(clip) for clip in dict.fromkeys([*wished[:2], *whole[:4]])][:2]
     return jsonify(counts=session.counts(), coming=coming, folder=str(session.folder))
 
 
@@ -126,20 +146,30 @@ def _state() -> Response:
 def _clips() -> Response:
     """Answer with one page of the clips in the session's order, filtered by state and by text in the path."""
     session = _session()
-    state, text = request.args.get("state", ""), request.args.get("search", "").casefold()
     offset = max(request.args.get("offset", 0, int), 0)
     limit = min(max(request.args.get("limit", PAGE_LIMIT, int), 1), PAGE_LIMIT)
-    everything = [*session.queue, *session.listing.unusable]
-    fitting = [clip for clip in everything if state in ("", session.state(clip)) and text in clip.path.casefold()]
+    fitting = seen(session, [*session.queue, *session.listing.unusable], _view())
     rows = [_described(clip) for clip in fitting[offset : offset + limit]]
     return jsonify(total=len(fitting), offset=offset, clips=rows)
+
+
+@pages.get("/api/neighbour")
+def _neighbour() -> Response:
+    """Answer with the clip ``step`` places from another in the view; null where there is none."""
+    session, clip = _session(), _requested(request.args.get("id"))
+    step = request.args.get("step", 1, int)
+    fitting = seen(session, session.queue, _view())
+    if clip in fitting:
+        place = fitting.index(clip) + step
+    else:
+        place = 0 if step > 0 else -1 + len(fitting)
+    return jsonify(clip=_described(fitting[place]) if 0 <= place < len(fitting) else None)
 
 
 @pages.get("/api/clip")
 def _clip() -> Response:
     """Answer with what there is to see of a clip, or why it cannot be heard."""
-    clip = _requested(request.args.get("id"))
-    prepared = _prepared(clip)
+    prepared, voices = _voice()
     return jsonify(
         duration_s=prepared.duration_s,
         sample_rate=prepared.sample_rate,
@@ -147,19 +177,21 @@ def _clip() -> Response:
         waveform=waveform(prepared),
         ticks=frequency_ticks(prepared),
         bands=BANDS,
+        voices={name: round(voice.gain_db, 2) for name, voice in voices.items()},
     )
 
 
 @pages.get("/api/audio")
 def _audio() -> Response:
-    prepared = _prepared(_requested(request.args.get("id")))
-    return send_file(BytesIO(prepared.wav), mimetype="audio/wav", conditional=True)
+    prepared, voices = _voice()
+    wav = wav_bytes(prepared, voices[request.args.get("voice", CLIP)].gain_db)
+    return send_file(BytesIO(wav), mimetype="audio/wav", conditional=True)
 
 
 @pages.get("/api/spectrogram")
 def _spectrogram() -> Response:
     """Answer with the picture's bytes, the lowest band's row first."""
-    prepared = _prepared(_requested(request.args.get("id")))
+    prepared, _ = _voice()
     return Response(spectrogram(prepared).tobytes(), mimetype="application/octet-stream")
 
 
@@ -181,6 +213,32 @@ def _decide() -> Response:
     return _state()
 
 
+@pages.post("/api/undo")
+def _undo() -> Response:
+    request.get_json()
+    try:
+        clip = _session().undo()
+    except OSError as error:
+        raise Refusal(507, f"not saved: {error.strerror or error}") from error
+    if clip is None:
+        raise Refusal(409, "there is nothing to undo")
+    return jsonify(clip=_described(clip), counts=_session().counts())
+
+
+@pages.post("/api/remarks")
+def _remark() -> Response:
+    values = request.get_json()
+    values = values if isinstance(values, dict) else {}
+    clip, tags, note = _requested(values.get("clip_id")), values.get("tags"), values.get("note")
+    if not isinstance(tags, str) or not isinstance(note, str) or len(tags) + len(note) > REMARK_LIMIT:
+        raise Refusal(400, f"tags and note are texts of at most {REMARK_LIMIT} characters")
+    try:
+        tags, note = _session().set_remark(clip, tags, note)
+    except OSError as error:
+        raise Refusal(507, f"not saved: {error.strerror or error}") from error
+    return jsonify(tags=tags, note=note)
+
+
 @pages.post("/api/lists")
 def _write_lists() -> Response:
     request.get_json()
@@ -197,13 +255,43 @@ def _quit() -> Response:
 def _described(clip: Clip) -> dict:
     session = _session()
     return {
-        "clip_id": clip.clip_id,
-        "path": clip.path,
+        "clip_id": session.shown_id(clip),
+        "path": session.shown_name(clip),
         "state": session.state(clip),
         "number": session.place(clip),
         "problem": clip.problem,
-        "facts": session.listing.facts(clip),
+        "facts": {name: cell for name, cell in session.facts(clip).items() if not _names_file(name)},
+        "tags": session.remark(clip)[0],
+        "note": session.remark(clip)[1],
     }
+
+
+def _names_file(column: str) -> bool:
+    """Say whether a column only names the clip or files beside it."""
+    return column in (ID_COLUMN, "picture") or column.endswith("_wav")
+
+
+def _view() -> View:
+    """Return the view that the request's query asks for."""
+    wished = request.args
+    return View(
+        state=wished.get("state", ""),
+        search=wished.get("search", ""),
+        tag=wished.get("tag", ""),
+        facets={name: wished.get(name, "") for name in FACETS},
+        sort=wished.get("sort", ""),
+        descending=wished.get("descending") == "1",
+    )
+
+
+def _voice() -> tuple[Prepared, dict[str, Voice]]:
+    """Return the recording a request asks for, of a clip's voices, and all of these; or refuse, see `_prepared`."""
+    clip = _requested(request.args.get("id"))
+    voices = voices_of(_session().listing, clip, _prepared(clip))
+    name = request.args.get("voice", CLIP)
+    if name not in voices:
+        raise Refusal(404, f"this clip has no {name} that can be heard")
+    return voices[name].prepared, voices
 
 
 def _requested(clip_id: object) -> Clip:

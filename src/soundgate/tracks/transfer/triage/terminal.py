@@ -6,6 +6,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import termios
@@ -20,7 +21,7 @@ import click
 from soundgate.runtime.errors import AudioError
 from soundgate.tracks.transfer.triage.clips import Clip, file_inside, has_control
 from soundgate.tracks.transfer.triage.decisions import ACCEPT, REJECT, SKIP
-from soundgate.tracks.transfer.triage.listening import Prepared, prepare
+from soundgate.tracks.transfer.triage.listening import Prepared, prepare, wav_bytes
 from soundgate.tracks.transfer.triage.session import Session
 
 PLAYERS = {
@@ -32,7 +33,10 @@ PLAYERS = {
 KEYS = {"a": ACCEPT, "r": REJECT, "s": SKIP}
 _END_OF_INPUT = "\x04"
 _SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.?)")
-HINT = "a accept  r reject  s skip  o replay  q quit"
+_LEFT, _RIGHT = "\x00", "\x01"
+_ARROWS = {"\x1b[D": _LEFT, "\x1bOD": _LEFT, "\x1b[C": _RIGHT, "\x1bOC": _RIGHT}
+HINT = "a accept  r reject  s skip  u undo  \u2190 \u2192 previous, next  space pause  o replay  ? keys  q quit"
+HELP = "u or z: undo; what is skipped comes back at the end; tags, notes and comparisons: in the page"
 
 
 class Player:
@@ -46,6 +50,7 @@ class Player:
         found = [[path, *options] for name, options in PLAYERS.items() if (path := shutil.which(name))]
         self.command: list[str] | None = found[0] if found else None
         self._process: subprocess.Popen | None = None
+        self._held = False
 
     def start(self, file: Path) -> None:
         """Play from the beginning, in place of what is playing."""
@@ -54,15 +59,23 @@ class Player:
             nowhere = subprocess.DEVNULL
             self._process = subprocess.Popen([*self.command, file], stdin=nowhere, stdout=nowhere, stderr=nowhere)
 
+    def pause(self) -> None:
+        """Hold what plays, or go on with it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT if self._held else signal.SIGSTOP)
+            self._held = not self._held
+
     def close(self) -> None:
         """Be silent."""
         if self._process is not None:
+            if self._held:
+                self.pause()
             failed = self._process.poll()
             if failed:
                 click.secho(f"{self.command[0]} ended with exit code {failed}.", fg="yellow")
             self._process.terminate()
             self._process.wait()
-            self._process = None
+            self._process, self._held = None, False
 
 
 class Keys:
@@ -95,14 +108,16 @@ class Keys:
         """Return the next key in lower case; q where the input ends."""
         if not self._terminal:
             line = sys.stdin.readline()
-            return line.strip()[:1].lower() if line else "q"
+            return (line.strip() or line[:1].strip("\n"))[:1].lower() if line else "q"
         while not self._waiting:
             # Ctrl-C that comes just before a read would wait for the read's end.
             while not select.select([sys.stdin], [], [], 0.2)[0]:
                 pass
             pressed = os.read(sys.stdin.fileno(), 64).decode(errors="replace")
-            # The letters of an arrow key's sequence are no keys.
-            self._waiting = _SEQUENCE.sub("", pressed) if pressed else _END_OF_INPUT
+            # The letters of another key's sequence are no keys.
+            self._waiting = (
+                _SEQUENCE.sub(lambda found: _ARROWS.get(found[0], ""), pressed) if pressed else _END_OF_INPUT
+            )
         key, self._waiting = self._waiting[0], self._waiting[1:]
         return "q" if key == _END_OF_INPUT else key.lower()
 
@@ -117,32 +132,52 @@ def run_terminal(session: Session) -> None:
     if player.command is None:
         click.secho(f"No player found ({', '.join(PLAYERS)}): clips are named, not played.", fg="yellow")
     with TemporaryDirectory() as folder, keys.single(), closing(player), suppress(KeyboardInterrupt):
-        while clips := session.upcoming():
-            if not _decided(session, clips[0], player, keys, Path(folder) / "clip.wav"):
+        chosen = None
+        while clips := [chosen] if chosen else session.upcoming():
+            key = _present(session, clips[0], player, keys, Path(folder) / "clip.wav")
+            if key == "q":
                 return
+            chosen = _chosen(session, clips[0], key)
         click.echo("Every clip is accepted or rejected.")
 
 
-def _decided(session: Session, clip: Clip, player: Player, keys: Keys, sound: Path) -> bool:
-    """Present one clip until it is decided on; return False where the session is quit instead."""
+def _chosen(session: Session, clip: Clip, key: str) -> Clip | None:
+    """Return the clip that a key asks for; None: whichever is next to decide on."""
+    if key in "uz":
+        undone = session.undo()
+        click.echo(f"  undone: {session.shown_name(undone)}" if undone else "  There is nothing to undo.")
+        return undone or clip
+    if key in (_LEFT, _RIGHT):
+        place = session.queue.index(clip) + (1 if key == _RIGHT else -1)
+        return session.queue[min(max(place, 0), len(session.queue) - 1)]
+    return None
+
+
+def _present(session: Session, clip: Clip, player: Player, keys: Keys, sound: Path) -> str:
+    """Present one clip until it is decided on or left; return the key that did it."""
     counts = session.counts()
     finished = counts[ACCEPT] + counts[REJECT]
-    facts = [f"{name} {cell}" for name, cell in session.listing.facts(clip).items() if not has_control(name + cell)]
-    click.secho(f"\n[{finished + 1}/{counts['total']}] {clip.path}", bold=True)
+    facts = [f"{name} {cell}" for name, cell in session.facts(clip).items() if not has_control(name + cell)]
+    click.secho(f"\n[{finished + 1}/{counts['total']}] {session.shown_name(clip)}", bold=True)
     if facts:
         click.echo(f"  {', '.join(facts)}")
     prepared = _prepared(session, clip)
     if prepared:
-        sound.write_bytes(prepared.wav)
+        sound.write_bytes(wav_bytes(prepared))
         click.echo(f"  {prepared.duration_s:.1f} s, {prepared.sample_rate} Hz, {prepared.channels} channel(s)")
         player.start(sound)
     keys.forget()
     click.echo(f"  {HINT}")
     while True:
         key = keys.next()
-        if key == "q":
-            return False
-        if key == "o" and prepared:
+        if key and key in f"quz{_LEFT}{_RIGHT}":
+            player.close()
+            return key
+        if key == "?":
+            click.echo(f"  {HELP}")
+        elif key == " ":
+            player.pause()
+        elif key == "o" and prepared:
             player.start(sound)
         elif key == "a" and not prepared:
             click.secho("  Not accepted: it cannot be heard.", fg="yellow")
@@ -150,7 +185,7 @@ def _decided(session: Session, clip: Clip, player: Player, keys: Keys, sound: Pa
             player.close()
             session.decide(clip, KEYS[key])
             click.echo(f"  {KEYS[key]}")
-            return True
+            return key
 
 
 def _prepared(session: Session, clip: Clip) -> Prepared | None:

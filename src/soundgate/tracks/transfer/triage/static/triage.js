@@ -2,7 +2,7 @@
 
 const ROW_HEIGHT = 38;
 const PAGE = 100;
-const KEYS = { a: "accept", r: "reject", s: "skip", o: "replay", q: "quit" };
+const DECISIONS = { a: "accept", r: "reject", s: "skip" };
 const MARKS = { accept: "✓", reject: "✕", skip: "↷", undecided: "·", unusable: "!" };
 const WORDS = { accept: "accepted", reject: "rejected", skip: "skipped", undecided: "undecided", unusable: "unusable" };
 const COLOURS = [[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]]; // magma
@@ -12,6 +12,8 @@ const audio = byId("audio");
 let current = null; // the clip on show
 let total = 0;
 let waveform = [];
+let voices = []; // what plays: the clip, then what it is compared with
+let voice = "clip";
 let busy = false; // while a decision is on its way, no other is taken
 let over = false;
 
@@ -73,6 +75,11 @@ async function show(clip) {
   byId("clip").dataset.id = clip.clip_id;
   byId("clip").dataset.ready = "";
   byId("path").textContent = clip.path;
+  [voices, voice] = [[], "clip"];
+  showVoices();
+  byId("tags").value = clip.tags || "";
+  byId("note").value = clip.note || "";
+  byId("saved").textContent = "";
   byId("place").textContent = `Clip ${clip.number} of ${total}${clip.state === "undecided" ? "" : `, ${WORDS[clip.state]} before`}`;
   showFacts(clip.facts || {});
   audio.pause();
@@ -107,6 +114,8 @@ function showSound(seen, query) {
   byId("sound").hidden = false;
   for (const key of ["a", "o"]) button(key).disabled = false;
   waveform = seen.waveform;
+  voices = Object.keys(seen.voices);
+  showVoices();
   drawSpectrogram(query, seen.bands);
   byId("ticks").replaceChildren(...seen.ticks.map(([label, at]) => {
     const tick = document.createElement("span");
@@ -130,6 +139,44 @@ function showBroken(reason) {
   broken.textContent = `This clip cannot be heard: ${reason}. Reject it (r) or skip it (s).`;
 }
 
+function showVoices() {
+  byId("voices").hidden = voices.length < 2;
+  byId("voices").replaceChildren(...voices.map((name, place) => {
+    const choice = document.createElement("button");
+    const label = document.createElement("span");
+    const key = document.createElement("kbd");
+    choice.type = "button";
+    choice.dataset.voice = name;
+    choice.setAttribute("aria-pressed", String(name === voice));
+    label.textContent = name;
+    key.textContent = place + 1;
+    choice.append(label, key);
+    choice.addEventListener("click", () => hear(name));
+    return choice;
+  }));
+}
+
+async function hear(name) {
+  const [clip, at] = [current, audio.currentTime];
+  const query = `id=${encodeURIComponent(clip.clip_id)}&voice=${encodeURIComponent(name)}`;
+  const seen = await call(`/api/clip?${query}`).catch((error) => say(error.message, true));
+  if (!seen || current !== clip) return;
+  voice = name;
+  showVoices();
+  waveform = seen.waveform;
+  drawSpectrogram(query, seen.bands);
+  draw();
+  audio.src = `/api/audio?${query}`;
+  audio.currentTime = Math.min(at, seen.duration_s); // goes on at the same moment
+  audio.play().catch(() => {});
+}
+
+function pauseOrPlay() {
+  if (!audio.hasAttribute("src")) return;
+  if (audio.paused) audio.play().catch((error) => say(error.message, true));
+  else audio.pause();
+}
+
 function replay(unasked = false) {
   if (!audio.hasAttribute("src")) return;
   const played = current;
@@ -149,9 +196,10 @@ function draw() {
   canvas.height = height * scale;
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
-  context.fillStyle = "#d5dce4";
+  const colours = getComputedStyle(document.documentElement);
+  context.fillStyle = colours.getPropertyValue("--line");
   context.fillRect(0, height / 2 - 0.5, width, 1);
-  context.fillStyle = "#1f5f99";
+  context.fillStyle = colours.getPropertyValue("--link");
   const step = width / waveform.length;
   waveform.forEach(([low, high], column) => {
     const top = (1 - high) * height / 2;
@@ -211,14 +259,23 @@ function finish(title, text, written = []) {
 const button = (key) => document.querySelector(`#clip [data-key="${key}"]`);
 
 async function act(key) {
-  if (busy || over) return;
+  if (key === "?") return byId("help").open ? byId("help").close() : byId("help").showModal();
+  if (busy || over || byId("help").open) return;
   if (key === "o") return replay();
-  if (key !== "q" && (!current || button(key).disabled)) return;
+  if (key === " ") return pauseOrPlay();
+  if (key === "t" || key === "n") return current && byId(key === "t" ? "tags" : "note").focus();
+  if (key === "b" || "123".includes(key)) {
+    const place = key === "b" ? (voices.indexOf(voice) + 1) % voices.length : Number(key) - 1;
+    return voices.length > 1 && voices[place] && hear(voices[place]);
+  }
+  if (key in DECISIONS && (!current || button(key).disabled)) return;
   busy = true;
   try {
     if (key === "q") await quit();
+    else if (key === "u" || key === "z") await undo();
+    else if (key === "arrowleft" || key === "arrowright") await step(key === "arrowleft" ? -1 : 1);
     else {
-      const state = await call("/api/decisions", { clip_id: current.clip_id, decision: KEYS[key] });
+      const state = await call(`/api/decisions?${list.view()}`, { clip_id: current.clip_id, decision: DECISIONS[key] });
       say("");
       busy = false;
       await advance(state);
@@ -227,6 +284,38 @@ async function act(key) {
     say(error.message, true);
   } finally {
     busy = false;
+  }
+}
+
+async function undo() {
+  const { clip, counts } = await call("/api/undo", {});
+  showCounts(counts);
+  list.refresh();
+  say(`Undone: ${clip.path}`);
+  busy = false;
+  await show(clip);
+}
+
+async function step(places) {
+  if (!current) return;
+  const { clip } = await call(`/api/neighbour?id=${encodeURIComponent(current.clip_id)}&step=${places}&${list.view()}`);
+  say(clip ? "" : `This is the ${places < 0 ? "first" : "last"} clip of the list.`);
+  busy = false;
+  if (clip) await show(clip);
+}
+
+async function saveRemark() {
+  const clip = current;
+  try {
+    const kept = await call("/api/remarks", { clip_id: clip.clip_id, tags: byId("tags").value, note: byId("note").value });
+    Object.assign(clip, kept);
+    if (current !== clip) return;
+    byId("tags").value = kept.tags;
+    byId("note").value = kept.note;
+    byId("saved").textContent = "saved";
+    list.refresh();
+  } catch (error) {
+    say(error.message, true);
   }
 }
 
@@ -241,10 +330,20 @@ async function quit() {
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, select, textarea");
   const key = event.key.toLowerCase();
-  if (typing || event.repeat || event.ctrlKey || event.altKey || event.metaKey || !(key in KEYS)) return;
+  const pressing = key === " " && event.target.closest("button, audio"); // space presses what has the focus
+  const known = key in DECISIONS || [..."oquzbtn123? ", "arrowleft", "arrowright"].includes(key);
+  if (typing || pressing || event.repeat || event.ctrlKey || event.altKey || event.metaKey || !known) return;
   event.preventDefault();
   act(key);
 });
+for (const field of ["tags", "note"]) {
+  byId(field).addEventListener("change", saveRemark);
+  byId(field).addEventListener("input", () => { byId("saved").textContent = ""; });
+  byId(field).addEventListener("keydown", (event) => {
+    if (event.key === "Escape") byId(field).value = current?.[field] || "";
+    if (event.key === "Escape" || event.key === "Enter") byId(field).blur();
+  });
+}
 for (const element of document.querySelectorAll("[data-key]")) {
   element.addEventListener("click", () => act(element.dataset.key));
 }
@@ -273,6 +372,13 @@ const list = {
   box: byId("list"),
   rows: byId("rows"),
 
+  view() {
+    const query = new URLSearchParams({ state: byId("filter").value });
+    for (const name of ["search", "pair", "kind", "tag", "sort"]) query.set(name, byId(name)?.value || "");
+    query.set("descending", byId("sort")?.selectedOptions[0].dataset.descending || "");
+    return query;
+  },
+
   refresh() {
     this.version += 1;
     this.pages.clear();
@@ -281,9 +387,7 @@ const list = {
 
   async fetchPage(number) {
     const version = this.version;
-    const query = new URLSearchParams({
-      offset: number * PAGE, limit: PAGE, state: byId("filter").value, search: byId("search").value,
-    });
+    const query = new URLSearchParams({ offset: number * PAGE, limit: PAGE, ...Object.fromEntries(this.view()) });
     this.pages.set(number, null);
     try {
       const answer = await call(`/api/clips?${query}`);
@@ -351,12 +455,16 @@ const list = {
 };
 
 list.box.addEventListener("scroll", () => list.fill(), { passive: true });
-byId("filter").addEventListener("change", () => { list.box.scrollTop = 0; list.refresh(); });
+const anew = () => { list.box.scrollTop = 0; list.refresh(); };
 let typed = 0;
-byId("search").addEventListener("input", () => {
-  clearTimeout(typed);
-  typed = setTimeout(() => { list.box.scrollTop = 0; list.refresh(); }, 150);
-});
+for (const name of ["filter", "pair", "kind", "sort"]) byId(name)?.addEventListener("change", anew);
+for (const name of ["search", "tag"]) {
+  byId(name)?.addEventListener("input", () => {
+    clearTimeout(typed);
+    typed = setTimeout(anew, 150);
+  });
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
-call("/api/state").then(advance).catch((error) => say(error.message, true));
+call(`/api/state?${list.view()}`).then(advance).catch((error) => say(error.message, true));
 follow();
