@@ -11,6 +11,9 @@ from pydantic import Field
 from soundgate.audio.mel import MelSettings
 from soundgate.runtime.config import Section
 from soundgate.runtime.errors import CorpusError
+from soundgate.tracks.transfer.audit.baselines import KIND as BASELINE
+from soundgate.tracks.transfer.audit.baselines import baseline_outputs
+from soundgate.tracks.transfer.audit.competing import Contest, contest
 from soundgate.tracks.transfer.audit.copying import copied
 from soundgate.tracks.transfer.audit.exits import Thresholds
 from soundgate.tracks.transfer.audit.leakage import leakage_audit
@@ -36,9 +39,10 @@ class Audit:
     """What the audit found.
 
     Args:
-        kinds: path → kind → score → estimate.
-        pairs: one row for each path and ordered pair of genres.
-        targets: one row for each path and target genre.
+        kinds: path → kind → score → estimate; of baselines and controls too.
+        pairs: one row for each path, baseline or control, and ordered pair of genres.
+        targets: one row for each path, baseline or control, and target genre.
+        contest: the paths against the best baseline.
         copied: share of transfers that copy a training item, by path.
         diversity: similarity of the transfers to one target, by path.
         leakage: see `soundgate.tracks.transfer.audit.leakage.leakage_audit`.
@@ -47,6 +51,7 @@ class Audit:
     kinds: dict
     pairs: pd.DataFrame
     targets: pd.DataFrame
+    contest: Contest
     copied: dict[str, float]
     diversity: dict[str, float]
     leakage: dict
@@ -82,18 +87,22 @@ def run_audit(
         )
     wanted = transferred[transferred["path"] == transferred["path"].iloc[0]]
     controls, control_mels = control_outputs(scorer, wanted, seed)
+    baselines, baseline_mels = baseline_outputs(scorer, wanted)
     columns = ["path", "kind", "row", "source_genre", "target_genre"]
-    table = pd.concat([transfers[columns], controls[columns]], ignore_index=True)
-    every = np.concatenate([mels.astype(np.float32), control_mels])
+    table = pd.concat([transfers[columns], controls[columns], baselines[columns]], ignore_index=True)
+    every = np.concatenate([mels.astype(np.float32), control_mels, baseline_mels])
     scored = scorer.score(table, every)
     scored = pd.concat([scored, score_agreement(table, every, scorer.cache.index, notes, mel)], axis=1)
     made = scored[scored["kind"] == "transfer"]
+    compared = scored[scored["kind"].isin(["transfer", BASELINE, "no_transfer", "true_target"])]
+    compared = compared.assign(path=compared["path"].where(compared["path"] != "control", compared["kind"]))
     test = scorer.test_rows
     index = scorer.cache.index.iloc[test]
     return Audit(
         by_kind(scored, seed, settings.n_bootstrap),
-        by_pair(made, seed, settings.n_bootstrap),
-        by_target(made),
+        by_pair(compared, seed, settings.n_bootstrap),
+        by_target(compared),
+        contest(scored, seed, settings.n_bootstrap),
         _copied(scorer, made, every),
         diversity(made, every),
         leakage_audit(
