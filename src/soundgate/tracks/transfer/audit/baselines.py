@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -22,12 +24,15 @@ _QUANTILES = np.linspace(0, 1, 33)
 _FLOOR_DB = -80.0
 
 
-def baseline_outputs(scorer: Scorer, wanted: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Transfer by every method of ``BASELINES``.
+def baseline_outputs(
+    scorer: Scorer, wanted: pd.DataFrame, names: Sequence[str] = tuple(BASELINES)
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Transfer by methods of ``BASELINES``.
 
     Args:
         scorer: gives the cache and Lab 1, whose training rows are all that the methods know of a genre.
         wanted: the transfers, ``row``, ``source_genre``, ``target_genre``.
+        names: of the methods.
 
     Returns:
         ``path`` (the method), ``kind`` (``baseline``), ``row``, ``source_genre``, ``target_genre``; and the
@@ -36,30 +41,29 @@ def baseline_outputs(scorer: Scorer, wanted: pd.DataFrame) -> tuple[pd.DataFrame
     """
     train = scorer.cache.rows("train")
     wanted = wanted[wanted["target_genre"].isin(scorer.cache.index["genre"].iloc[train].unique())]
-    made = {name: np.empty((len(wanted), *scorer.cache.mels.shape[1:2], N_FRAMES), np.float32) for name in BASELINES}
+    made = {name: np.empty((len(wanted), *scorer.cache.mels.shape[1:2], N_FRAMES), np.float32) for name in names}
     targets = wanted["target_genre"].to_numpy()
     for genre in np.unique(targets):
         at = np.flatnonzero(targets == genre)
-        for name, mels in _to_genre(scorer, wanted["row"].to_numpy()[at], genre).items():
-            made[name][at] = mels
+        transferred = _to_genre(scorer, wanted["row"].to_numpy()[at], genre, names)
+        for name in names:
+            made[name][at] = transferred[name]
     columns = wanted[["row", "source_genre", "target_genre"]]
     table = pd.concat([columns.assign(path=name, kind=KIND) for name in made], ignore_index=True)
     return table, np.concatenate(list(made.values()))
 
 
-def _to_genre(scorer: Scorer, rows: np.ndarray, genre: str) -> dict[str, np.ndarray]:
+def _to_genre(scorer: Scorer, rows: np.ndarray, genre: str, names: Sequence[str]) -> dict[str, np.ndarray]:
     cache = scorer.cache
     train = cache.rows("train")
     known = train[(cache.index["genre"].iloc[train] == genre).to_numpy()]
     sources, examples = mels_of(cache, rows), mels_of(cache, known)
-    equalised = sources + (examples.mean(axis=(0, 2)) - sources.mean(axis=2))[:, :, None]
-    near = concatenated(_sequences(scorer, sources), _sequences(scorer, examples), examples)
-    made = {
-        "equaliser": equalised,
-        "quantile_map": quantile_mapped(sources, examples),
-        "knn": near,
-        "blend": _KNN_SHARE * near + (1 - _KNN_SHARE) * equalised,
-    }
+    made = {"equaliser": sources + (examples.mean(axis=(0, 2)) - sources.mean(axis=2))[:, :, None]}
+    if "quantile_map" in names:
+        made["quantile_map"] = quantile_mapped(sources, examples)
+    if {"knn", "blend"} & set(names):
+        made["knn"] = concatenated(sequences(scorer, sources), sequences(scorer, examples), examples)
+        made["blend"] = _KNN_SHARE * made["knn"] + (1 - _KNN_SHARE) * made["equaliser"]
     return {name: np.clip(own - own.max(axis=(1, 2), keepdims=True), _FLOOR_DB, 0) for name, own in made.items()}
 
 
@@ -92,7 +96,7 @@ def concatenated(sources: np.ndarray, examples: np.ndarray, mels: np.ndarray) ->
 
 
 @torch.no_grad()
-def _sequences(scorer: Scorer, mels: np.ndarray) -> np.ndarray:
+def sequences(scorer: Scorer, mels: np.ndarray) -> np.ndarray:
     """Return Lab 1's sequences as unit vectors, float32 [n, L, D]."""
     parts = []
     for part in np.array_split(mels, -(-len(mels) // BATCH)):

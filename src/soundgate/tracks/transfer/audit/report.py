@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from soundgate.evaluation.second_opinion import interval_cell
 from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_table, number_cell, rounded
 from soundgate.tracks.transfer.audit.baselines import BASELINES, KIND
 from soundgate.tracks.transfer.audit.competing import CRITERIA, worst_pairs
@@ -39,6 +40,7 @@ def report_markdown(audit: Audit, gates: dict[str, dict], labels: dict, index: p
         markdown_table(_kind_rows(audit.kinds)),
         "",
         *_contest(audit),
+        *_own_style(audit),
         "## By pair of genres",
         "",
         markdown_table(rounded(audit.pairs)),
@@ -101,6 +103,14 @@ def _contest(audit: Audit) -> list[str]:
         lines.append(f"- Path {path} is shown to be better by all of these on {shown.sum()} of {len(shown)} pairs.")
     lines += ["", "`over`: how much better the path is, with its interval over groups. The worst pair of each:", ""]
     return [*lines, markdown_table(rounded(worst_pairs(audit.contest))), ""]
+
+
+def _own_style(audit: Audit) -> list[str]:
+    lines = ["## Asked for the style that the source has already", ""]
+    for path, own in audit.own_style.items():
+        change, bound = (interval_cell(own[name].as_dict()) for name in ("change_db", "equaliser_db"))
+        lines.append(f"- Path {path} changes the source by {change} dB, the equaliser by {bound} dB; nothing is owed.")
+    return [*lines, ""]
 
 
 def _leakage(leakage: dict) -> list[str]:

@@ -11,12 +11,15 @@ from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_tabl
 from soundgate.tracks.transfer.outside.systems import (
     CONTROL,
     COPY_SYNTHESIS,
+    EQ,
+    KNN,
     NO_TRANSFER,
     TRANSFER,
     TRUE_TARGET,
     UNTRAINED,
     VOCODER,
 )
+from soundgate.tracks.transfer.outside.waves import SCORES
 
 SYSTEMS = {
     TRANSFER: "transferred",
@@ -25,6 +28,8 @@ SYSTEMS = {
     NO_TRANSFER: "the source itself",
     TRUE_TARGET: "the true rendering in the target genre",
     VOCODER: "the source's spectrogram by Griffin and Lim",
+    EQ: "by `soundgate transfer --path eq`",
+    KNN: "by `soundgate transfer --path knn`",
 }
 # What the audit calls the same.
 _KINDS = {COPY_SYNTHESIS: "identity"}
@@ -49,7 +54,10 @@ def report_markdown(found: Mapping, gates: dict[str, dict], audit: Mapping, lost
     parts += ["Basic Pitch; the twin is the same network with its weights shuffled.", ""]
     parts += [markdown_table(rounded(pd.DataFrame([answer]).astype(object))), "", "## F1 of notes, and what bounds it"]
     parts += ["", "`mps`: the audit's held-out judge of content, of all its transfers.", ""]
-    parts += [markdown_table(_systems(found["systems"], audit["kinds"])), "", "## Beside the judge trained here", ""]
+    parts += [markdown_table(_systems(found["systems"], audit["kinds"])), "", "## What the delivered wave keeps", ""]
+    parts += ["Of the source: recall of its notes, harmony, bass, rhythm. `drum_onsets` is held against the true"]
+    parts += ["rendering, or against the source where none is known. Each row is bounded by the true rendering's.", ""]
+    parts += [markdown_table(_waves(found["systems"])), "", "## Beside the judge trained here", ""]
     parts += [f"As like: {lost:g} less at most, in each judge's own unit, cosine or F1.", ""]
     parts += [markdown_table(_beside(found["systems"], audit["kinds"], lost)), ""]
     return "\n".join(parts)
@@ -69,6 +77,16 @@ def _systems(systems: Mapping, kinds: Mapping) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _waves(systems: Mapping) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"path": path, "what": SYSTEMS[system]} | {name: interval_cell(figures[name]) for name in SCORES}
+            for path, own in systems.items()
+            for system, figures in own.items()
+        ]
+    )
 
 
 def _beside(systems: Mapping, kinds: Mapping, lost: float) -> pd.DataFrame:
