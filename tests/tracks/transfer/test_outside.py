@@ -260,8 +260,10 @@ def test_the_published_judge_hears_planted_chords_and_its_twin_does_not(original
 
 def test_the_report_says_where_judges_disagree_and_what_cannot_be_judged(music, originals, clips):
     tried, figures, gates = judged(originals, clips, of_score(music[0], shift=7))
+    moved = {"value": 0.26, "ci_low": 0.11, "ci_high": 0.41, "n": 6}
     found = {
         "judge": tried,
+        "exemplars": {"mel": {"response": moved}},
         "systems": {
             path: {name: {key: one.as_dict() for key, one in values.items()} for name, values in own.items()}
             for path, own in figures.items()
@@ -272,6 +274,7 @@ def test_the_report_says_where_judges_disagree_and_what_cannot_be_judged(music, 
     ours = {"mps_held_out": sure, "mps_mismatched_held_out": low}
     kinds = {"mel": {"transfer": ours, "identity": ours}, "control": {"true_target": ours}}
     report = report_markdown(found, gates, {"kinds": kinds}, 0.1)
+    assert "| mel | 0.260 [0.110, 0.410] |" in report.split("Whether an exemplar matters")[1]
     assert "| hears |" in report and "cannot be judged" in report
     said = {line.split(" | ")[1]: line.split(" | ")[-1] for line in report.split("Beside the judge")[1].splitlines()
             if line.startswith("| mel")}  # fmt: skip

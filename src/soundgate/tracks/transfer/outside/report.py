@@ -39,7 +39,7 @@ def report_markdown(found: Mapping, gates: dict[str, dict], audit: Mapping, lost
     """Return the report.
 
     Args:
-        found: ``judge`` and ``systems``.
+        found: ``judge``, ``systems`` and ``exemplars``.
         gates: verdicts by name.
         audit: what the judges trained here find, from stage transfer-audit.
         lost: what a transfer may lose against copy-synthesis, in either judge's unit.
@@ -57,7 +57,10 @@ def report_markdown(found: Mapping, gates: dict[str, dict], audit: Mapping, lost
     parts += [markdown_table(_systems(found["systems"], audit["kinds"])), "", "## What the delivered wave keeps", ""]
     parts += ["Of the source: recall of its notes, harmony, bass, rhythm. `drum_onsets` is held against the true"]
     parts += ["rendering, or against the source where none is known. Each row is bounded by the true rendering's.", ""]
-    parts += [markdown_table(_waves(found["systems"])), "", "## Beside the judge trained here", ""]
+    parts += [markdown_table(_waves(found["systems"])), "", "## Whether an exemplar matters", ""]
+    parts += ["Distances of spectrograms in dB: outputs by two exemplars of one style, by the noise alone, and real"]
+    parts += ["recordings of one score and style by different sources.", ""]
+    parts += [markdown_table(_exemplars(found["exemplars"])), "", "## Beside the judge trained here", ""]
     parts += [f"As like: {lost:g} less at most, in each judge's own unit, cosine or F1.", ""]
     parts += [markdown_table(_beside(found["systems"], audit["kinds"], lost)), ""]
     return "\n".join(parts)
@@ -87,6 +90,11 @@ def _waves(systems: Mapping) -> pd.DataFrame:
             for system, figures in own.items()
         ]
     )
+
+
+def _exemplars(exemplars: Mapping) -> pd.DataFrame:
+    rows = [{"path": path} | {name: interval_cell(one) for name, one in own.items()} for path, own in exemplars.items()]
+    return pd.DataFrame(rows)
 
 
 def _beside(systems: Mapping, kinds: Mapping, lost: float) -> pd.DataFrame:
