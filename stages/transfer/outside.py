@@ -81,7 +81,9 @@ def main(
         },
     }
     verdicts = outside_gates(figures, tried, settings.thresholds)
-    verdicts |= {f"{name}_exemplar_response": exemplar_gate(own) for name, own in exemplars.items()}
+    verdicts |= {
+        f"{name}_exemplar_response": exemplar_gate(own) for name, own in exemplars.items() if own["response"].n
+    }
     write_json(metrics, jsonable(found))
     write_json(gates, verdicts)
     write_text(report, report_markdown(found, verdicts, read_json(audit), settings.thresholds.lost))

@@ -72,6 +72,11 @@ def test_the_true_rendering_passes_each_gate(lost):
     assert {gates[f"mel_{name}"]["verdict"] for name in SCORES} == {"pass"}
 
 
+def test_without_a_true_rendering_only_the_drums_are_judged():
+    unknown = dict.fromkeys(SCORES, np.nan)
+    assert [name for name in gates_of(dict.fromkeys(SCORES, 0.8), unknown) if name[4:] in SCORES] == ["mel_drum_onsets"]
+
+
 @pytest.mark.parametrize(("damage", "score"), OWN.items())
 def test_a_path_that_damages_one_part_fails_the_gate_of_that_part_alone(lost, damage, score):
     truth = dict.fromkeys(SCORES, 1.0)

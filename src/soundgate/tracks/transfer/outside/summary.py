@@ -104,7 +104,9 @@ def _wave_gates(
     for name, (figure, threshold, opponent) in asked.items():
         number = gated(own[figure], "above", threshold, controls[opponent][figure].value)
         deaf = {"deaf": tried["asked"]} if tried["deaf"] and name in BY_NOTES else {}
-        verdicts[f"{path}_{name}"] = judge_gated(number | deaf)
+        # Without a true rendering nothing bounds what is kept: no gate.
+        if own[figure].n or deaf:
+            verdicts[f"{path}_{name}"] = judge_gated(number | deaf)
     return verdicts
 
 
