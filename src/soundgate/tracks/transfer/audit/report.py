@@ -109,7 +109,7 @@ def _own_style(audit: Audit) -> list[str]:
     lines = ["## Asked for the style that the source has already", ""]
     for path, own in audit.own_style.items():
         change, bound = (interval_cell(own[name].as_dict()) for name in ("change_db", "equaliser_db"))
-        lines.append(f"- Path {path} changes the source by {change} dB, the equaliser by {bound} dB; nothing is owed.")
+        lines.append(f"- Path {path} changes the source by {change} dB, the equaliser by {bound} dB.")
     return [*lines, ""]
 
 
