@@ -9,7 +9,9 @@ from soundgate.runtime.config import load_section, load_seed
 from soundgate.runtime.files import read_json, write_json, write_text
 from soundgate.runtime.ledger import jsonable
 from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
-from soundgate.tracks.transfer.audit.exits import exit_report, leakage_gates, path_gates, stage_gates
+from soundgate.tracks.transfer.audit.competing import contest_gate
+from soundgate.tracks.transfer.audit.exits import content_gates, exit_report, leakage_gates, path_gates, stage_gates
+from soundgate.tracks.transfer.audit.own_style import own_style_gate
 from soundgate.tracks.transfer.audit.plots import write_plots
 from soundgate.tracks.transfer.audit.report import report_markdown
 from soundgate.tracks.transfer.audit.run import AuditSettings, run_audit
@@ -64,8 +66,15 @@ def main(
     for path in paths:
         own = audit.pairs[audit.pairs["path"] == path]
         verdicts |= path_gates(path, audit.kinds, own, audit.copied[path], settings.thresholds)
-    verdicts |= leakage_gates(audit.leakage, settings.thresholds)
+        verdicts[f"{path}_over_best_baseline"] = contest_gate(audit.contest, path)
+        if path in audit.own_style:
+            verdicts[f"{path}_own_style"] = own_style_gate(audit.own_style[path])
+    verdicts |= leakage_gates(audit.leakage, settings.thresholds) | content_gates(audit.leakage)
     found = {"kinds": audit.kinds, "copied": audit.copied, "diversity": audit.diversity, "leakage": audit.leakage}
+    found |= {"contest": {"best": audit.contest.best, "pairs": audit.contest.pairs.to_dict("records")}}
+    found["own_style"] = {
+        path: {name: one.as_dict() for name, one in own.items()} for path, own in audit.own_style.items()
+    }
     write_json(metrics, jsonable(found | {"targets": audit.targets.to_dict("records")}))
     write_json(gates, verdicts)
     write_json(exits, jsonable(exit_report(verdicts, audit.kinds, paths)))

@@ -19,6 +19,7 @@ from soundgate.tracks.transfer.codec.sound import sound_of
 from soundgate.tracks.transfer.content.model import load_content
 from soundgate.tracks.transfer.mel.model import load_mel_model
 from soundgate.tracks.transfer.outside.clips import STAGE, draw_clips
+from soundgate.tracks.transfer.outside.exemplars import exemplar_gate, exemplar_response
 from soundgate.tracks.transfer.outside.listening import NotesListening
 from soundgate.tracks.transfer.outside.report import report_markdown
 from soundgate.tracks.transfer.outside.settings import OutsideSettings
@@ -68,14 +69,21 @@ def main(
     tried = try_judge(listening, clips, settings.noise_db, seed, settings.n_bootstrap)
     table = listening.table(clips, systems(originals, paths, seed))
     figures = summarise(table, seed, settings.n_bootstrap)
+    exemplars = {
+        name: exemplar_response(chunks, path, clips, seed, settings.n_bootstrap) for name, path in paths.items()
+    }
     found = {
         "judge": tried,
+        "exemplars": {name: {key: one.as_dict() for key, one in own.items()} for name, own in exemplars.items()},
         "systems": {
             path: {name: {key: one.as_dict() for key, one in values.items()} for name, values in own.items()}
             for path, own in figures.items()
         },
     }
     verdicts = outside_gates(figures, tried, settings.thresholds)
+    verdicts |= {
+        f"{name}_exemplar_response": exemplar_gate(own) for name, own in exemplars.items() if own["response"].n
+    }
     write_json(metrics, jsonable(found))
     write_json(gates, verdicts)
     write_text(report, report_markdown(found, verdicts, read_json(audit), settings.thresholds.lost))

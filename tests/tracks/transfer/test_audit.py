@@ -8,7 +8,15 @@ import torch
 from soundgate.audio.mel import MelSettings
 from soundgate.runtime.errors import CorpusError
 from soundgate.tracks.transfer.audit.copying import copied
-from soundgate.tracks.transfer.audit.exits import Thresholds, exit_report, leakage_gates, path_gates, stage_gates
+from soundgate.tracks.transfer.audit.exits import (
+    Thresholds,
+    content_gates,
+    exit_report,
+    leakage_gates,
+    path_gates,
+    stage_gates,
+)
+from soundgate.tracks.transfer.audit.own_style import own_style_gate
 from soundgate.tracks.transfer.audit.report import report_markdown
 from soundgate.tracks.transfer.audit.run import AuditSettings, run_audit
 from soundgate.tracks.transfer.audit.score_truth import (
@@ -189,6 +197,31 @@ def test_a_leakage_gap_that_is_unknown_has_no_gate():
     gates = leakage_gates({"features": features}, THRESHOLDS)
     assert list(gates) == ["leakage_known", "leakage_few"] and gates["leakage_known"]["verdict"] == "undecided"
     assert gates["leakage_known"]["control"] == pytest.approx(0.05 + 0.02) and "control" not in gates["leakage_few"]
+
+
+def test_what_changes_a_source_in_its_own_style_is_caught(cache, scorer):
+    def own(make):
+        found = audit_of(cache, scorer, make)[0].own_style["mel"]
+        return found, own_style_gate(found)["verdict"]
+
+    honest, verdict = own(lambda row, score, source, target: mels_of(cache, np.array([row]))[0])
+    assert verdict == "pass" and honest["change_db"].value == 0 < honest["equaliser_db"].value
+    # Knows the style by its name, and plays always the same in it.
+    assert own(lambda row, score, source, target: rendering(1, target, 0))[1] == "fail"
+    audit, _ = audit_of(cache, scorer, lambda row, score, source, target: rendering(score, target, row))
+    text = report_markdown(audit, {}, {"dropped": {}}, cache.index)
+    assert "Path mel changes the source by " in text and "Best baseline by style" in text
+
+
+def test_content_that_names_the_genre_is_caught():
+    accuracy = {"value": 0.62, "ci_low": 0.58, "ci_high": 0.66, "n": 12}
+    genre = {"answerable": True, "accuracy": accuracy, "majority": 0.25, "permuted": 0.27}
+    gate = content_gates({"features": {"sequence": {"genre": genre}}})["leakage_sequence_genre"]
+    assert gate["verdict"] == "fail" and gate["value"] == pytest.approx(0.37) and gate["control"] == pytest.approx(0.02)
+    chance = genre | {"accuracy": accuracy | {"value": 0.26, "ci_low": 0.2, "ci_high": 0.32}}
+    gates = content_gates({"features": {"sequence": {"genre": chance}}})
+    assert gates["leakage_sequence_genre"]["verdict"] == "pass"
+    assert content_gates({"features": {"sequence": {"genre": {"answerable": False, "reason": "one class"}}}}) == {}
 
 
 def test_copies_play_what_a_training_item_of_the_genre_plays():

@@ -9,7 +9,7 @@ import torch
 
 from soundgate.audio.io import write_audio
 from soundgate.audio.mel import MelSettings, MelTransform
-from soundgate.judges.notes import FRAME_S, LOWEST_MIDI, N_PITCHES, Activations
+from soundgate.judges.notes import FRAME_S, LOWEST_MIDI, N_PITCHES, SOUNDING, Activations
 from soundgate.judges.registry import load_judge
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.mel.generator import Generator
@@ -22,6 +22,7 @@ from soundgate.tracks.transfer.outside.settings import OutsideThresholds
 from soundgate.tracks.transfer.outside.summary import outside_gates, summarise
 from soundgate.tracks.transfer.outside.systems import Originals, systems, untrained
 from soundgate.tracks.transfer.outside.trying import try_judge
+from soundgate.tracks.transfer.outside.waves import SCORES, Heard
 from soundgate.tracks.transfer.samples.settings import SamplesSettings
 from soundgate.tracks.transfer.samples.transfers import MelPath, Output
 from tests.tracks.transfer.planted import GENRES, planted_cache
@@ -29,7 +30,7 @@ from tests.tracks.transfer.planted import GENRES, planted_cache
 MEL = MelSettings()
 RATE = MEL.sample_rate
 SAMPLES = SamplesSettings(max_sources=2, clips_per_pair=0, mode="centroid", griffin_lim_iterations=2)
-THRESHOLDS = OutsideThresholds(over_shuffled=0.1, lost=0.1)
+THRESHOLDS = OutsideThresholds(over_shuffled=0.1, lost=0.1, drums=0.5)
 N_BOOTSTRAP = 300
 N_SCORES = 30
 PATHS = ("mel_notes_kept_over_shuffled", "mel_notes_kept_near_copy_synthesis")
@@ -132,7 +133,18 @@ def judged(originals, clips, make, judge=None):
 
 
 def verdicts(gates):
-    return {name: gate["verdict"] for name, gate in gates.items()}
+    return {name: gates[name]["verdict"] for name in PATHS}
+
+
+@pytest.fixture(autouse=True)
+def same_waves(monkeypatch):
+    """Leave all but the notes alone: each wave has the same harmony, bass and drums."""
+    other = np.random.default_rng(0).random((12, 40))
+
+    def heard(wav, rate, found):
+        return Heard(found.sounding >= SOUNDING, found.onset.max(axis=1), other, other, other[0])
+
+    monkeypatch.setattr("soundgate.tracks.transfer.outside.listening.hear", heard)
 
 
 def test_sources_are_of_as_many_groups_as_can_be_and_are_held_against_unlike_chords(music, clips, originals):
@@ -163,7 +175,7 @@ def test_a_single_group_has_nothing_to_be_held_against(music, originals):
     assert {clip.other for clip in clips} == {None}
     tried, _, gates = judged(only, clips, of_score(cache))
     assert tried["deaf"] and tried["value"] is None
-    assert verdicts(gates) == dict.fromkeys(PATHS, "undecided") and all("deaf" in gate for gate in gates.values())
+    assert verdicts(gates) == dict.fromkeys(PATHS, "undecided") and all("deaf" in gates[name] for name in PATHS)
 
 
 def test_a_path_that_keeps_the_notes_passes(music, originals, clips):
@@ -196,14 +208,14 @@ def test_a_path_whose_copies_have_lost_the_notes_too_is_not_near_them_by_that(or
 def test_gates_of_a_judge_that_hears_nothing_cannot_be_judged(music, originals, clips):
     tried, _, gates = judged(originals, clips, of_score(music[0]), Ears(hears=False))
     assert tried["deaf"] and tried["value"] == 0
-    assert verdicts(gates) == dict.fromkeys(PATHS, "undecided") and all("deaf" in gate for gate in gates.values())
+    assert verdicts(gates) == dict.fromkeys(PATHS, "undecided") and all("deaf" in gates[name] for name in PATHS)
 
 
 def test_a_corpus_without_the_band_is_not_judged(music, originals, clips, monkeypatch):
     monkeypatch.setattr(Ears, "min_rate", RATE + 1)
     tried, _, gates = judged(originals, clips, of_score(music[0]))
     assert tried["deaf"] and tried["value"] is None
-    assert verdicts(gates) == dict.fromkeys(PATHS, "undecided") and all("deaf" in gate for gate in gates.values())
+    assert verdicts(gates) == dict.fromkeys(PATHS, "undecided") and all("deaf" in gates[name] for name in PATHS)
 
 
 def test_agreement():
@@ -213,6 +225,21 @@ def test_agreement():
     assert agreement(first, first[:7]) == 1.0 and agreement(first, half) == pytest.approx(2 / 3)
     assert agreement(first, np.zeros_like(first)) == 0.0
     assert np.isnan(agreement(np.zeros_like(first), first)) and np.isnan(agreement(None, first))
+
+
+def test_waves_are_held_against_the_true_rendering_beside_the_command_s_baselines(music, originals, clips):
+    cache = music[0]
+    _, figures, gates = judged(originals, clips, of_score(cache, shift=7))
+    assert gates["mel_note_recall"]["verdict"] == "fail" and gates["mel_harmony"]["verdict"] == "pass"
+    for method in ("eq", "knn"):
+        assert set(SCORES) <= set(figures["control"][method]), method
+    # An equaliser plays no other notes, only others louder.
+    assert figures["control"]["eq"]["note_recall"].value > figures["mel"]["transfer"]["note_recall"].value + 0.2
+    assert gates["mel_note_recall"]["control"] == figures["control"]["knn"]["note_recall_over_true"].value
+    _, _, unheard = judged(originals, clips, of_score(cache), Ears(hears=False))
+    assert (
+        "deaf" in unheard["mel_note_recall"] and "deaf" in unheard["mel_rhythm"] and "deaf" not in unheard["mel_bass"]
+    )
 
 
 def test_the_untrained_twin_of_the_mel_path_has_its_shape_and_not_its_weights(music):
@@ -233,8 +260,10 @@ def test_the_published_judge_hears_planted_chords_and_its_twin_does_not(original
 
 def test_the_report_says_where_judges_disagree_and_what_cannot_be_judged(music, originals, clips):
     tried, figures, gates = judged(originals, clips, of_score(music[0], shift=7))
+    moved = {"value": 0.26, "ci_low": 0.11, "ci_high": 0.41, "n": 6}
     found = {
         "judge": tried,
+        "exemplars": {"mel": {"response": moved}},
         "systems": {
             path: {name: {key: one.as_dict() for key, one in values.items()} for name, values in own.items()}
             for path, own in figures.items()
@@ -245,6 +274,7 @@ def test_the_report_says_where_judges_disagree_and_what_cannot_be_judged(music, 
     ours = {"mps_held_out": sure, "mps_mismatched_held_out": low}
     kinds = {"mel": {"transfer": ours, "identity": ours}, "control": {"true_target": ours}}
     report = report_markdown(found, gates, {"kinds": kinds}, 0.1)
+    assert "| mel | 0.260 [0.110, 0.410] |" in report.split("Whether an exemplar matters")[1]
     assert "| hears |" in report and "cannot be judged" in report
     said = {line.split(" | ")[1]: line.split(" | ")[-1] for line in report.split("Beside the judge")[1].splitlines()
             if line.startswith("| mel")}  # fmt: skip

@@ -10,6 +10,7 @@ from pydantic import Field
 from soundgate.evaluation.gates import judge_gated, verdict
 from soundgate.evaluation.verdicts import overall
 from soundgate.runtime.config import Section
+from soundgate.tracks.transfer.audit.leakage import SEQUENCE, TOLERATED
 
 # Of two gates on one quantity, each is what bounds the other: cosines of the same music, cosines of different music.
 EACH_OTHER = {"same_content": "mismatched_content", "mismatched_content": "same_content"}
@@ -103,6 +104,23 @@ def leakage_gates(audit: dict, thresholds: Thresholds) -> dict[str, dict]:
             control = _permuted_gap(features)
             verdicts[f"leakage_{name}"] = verdict(gap["value"], "below", thresholds.gap, interval, gap["n"], control)
     return verdicts
+
+
+def content_gates(audit: dict) -> dict[str, dict]:
+    """Judge whether what a decoder is fed as content names the genre.
+
+    Returns:
+        ``leakage_sequence_genre``, where it can be asked: the accuracy of a probe above its majority, at most what Lab
+        1's own gate tolerates of sources. Control: the same for labels that were exchanged between tracks.
+    """
+    genre = audit["features"][SEQUENCE]["genre"]
+    if not genre["answerable"]:
+        return {}
+    accuracy, majority = genre["accuracy"], genre["majority"]
+    interval = tuple(None if end is None else end - majority for end in (accuracy["ci_low"], accuracy["ci_high"]))
+    control = None if genre["permuted"] is None else genre["permuted"] - majority
+    above = accuracy["value"] - majority
+    return {"leakage_sequence_genre": verdict(above, "below", TOLERATED, interval, accuracy["n"], control)}
 
 
 def _permuted_gap(features: dict) -> float | None:

@@ -23,6 +23,8 @@ from soundgate.tracks.transfer.audit.probes import (
 VERDICTS = ("flagged", "not answerable", "undecided", "clear")
 # Source accuracy above majority that Lab 1's leakage gate lets pass.
 TOLERATED = 0.15
+# What the mel decoder is fed as content, and should not name the genre.
+SEQUENCE = "sequence"
 
 DEFINITIONS = {
     "probe": "standardised logistic regression on four fifths of the groups, scored on the last; five such splits, "

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from soundgate.evaluation.second_opinion import interval_cell
 from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_table, number_cell, rounded
+from soundgate.tracks.transfer.audit.baselines import BASELINES, KIND
+from soundgate.tracks.transfer.audit.competing import CRITERIA, worst_pairs
 from soundgate.tracks.transfer.audit.run import Audit
 
 SHOWN = [
@@ -36,6 +39,8 @@ def report_markdown(audit: Audit, gates: dict[str, dict], labels: dict, index: p
     parts += [
         markdown_table(_kind_rows(audit.kinds)),
         "",
+        *_contest(audit),
+        *_own_style(audit),
         "## By pair of genres",
         "",
         markdown_table(rounded(audit.pairs)),
@@ -74,12 +79,38 @@ def conclusions(audit: Audit, labels: dict, index: pd.DataFrame) -> list[str]:
 
 
 def _kind_rows(kinds: dict) -> pd.DataFrame:
-    rows = [
-        {"path": path, "what": KINDS[kind]} | {name: number_cell(scores[name]["value"]) for name in SHOWN}
-        for path, own in kinds.items()
-        for kind, scores in own.items()
-    ]
+    rows = []
+    for path, own in kinds.items():
+        for kind, scores in own.items():
+            known = {"path": path, "what": BASELINES[path] if kind == KIND else KINDS[kind]}
+            rows.append(known | {name: number_cell(scores[name]["value"]) for name in SHOWN})
     return pd.DataFrame(rows)
+
+
+def _contest(audit: Audit) -> list[str]:
+    """Say which baseline wins, which paths beat it, and where each is furthest behind."""
+    names = {"sf": "style", "nearer_db": "closeness to the true rendering"}
+    lines = ["## Against what needs no trained decoder", ""]
+    for criterion, name in audit.contest.best.items():
+        column, _ = CRITERIA[criterion]
+        own = audit.kinds[name][KIND][column]["value"]
+        paths = [f"{path} {audit.kinds[path]['transfer'][column]['value']:.3f}" for path in audit.copied]
+        best = f"- Best baseline by {names[criterion]}: **{name}**, `{column}` {own:.3f}"
+        lines.append(f"{best}; trained paths: {', '.join(paths)}.")
+    for path in audit.copied:
+        own = audit.contest.pairs[audit.contest.pairs["path"] == path]
+        shown = (own["over_low"].astype(float) > 0).groupby([own["source_genre"], own["target_genre"]]).all()
+        lines.append(f"- Path {path} is shown to be better by all of these on {shown.sum()} of {len(shown)} pairs.")
+    lines += ["", "`over`: how much better the path is, with its interval over groups. The worst pair of each:", ""]
+    return [*lines, markdown_table(rounded(worst_pairs(audit.contest))), ""]
+
+
+def _own_style(audit: Audit) -> list[str]:
+    lines = ["## Asked for the style that the source has already", ""]
+    for path, own in audit.own_style.items():
+        change, bound = (interval_cell(own[name].as_dict()) for name in ("change_db", "equaliser_db"))
+        lines.append(f"- Path {path} changes the source by {change} dB, the equaliser by {bound} dB.")
+    return [*lines, ""]
 
 
 def _leakage(leakage: dict) -> list[str]:

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from soundgate.audio.noisy import with_white_noise
-from soundgate.judges.notes import SOUNDING, NotesJudge, note_overlap
+from soundgate.judges.notes import SOUNDING, Activations, NotesJudge, note_overlap
 from soundgate.runtime.console import track
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.transfer.outside.clips import STAGE, Clip
 from soundgate.tracks.transfer.outside.systems import Maker, Originals, Sounds
+from soundgate.tracks.transfer.outside.waves import SCORES, Heard, compare, hear
 
-MEASURES = ("note_f1", "note_f1_other")
+MEASURES = ("note_f1", "note_f1_other", *SCORES)
 
 
 class NotesListening:
@@ -29,12 +30,14 @@ class NotesListening:
     def __init__(self, judge: NotesJudge, originals: Originals) -> None:
         self.judge, self.originals = judge, originals
         self.source = remembered(lambda row: self.keys(originals.chunk(row)))
+        self.original = remembered(lambda row: self.hear(originals.chunk(row)))
 
     def table(self, clips: Sequence[Clip], made: Mapping[tuple[str, str], Maker]) -> pd.DataFrame:
         """Return one row for each path, system and clip.
 
         ``path``, ``system``, ``row``, ``group``, ``source_genre``, ``target_genre``, and ``MEASURES``: F1 of each
-        frame's notes with the source's and with the other music's; nan where there is no such output or music, no
+        frame's notes with the source's and with the other music's, and the scores of
+        `soundgate.tracks.transfer.outside.waves.compare`; nan where there is no such output or music, no
         note is heard in what the output is held against, or the corpus lacks the band that the judge listens to.
         """
         return pd.DataFrame(
@@ -47,13 +50,16 @@ class NotesListening:
 
     def _row(self, path: str, system: str, make: Maker, clip: Clip) -> dict:
         sounds = make(clip)
-        f1, other = (np.nan, np.nan) if sounds is None else self.both(clip, self.keys(sounds))
+        found = None if sounds is None else self.hear(sounds)
         known = {"path": path, "system": system, "row": clip.row}
         known |= {"group": self.originals.cache.index["group"].iloc[clip.row]}
-        return known | {
-            "source_genre": clip.source_genre, "target_genre": clip.target_genre,
-            "note_f1": f1, "note_f1_other": other,
-        }  # fmt: skip
+        known |= {"source_genre": clip.source_genre, "target_genre": clip.target_genre}
+        if found is None:
+            return known | dict.fromkeys(MEASURES, np.nan)
+        f1, other = self.both(clip, found.keys)
+        truth = self.originals.cache.true_rows(clip.row, clip.target_genre)
+        owed = self.original(int(truth[0]) if len(truth) else clip.row)
+        return known | {"note_f1": f1, "note_f1_other": other} | compare(self.original(clip.row), owed, found)
 
     def both(self, clip: Clip, found: np.ndarray | None) -> tuple[float, float]:
         """Return the F1 of notes with those of a clip's source, and with those of its other music."""
@@ -62,10 +68,21 @@ class NotesListening:
 
     def keys(self, sounds: Sounds) -> np.ndarray | None:
         """Return which of 88 keys sound, bool [L, 88], as long as sources are; None where the judge lacks its band."""
+        found = self._activations(sounds)
+        return None if found is None else found.sounding >= SOUNDING
+
+    def hear(self, sounds: Sounds) -> Heard | None:
+        """Hear all that is scored, of as much as sources are long; None where the judge lacks its band."""
+        found = self._activations(sounds)
+        return None if found is None else hear(self._cut(sounds), sounds.sample_rate, found)
+
+    def _activations(self, sounds: Sounds) -> Activations | None:
         if sounds.sample_rate < self.judge.min_rate:
             return None
-        wav = sounds.wav[: round(self.originals.duration_s * sounds.sample_rate)]
-        return self.judge.activations([wav.astype(np.float32)], sounds.sample_rate)[0].sounding >= SOUNDING
+        return self.judge.activations([self._cut(sounds)], sounds.sample_rate)[0]
+
+    def _cut(self, sounds: Sounds) -> np.ndarray:
+        return sounds.wav[: round(self.originals.duration_s * sounds.sample_rate)].astype(np.float32)
 
     def noisy(self, row: int, snr_db: float) -> Sounds:
         """Return a source with white noise."""

@@ -11,12 +11,15 @@ from soundgate.evaluation.tables import gate_rows, gates_overview, markdown_tabl
 from soundgate.tracks.transfer.outside.systems import (
     CONTROL,
     COPY_SYNTHESIS,
+    EQ,
+    KNN,
     NO_TRANSFER,
     TRANSFER,
     TRUE_TARGET,
     UNTRAINED,
     VOCODER,
 )
+from soundgate.tracks.transfer.outside.waves import SCORES
 
 SYSTEMS = {
     TRANSFER: "transferred",
@@ -25,6 +28,8 @@ SYSTEMS = {
     NO_TRANSFER: "the source itself",
     TRUE_TARGET: "the true rendering in the target genre",
     VOCODER: "the source's spectrogram by Griffin and Lim",
+    EQ: "by `soundgate transfer --path eq`",
+    KNN: "by `soundgate transfer --path knn`",
 }
 # What the audit calls the same.
 _KINDS = {COPY_SYNTHESIS: "identity"}
@@ -34,7 +39,7 @@ def report_markdown(found: Mapping, gates: dict[str, dict], audit: Mapping, lost
     """Return the report.
 
     Args:
-        found: ``judge`` and ``systems``.
+        found: ``judge``, ``systems`` and ``exemplars``.
         gates: verdicts by name.
         audit: what the judges trained here find, from stage transfer-audit.
         lost: what a transfer may lose against copy-synthesis, in either judge's unit.
@@ -49,7 +54,13 @@ def report_markdown(found: Mapping, gates: dict[str, dict], audit: Mapping, lost
     parts += ["Basic Pitch; the twin is the same network with its weights shuffled.", ""]
     parts += [markdown_table(rounded(pd.DataFrame([answer]).astype(object))), "", "## F1 of notes, and what bounds it"]
     parts += ["", "`mps`: the audit's held-out judge of content, of all its transfers.", ""]
-    parts += [markdown_table(_systems(found["systems"], audit["kinds"])), "", "## Beside the judge trained here", ""]
+    parts += [markdown_table(_systems(found["systems"], audit["kinds"])), "", "## What the delivered wave keeps", ""]
+    parts += ["Of the source: recall of its notes, harmony, bass, rhythm. `drum_onsets` is held against the true"]
+    parts += ["rendering, or against the source where none is known. Each row is bounded by the true rendering's.", ""]
+    parts += [markdown_table(_waves(found["systems"])), "", "## Whether an exemplar matters", ""]
+    parts += ["Distances of spectrograms in dB: outputs by two exemplars of one style, by the noise alone, and real"]
+    parts += ["recordings of one score and style by different sources.", ""]
+    parts += [markdown_table(_exemplars(found["exemplars"])), "", "## Beside the judge trained here", ""]
     parts += [f"As like: {lost:g} less at most, in each judge's own unit, cosine or F1.", ""]
     parts += [markdown_table(_beside(found["systems"], audit["kinds"], lost)), ""]
     return "\n".join(parts)
@@ -68,6 +79,21 @@ def _systems(systems: Mapping, kinds: Mapping) -> pd.DataFrame:
                     for name in ("mps", "mps_mismatched")
                 }
             )
+    return pd.DataFrame(rows)
+
+
+def _waves(systems: Mapping) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"path": path, "what": SYSTEMS[system]} | {name: interval_cell(figures[name]) for name in SCORES}
+            for path, own in systems.items()
+            for system, figures in own.items()
+        ]
+    )
+
+
+def _exemplars(exemplars: Mapping) -> pd.DataFrame:
+    rows = [{"path": path} | {name: interval_cell(one) for name, one in own.items()} for path, own in exemplars.items()]
     return pd.DataFrame(rows)
 
 

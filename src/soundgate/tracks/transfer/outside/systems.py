@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache as remembered
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
+from soundgate.audio.exact import ExactAudio
 from soundgate.audio.mel import MelSettings, griffin_lim
 from soundgate.runtime.paths import path_from_text
 from soundgate.runtime.randomness import keyed_seed
@@ -20,10 +23,15 @@ from soundgate.tracks.transfer.mel.model import MelModel
 from soundgate.tracks.transfer.outside.clips import STAGE, Clip
 from soundgate.tracks.transfer.samples.settings import SamplesSettings
 from soundgate.tracks.transfer.samples.transfers import MelPath, StylePath, heard, transfer_clip
+from soundgate.tracks.transfer.transferring.methods import METHODS
+from soundgate.tracks.transfer.transferring.recordings import Recording
+from soundgate.tracks.transfer.transferring.styles import style_of_tracks, train_tracks
 
 CONTROL = "control"
 TRANSFER, COPY_SYNTHESIS, UNTRAINED = "transfer", "copy_synthesis", "untrained"
 NO_TRANSFER, TRUE_TARGET, VOCODER = "no_transfer", "true_target", "vocoder"
+# By the command, which needs no trained decoder for them.
+EQ, KNN = "eq", "knn"
 
 
 class Sounds(NamedTuple):
@@ -53,6 +61,7 @@ class Originals:
     def __init__(self, cache: ChunkCache, mel: MelSettings, samples: SamplesSettings) -> None:
         self.cache, self.mel, self.samples = cache, mel, samples
         self.duration_s = (N_FRAMES - 1) * mel.hop_length / mel.sample_rate
+        self.style = remembered(lambda genre: style_of_tracks(genre, train_tracks(cache, genre)))
 
     def chunk(self, row: int) -> Sounds:
         """Return the audio that a chunk's frames are of."""
@@ -64,6 +73,19 @@ class Originals:
         """Return the source's music as it was rendered in the target genre; None where it was not."""
         rows = self.cache.true_rows(clip.row, clip.target_genre)
         return self.chunk(rows[0]) if len(rows) else None
+
+    def by_command(self, method: str, clip: Clip) -> Sounds | None:
+        """Return what ``soundgate transfer`` makes of the source by a method without models; None if it has no style.
+
+        The style is the target genre, as it is known from its train tracks.
+        """
+        if not len(train_tracks(self.cache, clip.target_genre)):
+            return None
+        wav, rate = self.chunk(clip.row)
+        audio = ExactAudio(np.asarray(wav, np.float32)[None], rate, "FLOAT")
+        path = path_from_text(self.cache.index["path"].iloc[clip.row])
+        blocks = METHODS[method](Recording(path, audio), self.style(clip.target_genre), 1.0)
+        return Sounds(np.concatenate(list(blocks))[:, 0], rate)
 
     def vocoded(self, clip: Clip) -> Sounds:
         """Return the source's own spectrogram as Griffin and Lim make it sound."""
@@ -89,6 +111,8 @@ def systems(originals: Originals, paths: Mapping[str, StylePath], seed: int) -> 
     made[CONTROL, NO_TRANSFER] = lambda clip: originals.chunk(clip.row)
     made[CONTROL, TRUE_TARGET] = originals.true_target
     made[CONTROL, VOCODER] = originals.vocoded
+    for name in (EQ, KNN):
+        made[CONTROL, name] = partial(originals.by_command, name)
     return made
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import numpy as np
-import pandas as pd
 
 from soundgate.corpora.file_types import EXTENSIONS
 from soundgate.runtime.errors import AudioError, ConfigError
@@ -76,10 +75,20 @@ def open_style(wished: str | Path, profile: str) -> Style:
     path = Path(wished)
     if path.exists() or path.is_symlink() or path.suffix.lower() in EXTENSIONS:
         return Style(path_to_text(path), [_exemplar(path)], False)
-    tracks = tracks_of(str(wished), models_folder(profile) / "cache", profile)
+    return style_of_tracks(str(wished), tracks_of(str(wished), models_folder(profile) / "cache", profile))
+
+
+def style_of_tracks(name: str, tracks: np.ndarray) -> Style:
+    """Return a style of a corpus as it is known from tracks, paths as text; of many, from some that are spread."""
     chosen = tracks[np.unique(np.linspace(0, len(tracks) - 1, min(len(tracks), _MOST_TRACKS)).round().astype(int))]
     folder = Path(gettempdir())
-    return Style(str(wished), [open_recording(path_from_text(own), folder) for own in chosen], True)
+    return Style(name, [open_recording(path_from_text(own), folder) for own in chosen], True)
+
+
+def train_tracks(cache: ChunkCache, name: str) -> np.ndarray:
+    """Return the paths, as text, of a style's train tracks; none of a style that has none."""
+    index = cache.index.iloc[cache.rows("train")]
+    return np.array(sorted(index.loc[index["genre"] == name, "path"].unique()), dtype=object)
 
 
 def _exemplar(path: Path) -> Recording:
@@ -101,13 +110,9 @@ def tracks_of(name: str, cache: Path, profile: str) -> np.ndarray:
     if not (cache / INDEX_FILE).is_file():
         remedy = f"Name a file, or make the styles: {MAKE_MODELS.format(profile=profile)}"
         raise ConfigError(subject, expected=expected, found=f"neither, and no corpus in {cache}", remedy=remedy)
-    index = _train_music(ChunkCache.open(cache))
-    styles = sorted(index["genre"].unique())
+    chunks = ChunkCache.open(cache)
+    styles = sorted(chunks.index["genre"].iloc[chunks.rows("train")].unique())
     if name not in styles:
         remedy = f"Styles of profile {profile}: {', '.join(styles)}."
         raise ConfigError(subject, expected=expected, found="nothing of that name", remedy=remedy)
-    return np.array(sorted(index.loc[index["genre"] == name, "path"].unique()), dtype=object)
-
-
-def _train_music(cache: ChunkCache) -> pd.DataFrame:
-    return cache.index.iloc[cache.rows("train")]
+    return train_tracks(chunks, name)
