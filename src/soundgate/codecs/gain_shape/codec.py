@@ -34,6 +34,7 @@ class GainShapeCodec(Codec):
         that decoding stays linear in the shapes; residual k-means codebooks instead of entropy coding.
     """
 
+    latent_space = "gains and shapes"
     cpu_threads = 1  # Its operations are short: reading the files takes longer than all of them.
 
     def __init__(self, settings: Settings) -> None:
