@@ -31,8 +31,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from soundgate.audio.io import write_audio
 from soundgate.codecs.base import Codec
 from soundgate.codecs.extraction import Utterance, extract_latents, map_ahead, read_utterance
-from soundgate.codecs.gain_shape.synthetic import speech_like
 from soundgate.codecs.registry import load_codec
+from soundgate.codecs.synthetic import speech_like
 from soundgate.corpora.index import build_index
 from soundgate.runtime.console import logger, set_up_logging, track
 from soundgate.runtime.device import torch_device

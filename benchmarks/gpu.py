@@ -260,7 +260,7 @@ def rows(setup: Setup, size: Size) -> list[Row]:
     for name in CODECS:
         for batch in size.batches:
             runs = {"fp32": (partial(encode, name, setup, batch, "float32", size, flops), "fp32")}
-            if name != "gain_shape":  # It keeps out of autocast.
+            if name not in ("bands", "gain_shape"):  # They keep out of autocast.
                 runs["bf16"] = (partial(encode, name, setup, batch, "bfloat16", size, flops), "bf16")
             table.append(Row(f"codec, {name}", "latents", batch, runs))
     for name, recipe in TRAININGS.items():

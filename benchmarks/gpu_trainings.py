@@ -76,7 +76,7 @@ ROOT = Path(__file__).parents[1]
 # Steps are counted from here in a training of so many: the discriminators have come in, and the first of these steps
 # has the gradient penalty.
 FIRST_STEP, N_STEPS = 8960, 10_000
-CODECS = {"gain_shape": {}, "mimi": {"weights": "random"}, "encodec": {"weights": "random"}}
+CODECS = {"bands": {}, "gain_shape": {}, "mimi": {"weights": "random"}, "encodec": {"weights": "random"}}
 Model = TypeVar("Model")
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from soundgate.codecs.gain_shape.synthetic import speech_like
 from soundgate.codecs.mimi import MimiCodec, Settings
 from soundgate.codecs.registry import load_codec
+from soundgate.codecs.synthetic import speech_like
 from tests.codecs.small import small_models
 
 LYRA = Path(__file__).resolve().parents[3] / "shared" / "weights" / "lyra"
 CASES = {
+    "bands_75": ("bands", {"frame_rate": 75}),
+    "bands_12.5": ("bands", {"frame_rate": 12.5}),
     "gain_shape_75": ("gain_shape", {"frame_rate": 75}),
     "gain_shape_12.5": ("gain_shape", {"frame_rate": 12.5}),
     "mimi_encoder": ("mimi", {"weights": "random", "latent_space": "encoder"}),
@@ -74,7 +76,7 @@ def load_full(load_case):
 
     def load(case: str):
         name, settings = CASES[case]
-        if name in ("gain_shape", "lyra"):
+        if name in ("bands", "gain_shape", "lyra"):
             return load_case(case)
         if case == "mimi_projected":
             return MimiCodec(load("mimi_encoder").model, Settings(**settings))

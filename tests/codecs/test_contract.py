@@ -14,6 +14,8 @@ from tests.codecs.double import in_double
 SHAPES = {  # frame rate (Hz), dimension, hop (samples), look-ahead (samples), warm-up (frames)
     "lyra": (50.0, 64, 320, 0, 24),
     "lyra_published": (50.0, 64, 320, 0, 24),
+    "bands_75": (75.0, 22, 320, 160, 0),
+    "bands_12.5": (12.5, 22, 1920, 160, 0),
     "gain_shape_75": (75.0, 128, 320, 160, 0),
     "gain_shape_12.5": (12.5, 512, 1920, 160, 0),
     "mimi_encoder": (12.5, 512, 1920, 0, 0),
@@ -129,8 +131,8 @@ def test_encode_under_autocast(full_codec, wav, relative_error):
         reduced = full_codec.encode(wav)
     assert reduced.dtype == torch.float32
     error = relative_error(reduced, full_codec.encode(wav))
-    # gain_shape has no use for bf16 and stays in float32; lyra is what its files say.
-    assert error == 0 if full_codec.name in ("gain_shape", "lyra") else 0 < error < 0.05
+    # Those in closed form have no use for bf16 and stay in float32; lyra is what its files say.
+    assert error == 0 if full_codec.name in ("bands", "gain_shape", "lyra") else 0 < error < 0.05
 
 
 def test_gradients_reach_every_latent_frame(codec, wav):
@@ -222,7 +224,7 @@ def test_latents_and_codes_refused(codec):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("case", ["gain_shape_75", "gain_shape_12.5", "mimi_projected", "encodec"])
+@pytest.mark.parametrize("case", ["bands_75", "gain_shape_75", "gain_shape_12.5", "mimi_projected", "encodec"])
 def test_saved_weights_load_to_the_same_codec(case, cases, load_case, wav, tmp_path):
     codec = load_case(case)
     name, settings = cases[case]
@@ -247,7 +249,7 @@ def test_random_weights_are_the_same_every_time(name, load_case, wav):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("name", ["gain_shape", "mimi", "encodec"])
+@pytest.mark.parametrize("name", ["bands", "gain_shape", "mimi", "encodec"])
 def test_weights_of_another_architecture_refused(name, tmp_path):
     path = tmp_path / "other.safetensors"
     save_weights({"another.weight": torch.zeros(3)}, path)
@@ -255,14 +257,14 @@ def test_weights_of_another_architecture_refused(name, tmp_path):
         load_codec(name, {"weights": str(path)})
 
 
-@pytest.mark.parametrize("name", ["gain_shape", "mimi", "encodec"])
+@pytest.mark.parametrize("name", ["bands", "gain_shape", "mimi", "encodec"])
 def test_missing_weights_named(name, tmp_path):
     with pytest.raises(WeightsError, match="nowhere.safetensors.*no such file"):
         load_codec(name, {"weights": str(tmp_path / "nowhere.safetensors")})
 
 
 def test_settings_refused():
-    with pytest.raises(ConfigError, match="one of gain_shape, mimi, encodec, lyra; found 'opus'"):
+    with pytest.raises(ConfigError, match="one of bands, gain_shape, mimi, encodec, lyra; found 'opus'"):
         load_codec("opus", {})
     with pytest.raises(ConfigError, match="codec.mimi.latent_space"):
         load_codec("mimi", {"latent_space": "quantised"})

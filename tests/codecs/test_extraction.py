@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from pydantic import BaseModel
 
 from soundgate.audio.io import read_audio
 from soundgate.codecs import extraction
@@ -26,8 +27,14 @@ RATE, HOP = 24_000, 1_920
 SMALL = {"chunk_rows": 8, "shard_rows": 16}
 
 
+class MeanSettings(BaseModel):
+    """It has none."""
+
+
 class MeanCodec(Codec):
     """Latents are the mean of a frame and of the frame before it: exact, causal, and cheap."""
+
+    settings = MeanSettings()
 
     def __init__(self) -> None:
         super().__init__(
@@ -95,6 +102,26 @@ def extract(index: pd.DataFrame, folder: Path, codec: Codec | None = None, **opt
 
 
 extract_short = partial(extract, min_duration_s=0)
+
+
+def test_the_store_says_what_its_latents_are(constant, tmp_path, load_case):
+    extract(constant, tmp_path / "closed", load_case("gain_shape_75"))
+    closed = LatentStore.open(tmp_path / "closed").details
+    assert (closed["codec"], closed["latent_space"], closed["weights_sha256"]) == (
+        "gain_shape",
+        "gains and shapes",
+        None,
+    )
+    assert closed["codec_settings"]["frame_rate"] == 75 and "weights" not in closed["codec_settings"]
+    extract(constant, tmp_path / "out", load_case("mimi_encoder"))
+    encoder = LatentStore.open(tmp_path / "out").details
+    assert encoder["latent_space"] == "encoder" and len(encoder["weights_sha256"]) == 64
+
+
+def test_another_latent_space_does_not_go_on_in_the_same_folder(constant, tmp_path, load_case):
+    extract(constant, tmp_path / "out", load_case("mimi_encoder"))
+    with pytest.raises(FormatError, match="'latent_space': 'projected'.*Remove the folder"):
+        extract(constant, tmp_path / "out", load_case("mimi_projected"))
 
 
 def latents_of(folder: Path, row: pd.Series) -> np.ndarray:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from soundgate.codecs.gain_shape import codebooks
+from soundgate.codecs import codebooks
 from soundgate.codecs.gain_shape.layout import band_edges, coefficients_per_sub_frame, make_layout
-from soundgate.codecs.gain_shape.synthetic import speech_like
+from soundgate.codecs.gain_shape.metric import Metric
 from soundgate.codecs.gain_shape.transform import FLOOR, GAIN_CENTRE, GAIN_SCALE
 from soundgate.codecs.registry import load_codec
+from soundgate.codecs.synthetic import speech_like
 from soundgate.codecs.weights import save_weights
 from soundgate.runtime.errors import WeightsError
 
@@ -150,7 +151,7 @@ def test_codebooks_of_another_shape_refused(tmp_path, load_case):
 
 def test_planted_codes_are_found():
     """Codebooks a hundred times finer stage by stage: greedy search finds the planted codes."""
-    metric = codebooks.Metric(torch.tensor([True, False, False]), torch.tensor([0, 0, 0]))
+    metric = Metric(torch.tensor([True, False, False]), torch.tensor([0, 0, 0]))
     generator = torch.Generator().manual_seed(0)
     entries = torch.randn(4, 5, 3, generator=generator) * 100.0 ** -torch.tensor([0, 1, 1, 2])[:, None, None]
     entries[0, :, 1:] = 0
@@ -162,7 +163,7 @@ def test_planted_codes_are_found():
 
 
 def test_metric_weighs_shapes_by_signal_energy():
-    metric = codebooks.Metric(torch.tensor([True, True, False, False]), torch.tensor([0, 1, 0, 1]))
+    metric = Metric(torch.tensor([True, True, False, False]), torch.tensor([0, 1, 0, 1]))
     weights = metric.weights(torch.tensor([[float(np.log(3)) / (2 * GAIN_SCALE), 0.0, 7.0, 7.0]]))
     torch.testing.assert_close(weights, torch.tensor([[1.0, 1.0, 1.5, 0.5]]))
     latents = torch.tensor([[1.0, 0.0, 2.0, 2.0]])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 import zarr
 
 from soundgate.codecs.latent_store import STORE_NAME, LatentStore, LatentStoreWriter
@@ -45,7 +46,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def shard(folder: Path, number: int) -> Path:
-    return folder / STORE_NAME / "c" / str(number) / "0"
+    return folder / STORE_NAME / "latents" / "c" / str(number) / "0"
 
 
 def test_reads_the_rows_that_were_added(tmp_path):
@@ -74,9 +75,54 @@ def test_chunks_stream_every_row_once(tmp_path):
 
 def test_any_zarr_reader_reads_it(tmp_path):
     finished(tmp_path)
-    array = zarr.open_array(tmp_path / STORE_NAME, mode="r")
+    group = zarr.open_group(tmp_path / STORE_NAME, mode="r")
+    assert sorted(name for name, _ in group.arrays()) == ["latents", "n_frames", "offset", "utterance"]
+    assert (group.attrs["codec"], group.attrs["frame_rate"], group.attrs["hop_length"]) == ("ramp", 75.0, 320)
+    array = group["latents"]
     assert array.chunks == (CHUNK, DIM) and array.shards == (SHARD, DIM) and np.isnan(array.fill_value)
+    assert array.metadata.dimension_names == ("frame", "feature")
     np.testing.assert_array_equal(array[:], ramp(0, 27))
+
+
+@pytest.mark.filterwarnings("error")
+def test_xarray_reads_it_by_utterance(tmp_path):
+    finished(tmp_path)
+    with xarray.open_zarr(tmp_path / STORE_NAME, chunks=None) as data:
+        assert data["latents"].dims == ("frame", "feature") and data.sizes == {
+            "frame": 27,
+            "feature": 3,
+            "utterance": 5,
+        }
+        assert data["utterance"].values.tolist() == list("abcde")
+        assert (data.attrs["codec"], data.attrs["sample_rate"]) == ("ramp", 24_000)
+        one = data.sel(utterance="b")
+        frames = data["latents"].isel(frame=slice(int(one.offset), int(one.offset + one.n_frames)))
+        np.testing.assert_array_equal(frames.values, ramp(5, 12))
+
+
+def test_reads_by_utterance(tmp_path):
+    store = finished(tmp_path)
+    np.testing.assert_array_equal(store.read_utterance("b"), ramp(5, 12))
+    with pytest.raises(FormatError, match="expected an utterance 'z'; found none"):
+        store.read_utterance("z")
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "latents/zarr.json", "offset/c/0", "utterance/c/0"])
+def test_another_byte_of_a_description_is_found(tmp_path, name):
+    store, path = finished(tmp_path), tmp_path / STORE_NAME / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(FormatError, match=f"{name}: expected sha256"):
+        store.verify()
+    path.unlink()
+    with pytest.raises(FormatError, match=f"{name}: .*no such file"):
+        store.verify()
+
+
+def test_a_bare_array_of_before_is_refused(tmp_path):
+    zarr.create_array(tmp_path / STORE_NAME, shape=(4, 3), dtype="float32")
+    for act in (LatentStore.open, writer):
+        with pytest.raises(FormatError, match="expected a Zarr group; found a bare array.*Remove the folder"):
+            act(tmp_path)
 
 
 def test_rows_outside_are_refused(tmp_path):
@@ -91,7 +137,7 @@ def test_a_missing_shard_reads_as_nan_and_is_named(tmp_path):
     shard(tmp_path, 1).unlink()
     rows = store.read(0, 27)
     assert np.isnan(rows[8:16]).all() and np.isfinite(rows[:8]).all() and np.isfinite(rows[16:]).all()
-    with pytest.raises(FormatError, match=r"c/1/0: .*no such file"):
+    with pytest.raises(FormatError, match=r"latents/c/1/0: .*no such file"):
         store.verify()
 
 
@@ -246,3 +292,5 @@ def test_the_card_names_every_manifest(tmp_path):
     finished(tmp_path)
     card = json.loads((tmp_path / STORE_NAME / "manifest" / "store.json").read_text())
     assert card["n_frames"] == 27 and card["n_utterances"] == 5 and len(card["manifests_sha256"]) == 4
+    described = {path for path in content(tmp_path / STORE_NAME) if not path.startswith(("manifest/", "latents/c/"))}
+    assert card["described_sha256"].keys() == described

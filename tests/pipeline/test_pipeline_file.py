@@ -90,6 +90,7 @@ def test_a_plugin_and_nothing_else_is_concerned_by_a_change_in_it(copy, written)
     assert changed(after["plugins"]["codec"], code_hashes(copy)["plugins"]["codec"]) == {
         "mimi",
         "encodec",
+        "bands",
         "gain_shape",
         "lyra",
     }

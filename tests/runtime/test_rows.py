@@ -1,6 +1,7 @@
 """Arrays written and read a part at a time."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,6 +22,31 @@ def test_the_file_is_that_of_all_parts_saved_together(tmp_path, shape, dtype, le
         spilled = spilled_rows(iter(parts), np.float32, tmp_path / "work")
         assert spilled.dtype == np.float32 and np.array_equal(spilled, np.concatenate(parts))
         assert not any((tmp_path / "work").iterdir())
+
+
+@pytest.mark.parametrize("shape", [(50,), (50, 3), (50, 2, 4)])
+def test_spilled_rows_are_indexed_like_an_array(tmp_path, shape):
+    array = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    spilled = spilled_rows(np.array_split(array, 4), np.float32, tmp_path)
+    assert spilled.shape == shape and len(spilled) == 50
+    keys = [7, slice(None), slice(3, 9), slice(40, 99), slice(9, 3), np.array([4, 5, 6, 2, 2, 49]), np.array([], int)]
+    keys += [np.array([[3, 4, 5], [47, 48, 49]]), np.arange(50) % 7 == 0]
+    for key in keys:
+        np.testing.assert_array_equal(spilled[key], array[key])
+        if array.ndim == 2:
+            np.testing.assert_array_equal(spilled[key, 1], array[key, 1])
+    for outside in (50, -1, np.array([0, 50])):
+        with pytest.raises(IndexError, match="expected 0 to 49"):
+            spilled[outside]
+
+
+def test_threads_read_spilled_rows_at_once(tmp_path):
+    array = np.arange(4000, dtype=np.float32).reshape(1000, 4)
+    spilled = spilled_rows([array], np.float32, tmp_path)
+    rows = [np.random.default_rng(i).integers(1000, size=500) for i in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        for found, row in zip(pool.map(spilled.__getitem__, rows), rows, strict=True):
+            np.testing.assert_array_equal(found, array[row])
 
 
 def test_without_parts_there_are_no_values(tmp_path):

@@ -314,7 +314,7 @@ def test_killed_in_the_middle_of_latents_the_next_run_gives_the_same(prepared, u
     folder = shutil.copytree(prepared, prepared.with_name("killed"))
     published = folder / "data/tiny/structure/gain_shape/latents"
     store = kill_at("first shard", folder)
-    shard = os.stat(store / "c/0/0").st_mtime_ns
+    shard = os.stat(store / "latents/c/0/0").st_mtime_ns
     assert [path.name for path in store.glob("manifest/*.json")] == ["00000.json"] and not published.exists()
     assert kill_at("published", folder) == store
     assert (store / "manifest/store.json").exists() and published.exists()
@@ -322,4 +322,4 @@ def test_killed_in_the_middle_of_latents_the_next_run_gives_the_same(prepared, u
     found = outs(folder)
     assert len(found) == 4 and found.items() <= uninterrupted.items()
     assert len(list(store.glob("manifest/0*.json"))) == 4
-    assert os.stat(store / "c/0/0").st_mtime_ns == shard, "the work was done again"
+    assert os.stat(store / "latents/c/0/0").st_mtime_ns == shard, "the work was done again"

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,10 +34,14 @@ class Codec(nn.Module, ABC):
         cpu_threads: threads of each operation when many utterances are encoded on a CPU. The last digits
             depend on it, so it belongs to the codec and not to the machine.
         differentiable: whether gradients pass; where they do not, what requires one is refused.
+        latent_space: which of the codec's spaces its latents are in.
+        settings: the codec's own, checked.
     """
 
     cpu_threads = 2
     differentiable = True
+    latent_space = "encoder"
+    settings: BaseModel
 
     def __init__(
         self,

@@ -283,12 +283,17 @@ def _details(codec: Codec, index: pd.DataFrame, batches: list[list[int]]) -> dic
     """Describe what the latents come from, closely enough that no other extraction goes on in its folder."""
     rows = index[["utt_id", "sha256", "samples", "sample_rate"]].to_numpy().tolist()
     return {
-        "codec": codec.name, "codec_sha256": _weights_sha256(codec), "warmup_frames": codec.warmup_frames,
+        "codec": codec.name, "codec_settings": codec.settings.model_dump(mode="json", exclude={"weights"}),
+        "latent_space": codec.latent_space, "weights_sha256": _weights_sha256(codec),
+        "warmup_frames": codec.warmup_frames,
         "plan_sha256": hashlib.sha256(json.dumps([rows, batches]).encode()).hexdigest(),
     }  # fmt: skip
 
 
-def _weights_sha256(codec: Codec) -> str:
+def _weights_sha256(codec: Codec) -> str | None:
+    """Hash what the latents depend on beside the settings; None where there are no weights."""
+    if not codec.state_dict():
+        return None
     digest = hashlib.sha256()
     for name, tensor in sorted(codec.state_dict().items()):
         values = tensor.detach().cpu().contiguous()

@@ -1,29 +1,35 @@
 """Codec latents on disk: one array of frames, written by one writer, resumable after a kill at any instant.
 
-``<folder>/latents.zarr`` is a zarr 3 array ``[N, D]``; every shard is committed by its own manifest, renamed
-into place after the shard is durable. What no manifest vouches for does not exist: a resumed writer deletes
-it. The card ``manifest/store.json``, written last, vouches for the manifests: with it the store is finished.
+``<folder>/latents.zarr`` is a Zarr v3 group (`soundgate.codecs.latent_group`) with latents ``[N, D]``; every shard is
+committed by its own manifest, renamed into place after the shard is durable. What no manifest vouches for does not
+exist: a resumed writer deletes it. The card ``manifest/store.json``, written last, vouches for the manifests and for
+the group's metadata and coordinates: with it the store is finished.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import zarr
-from zarr.codecs import Crc32cCodec
-from zarr.storage import LocalStore
 
+from soundgate.codecs.latent_group import (
+    LATENTS,
+    START_AGAIN,
+    create_group,
+    describe_utterances,
+    open_latents,
+    refuse_bare_array,
+)
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import fsync_folder, read_json, sha256_of, write_json
 
 STORE_NAME = "latents.zarr"
-START_AGAIN = "Remove the folder and extract again."
 # Half precision keeps 11 bits: the relative error of values inside its range is near 2e-4.
 HALF_PRECISION_LIMIT = 1e-3
 # Two encodings of one utterance differ by rounding (bfloat16 at another batch size: near 1e-2), not by more.
@@ -31,7 +37,7 @@ SEAM_LIMIT = 0.05
 
 
 def _shard_path(store: Path, shard: int) -> Path:
-    return store / "c" / str(shard) / "0"
+    return store / LATENTS / "c" / str(shard) / "0"
 
 
 def _manifest_path(store: Path, shard: int) -> Path:
@@ -50,13 +56,14 @@ class LatentStoreWriter:
         dim: latent dimension D.
         sample_rate: the codec's, in Hz.
         hop_length: samples a frame.
-        details: what else the readers should know (codec, warm-up frames, plan), as JSON values.
+        details: what else the readers should know (codec, warm-up frames, plan), as JSON values; attributes of the
+            group.
         storage_dtype: ``"float32"``, or ``"float16"`` where every utterance passes an error check.
         chunk_rows: frames a chunk: what one read must decode.
         shard_rows: frames a shard file; a multiple of ``chunk_rows``. One shard is buffered in memory.
 
     Raises:
-        FormatError: the folder holds a store begun with other settings.
+        FormatError: the folder holds a store begun with other settings, or by an earlier version.
     """
 
     def __init__(
@@ -74,6 +81,7 @@ class LatentStoreWriter:
         if storage_dtype not in ("float32", "float16"):
             raise FormatError("storage_dtype", expected="float32 or float16", found=repr(storage_dtype))
         self._store = Path(folder) / STORE_NAME
+        refuse_bare_array(self._store)
         self._settings = _as_json({
             "dim": dim, "sample_rate": sample_rate, "hop_length": hop_length, "storage_dtype": storage_dtype,
             "chunk_rows": chunk_rows, "shard_rows": shard_rows, "details": dict(details or {}),
@@ -123,15 +131,19 @@ class LatentStoreWriter:
             self._commit()
 
     def close(self) -> None:
-        """Commit the last, short shard and write the card that makes the store a finished one."""
+        """Commit the last, short shard, describe the utterances, and write the card that makes it a finished store."""
         if self.finished:
             return
         if self._filled:
             self._commit()
         shards = [sha256_of(_manifest_path(self._store, i)) for i in range(len(self._manifests))]
+        described = describe_utterances(self._store, self._utterances)
+        for path in described:
+            _make_durable(path)
         card = {
             "settings": self._settings, "n_frames": self._committed_rows,
             "n_utterances": len(self._utterances), "manifests_sha256": shards,
+            "described_sha256": {path.relative_to(self._store).as_posix(): sha256_of(path) for path in described},
         }  # fmt: skip
         write_json(_card_path(self._store), card)
         self.finished = True
@@ -170,7 +182,7 @@ class LatentStoreWriter:
         self._listed, self._committed_rows, self._filled = len(self._utterances), stop, 0
 
     def _truncate(self) -> None:
-        """Delete whatever no manifest vouches for and describe the rest as an array again."""
+        """Delete whatever no manifest vouches for and describe the rest as a group again."""
         vouched = {path for i in range(len(self._manifests)) for path in (
             _shard_path(self._store, i), _manifest_path(self._store, i))}  # fmt: skip
         for path in sorted(self._store.rglob("*"), reverse=True):
@@ -178,11 +190,7 @@ class LatentStoreWriter:
                 path.rmdir()
             elif path.is_file() and path not in vouched:
                 path.unlink()
-        dim, chunk, shard = (self._settings[key] for key in ("dim", "chunk_rows", "shard_rows"))
-        self._array = zarr.create_array(
-            LocalStore(self._store), shape=(self._committed_rows, dim), dtype=self._buffer.dtype,
-            chunks=(chunk, dim), shards=(shard, dim), fill_value=math.nan, compressors=[Crc32cCodec()],
-        )  # fmt: skip
+        self._array = create_group(self._store, self._settings, self._committed_rows)
 
 
 class LatentStore:
@@ -200,6 +208,7 @@ class LatentStore:
     def __init__(self, store: Path, card: Mapping, array: zarr.Array) -> None:
         settings = card["settings"]
         self._store, self._array, self._manifests_sha256 = store, array, card["manifests_sha256"]
+        self._described_sha256: dict[str, str] = card["described_sha256"]
         self.n_frames: int = card["n_frames"]
         self.dim: int = settings["dim"]
         self.sample_rate: int = settings["sample_rate"]
@@ -213,12 +222,13 @@ class LatentStore:
         """Open the store in ``folder``.
 
         Raises:
-            FormatError: there is none, it was not finished, or its array has another size than its card says.
+            FormatError: there is none, it was not finished, an earlier version wrote it, or its array has another size
+                than its card says.
         """
         store = Path(folder) / STORE_NAME
         try:
+            array = open_latents(store)
             card = read_json(_card_path(store))
-            array = zarr.open_array(LocalStore(store, read_only=True), mode="r")
         except (OSError, ValueError) as error:
             raise FormatError(
                 store, expected="a finished latent store", found=str(error) or type(error).__name__,
@@ -247,6 +257,21 @@ class LatentStore:
                 remedy=START_AGAIN,
             ) from error  # fmt: skip
 
+    def read_utterance(self, utt_id: str) -> np.ndarray:
+        """Return the frames of one utterance as float32 ``[n_frames, D]``.
+
+        Raises:
+            FormatError: there is no such utterance, or a chunk's checksum is wrong.
+        """
+        if utt_id not in self._spans:
+            raise FormatError(self._store, expected=f"an utterance {utt_id!r}", found="none of that id")
+        offset, n_frames = self._spans[utt_id]
+        return self.read(offset, offset + n_frames)
+
+    @cached_property
+    def _spans(self) -> dict[str, tuple[int, int]]:
+        return {utt_id: (offset, n) for utt_id, offset, n in self.utterances().itertuples(index=False, name=None)}
+
     def chunks(self, rows: int = 8192, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """Yield ``(first row, frames [<= rows, D] float32)`` over ``start`` to ``stop``, block by block.
 
@@ -265,11 +290,13 @@ class LatentStore:
         return pd.DataFrame(rows, columns=["utt_id", "offset", "n_frames"])
 
     def verify(self) -> None:
-        """Hash every shard and manifest.
+        """Hash every shard and manifest, the group's metadata and its coordinates.
 
         Raises:
-            FormatError: the first shard or manifest that is missing or has other bytes, by its path.
+            FormatError: the first file that is missing or has other bytes, by its path.
         """
+        for name, sha256 in self._described_sha256.items():
+            _require_sha256(self._store / name, sha256)
         for shard, manifest_sha256 in enumerate(self._manifests_sha256):
             manifest = _manifest_path(self._store, shard)
             _require_sha256(manifest, manifest_sha256)

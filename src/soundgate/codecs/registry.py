@@ -9,7 +9,7 @@ from soundgate.codecs.base import Codec
 from soundgate.runtime.config import parse_section
 from soundgate.runtime.errors import ConfigError
 
-CODEC_NAMES = ("gain_shape", "mimi", "encodec", "lyra")
+CODEC_NAMES = ("bands", "gain_shape", "mimi", "encodec", "lyra")
 
 
 def load_codec(name: str, settings: Mapping) -> Codec:

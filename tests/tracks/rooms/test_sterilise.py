@@ -10,7 +10,7 @@ import pytest
 from soundgate.audio.denoise import default_gating, sdr_db
 from soundgate.audio.io import read_audio, write_audio
 from soundgate.audio.loudness import loudness_lufs
-from soundgate.codecs.gain_shape.synthetic import speech_like
+from soundgate.codecs.synthetic import speech_like
 from soundgate.corpora.index import Entry, build_index, write_corpus
 from soundgate.runtime.errors import ConfigError, CorpusError, FormatError
 from soundgate.tracks.rooms import sterilise as module

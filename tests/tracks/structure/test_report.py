@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -25,6 +26,7 @@ def measured(small_conditioning, small_metrics):
 @pytest.fixture(scope="module")
 def provenance() -> Provenance:
     index = pd.DataFrame({"utt_id": list("abc"), "speaker_id": ["x", "x", "y"], "duration_s": [3600.0, 1800.0, 1.0]})
+    index["path"] = index["utt_id"] + ".wav"
     rejected = pd.DataFrame({"path": ["bad/one.wav"], "reason": ["truncated: 5 of 9 samples"]})
     return Provenance("gain_shape", index, rejected, index.iloc[:2])
 
@@ -55,7 +57,16 @@ def test_reports_name_the_decisions_the_first_failures_and_every_rejection(measu
     assert "Sound decision: FAIL" in text and "Seed's decision: FAIL" in text
     assert len(re.findall("first misses", text)) == 6
     assert "bad/one.wav: truncated: 5 of 9 samples" in text.replace("`", "")
+    assert "c.wav: too short, 1.00 s" in text.replace("`", "") and "a.wav" not in text
+    assert "1 rejected as audio, 1 skipped as shorter" in text
     assert "3 utterances of 2 speakers, 1.50 h; 1 files rejected, 1 utterances skipped" in text
+
+
+def test_nothing_left_out_is_said(measured, thresholds, provenance):
+    metrics, _ = measured
+    whole = replace(provenance, rejected=provenance.rejected.iloc[:0], encoded=provenance.index)
+    text = report_markdown(metrics, decide(metrics, thresholds), whole)
+    assert "## Files left out\n\nNone.\n" in text
 
 
 def test_every_number_of_the_table_stands_in_the_report(measured, thresholds, provenance):

@@ -35,6 +35,7 @@ class MimiCodec(Codec):
         )
         self.settings = settings
         self.model = model
+        self.latent_space = settings.latent_space
         self.projected = settings.latent_space == "projected"
         quantisers = (model.quantizer.rvq_first, model.quantizer.rvq_rest)
         into = torch.cat([quantiser.input_proj.weight[..., 0] for quantiser in quantisers], dim=0).detach()

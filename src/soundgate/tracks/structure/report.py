@@ -47,7 +47,7 @@ def report_markdown(metrics: dict, decision: dict, provenance: Provenance) -> st
         parts += [f"## {title}", "", *_criteria(decision[name]), ""]
     parts += ["## Measured, by condition and lag", "", _markdown_table(_short_table(metrics)), ""]
     parts += ["## What the numbers stand on", "", *(f"- {line}" for line in _facts(metrics, provenance)), ""]
-    parts += ["## Files left out", "", *_rejections(provenance), ""]
+    parts += ["## Files left out", "", *_left_out(provenance), ""]
     return "\n".join(parts)
 
 
@@ -63,7 +63,7 @@ def report_text(metrics: dict, decision: dict, provenance: Provenance) -> str:
             lines.append(f"  {state:9}  {criterion:28} {_measured(v):>26}  {_bound(v):>10}")
     lines += ["", "MEASURED", "-" * 78, _short_table(metrics).to_string(index=False)]
     lines += ["", "STANDS ON", "-" * 78, *(f"  {line}" for line in _facts(metrics, provenance))]
-    lines += ["", "FILES LEFT OUT", "-" * 78, *(line.replace("`", "") for line in _rejections(provenance))]
+    lines += ["", "FILES LEFT OUT", "-" * 78, *(line.replace("`", "") for line in _left_out(provenance))]
     return "\n".join(lines) + "\n"
 
 
@@ -124,11 +124,10 @@ def _short_table(metrics: dict) -> pd.DataFrame:
 def _facts(metrics: dict, provenance: Provenance) -> list[str]:
     frames, floor = metrics["frames"], metrics["linear_floor_r2"]
     speaker = metrics["speaker_condition_gain"]
-    skipped = len(provenance.index) - len(provenance.encoded)
     return [
         f"{len(provenance.index)} utterances of {provenance.index['speaker_id'].nunique()} speakers, "
         f"{provenance.index['duration_s'].sum() / 3600:.2f} h; {len(provenance.rejected)} files rejected, "
-        f"{skipped} utterances skipped as too short.",
+        f"{len(_skipped(provenance))} utterances skipped as too short.",
         f"{metrics['dim']} dimensions; frames with full context: {frames['train_frames']} train, "
         f"{frames['holdout_frames']} hold-out, {frames['eval_frames']} eval; "
         f"speakers: {frames['train_speakers']} train, {frames['eval_speakers']} eval.",
@@ -145,10 +144,22 @@ def _facts(metrics: dict, provenance: Provenance) -> list[str]:
     ]
 
 
-def _rejections(provenance: Provenance) -> list[str]:
-    if not len(provenance.rejected):
+def _left_out(provenance: Provenance) -> list[str]:
+    """Name every file that no latents are of, with the reason."""
+    skipped = _skipped(provenance)
+    if not len(provenance.rejected) and not len(skipped):
         return ["None."]
-    return [f"- `{row.path}`: {row.reason}" for row in provenance.rejected.itertuples()]
+    return [
+        f"{len(provenance.rejected)} rejected as audio, {len(skipped)} skipped as shorter than "
+        "`structure.latents.min_duration_s`.",
+        "",
+        *(f"- `{row.path}`: {row.reason}" for row in provenance.rejected.itertuples()),
+        *(f"- `{row.path}`: too short, {row.duration_s:.2f} s" for row in skipped.itertuples()),
+    ]
+
+
+def _skipped(provenance: Provenance) -> pd.DataFrame:
+    return provenance.index[~provenance.index["utt_id"].isin(provenance.encoded["utt_id"])]
 
 
 def _interval(estimate: dict) -> str:

@@ -8,26 +8,46 @@ from pydantic import Field, model_validator
 
 from soundgate.runtime.config import Section
 
+FIELDS_OF_KINDS = {
+    "mean_vq": ("n_clusters",),
+    "pca_vq": ("n_clusters", "n_components"),
+    "pca_quartile": ("n_components",),
+    "ngram_hash": ("n_clusters", "n_codes", "order", "n_heads"),
+    "supervised_vq": ("n_clusters", "hidden"),
+}
+
 
 class ConditionSettings(Section):
     """One way to turn a context window into a cluster id.
 
     ``mean_vq``: k-means on the window's mean. ``pca_vq``: k-means on the leading principal components of the
     flattened window. ``pca_quartile``: quartile bins of those components, id = sum over d of bin_d * 4^d.
+    ``ngram_hash``: the last ``order`` frames' codes, of ``n_codes``, hashed by ``n_heads`` functions into a table of
+    ``n_clusters``. ``supervised_vq``: k-means on what a network of ``hidden`` units predicts of the innovation.
     """
 
-    kind: Literal["mean_vq", "pca_vq", "pca_quartile"]
+    kind: Literal["mean_vq", "pca_vq", "pca_quartile", "ngram_hash", "supervised_vq"]
     n_clusters: int | None = Field(default=None, ge=2, le=65_536)
     n_components: int | None = Field(default=None, ge=1, le=15)
+    n_codes: int | None = Field(default=None, ge=2, le=1024)
+    order: int | None = Field(default=None, ge=1, le=8)
+    n_heads: int | None = Field(default=None, ge=1, le=16)
+    hidden: int | None = Field(default=None, ge=1, le=1024)
 
     @model_validator(mode="after")
     def _complete(self) -> ConditionSettings:
-        wants = {"mean_vq": (True, False), "pca_vq": (True, True), "pca_quartile": (False, True)}[self.kind]
-        has = (self.n_clusters is not None, self.n_components is not None)
-        if has != wants:
-            names = [name for name, want in zip(("n_clusters", "n_components"), wants, strict=True) if want]
-            raise ValueError(f"a condition of kind {self.kind} takes exactly {' and '.join(names)}")
+        wants = FIELDS_OF_KINDS[self.kind]
+        has = {name for name in type(self).model_fields if name != "kind" and getattr(self, name) is not None}
+        if has != set(wants):
+            raise ValueError(f"a condition of kind {self.kind} takes exactly {' and '.join(wants)}")
+        if self.n_heads is not None and self.n_clusters < 2 * self.n_heads:
+            raise ValueError(f"n_clusters: {self.n_heads} heads need at least two cells each")
         return self
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether fits with other seeds show what the seed changes."""
+        return self.kind in ("mean_vq", "pca_vq")
 
     @property
     def n_cells(self) -> int:
@@ -50,6 +70,12 @@ class ConditioningSettings(Section):
     def _lags_rise(self) -> ConditioningSettings:
         if list(self.lags) != sorted(set(self.lags)) or self.lags[0] < 1:
             raise ValueError("lags must be positive, distinct and rising")
+        return self
+
+    @model_validator(mode="after")
+    def _ngrams_fit(self) -> ConditioningSettings:
+        if any((condition.order or 0) > self.window for condition in self.conditions.values()):
+            raise ValueError("order: an n-gram must fit into the window")
         return self
 
     @property

@@ -15,6 +15,7 @@ from soundgate.runtime.npz import write_npz
 from soundgate.tracks.structure.conditions import FittedCondition
 from soundgate.tracks.structure.contexts import WindowPca
 from soundgate.tracks.structure.fitting import Conditioning
+from soundgate.tracks.structure.keys import key_arrays, key_from_arrays
 from soundgate.tracks.structure.linear import VectorAutoregression
 from soundgate.tracks.structure.normaliser import Normaliser
 from soundgate.tracks.structure.sequences import Sequences
@@ -94,6 +95,7 @@ def save_conditioning(folder: Path, fitted: Conditioning) -> None:
         parts = {"centroids": c.centroids, "edges": c.edges}
         if c.pca is not None:
             parts |= {f"pca.{k}": getattr(c.pca, k) for k in ("components", "mean", "explained")}
+        parts |= key_arrays(c.key)
         arrays |= {f"condition.{i}.{key}": value for key, value in parts.items() if value is not None}
     keys = ("name", "kind", "lag", "replicate", "n_cells")
     card = {
@@ -131,6 +133,7 @@ def load_conditioning(folder: Path, n_frames: int) -> Conditioning:
                 pca=WindowPca(**pca) if pca else None,
                 centroids=part.get("centroids"),
                 edges=part.get("edges"),
+                key=key_from_arrays(entry["kind"], part),
             )
         )
     return Conditioning(

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.randomness import keyed_generator
-from soundgate.runtime.rows import spilled_rows
+from soundgate.runtime.rows import SpilledRows, spilled_rows
 from soundgate.runtime.scratch import scratch_root
 from soundgate.tracks.structure.sequences import Sequences
 from soundgate.tracks.structure.split import SPLITS
 
 # A smaller step, as a share of the typical one, is none: two frames of digital silence have no direction between them.
 STILL = 1e-6
+BEFORE_AND_NOW = np.array([-1, 0])
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Frames:
     """All latent frames, utterance after utterance.
 
     Attributes:
-        x: float32 ``[n, D]``.
+        x: float32 ``[n, D]``, in memory or in a file.
         sequences: where each utterance begins, its split and its speaker.
         history: frames that must precede a scored frame; every horizon is scored on the same frames.
     """
 
-    x: np.ndarray
+    x: np.ndarray | SpilledRows
     sequences: Sequences
     history: int
 
@@ -76,7 +77,7 @@ class Frames:
 
     def steps(self, rows: np.ndarray) -> Tensor:
         """Return x[t] - x[t-1] for frames ``[B]`` as float32 ``[B, D]``."""
-        return torch.from_numpy(self.x[rows] - self.x[rows - 1])
+        return torch.from_numpy(np.diff(self.x[rows[:, None] + BEFORE_AND_NOW], axis=1)[:, 0])
 
     def speakers(self, rows: np.ndarray) -> np.ndarray:
         """Return the speaker number of each frame."""

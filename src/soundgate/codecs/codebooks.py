@@ -1,58 +1,32 @@
-"""Residual vector quantisation of gain and shape latents, fitted by weighted k-means."""
+"""Residual vector quantisation of latents, fitted by weighted k-means under a codec's own metric."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from soundgate.codecs.gain_shape.layout import Layout
-from soundgate.codecs.gain_shape.transform import GAIN_SCALE
 from soundgate.runtime.randomness import keyed_generator
 
 N_ITERATIONS = 6
 
 
-@dataclass(frozen=True)
-class Metric:
-    """How far a code is from a latent: plain in the gains, weighted by signal energy in the shapes.
+class Metric(Protocol):
+    """How far a code is from a latent."""
 
-    A shape's error times its band's energy is the error in the waveform (the MDCT is orthonormal), and the
-    decoder's own quantised gains give that energy.
-
-    Args:
-        is_gain: bool [D].
-        gain_of: int64 [D].
-    """
-
-    is_gain: Tensor
-    gain_of: Tensor
-
-    @classmethod
-    def of(cls, layout: Layout) -> Metric:
-        """Return the metric of a layout."""
-        return cls(torch.from_numpy(layout.is_gain), torch.from_numpy(layout.gain_of))
+    def active(self, stage: int, n_codebooks: int) -> Tensor:
+        """Return bool [D], the dimensions that codebook ``stage`` of ``n_codebooks`` codes."""
+        ...
 
     def weights(self, quantised: Tensor) -> Tensor:
-        """Return weights [N, D] from what is quantised so far, [N, D]; of shapes they have mean 1 a frame."""
-        is_gain = self.is_gain.to(quantised.device)
-        log_energy = 2 * GAIN_SCALE * quantised[:, self.gain_of.to(quantised.device)]
-        log_energy = log_energy.masked_fill(is_gain, -torch.inf)
-        energy = torch.softmax(log_energy, dim=-1) * (~is_gain).sum()
-        return torch.where(is_gain, 1.0, energy)
+        """Return weights [N, D] of squared errors, from what is quantised so far, [N, D]."""
+        ...
 
     def target(self, latents: Tensor, quantised: Tensor) -> Tensor:
-        """Return the latents with shapes relative to the quantised gains: shapes then mend gain errors."""
-        gain_of = self.gain_of.to(latents.device)
-        ratio = torch.exp(GAIN_SCALE * (latents - quantised)[:, gain_of])
-        return torch.where(self.is_gain.to(latents.device), latents, latents * ratio)
-
-
-def n_gain_codebooks(n_codebooks: int) -> int:
-    """Return how many of the codebooks, the first ones, hold gains."""
-    return max(1, n_codebooks // 4)
+        """Return what the codes should add up to, [N, D], from what is quantised so far."""
+        ...
 
 
 def nearest(residual: Tensor, weights: Tensor, codebook: Tensor) -> Tensor:
@@ -89,18 +63,19 @@ def dequantise(codes: Tensor, codebooks: Tensor) -> Tensor:
     return codebooks[stages, codes].sum(dim=-2)
 
 
-def fit(latents: Tensor, metric: Metric, n_codebooks: int, codebook_size: int, seed: int) -> Tensor:
+def fit(latents: Tensor, metric: Metric, n_codebooks: int, codebook_size: int, seed: int, key: str) -> Tensor:
     """Fit all codebooks on example latents; computed in float64, so that threads and machines agree.
 
     Args:
         latents: float [N, D], N ≥ codebook_size.
         metric: see `Metric`.
-        n_codebooks: K ≥ 2.
+        n_codebooks: K.
         codebook_size: M.
         seed: of the initial entries.
+        key: of the initial entries, beside the seed.
 
     Returns:
-        float32 [K, M, D]; gain codebooks are zero in the shapes and the other way round.
+        float32 [K, M, D]; each codebook is zero in the dimensions that it does not code.
 
     Raises:
         ValueError: fewer latents than entries.
@@ -113,9 +88,9 @@ def fit(latents: Tensor, metric: Metric, n_codebooks: int, codebook_size: int, s
     quantised = torch.zeros_like(latents)
     codebooks = torch.zeros(n_codebooks, codebook_size, latents.shape[1], dtype=torch.float64)
     for stage, codebook in enumerate(codebooks):
-        active = metric.is_gain if stage < n_gain_codebooks(n_codebooks) else ~metric.is_gain
+        active = metric.active(stage, n_codebooks)
         weights = metric.weights(quantised)[:, active]
-        generator = keyed_generator(seed, "gain-shape-codebooks", str(stage))
+        generator = keyed_generator(seed, key, str(stage))
         residual = (metric.target(latents, quantised) - quantised)[:, active]
         entries = _weighted_kmeans(residual, weights, codebook_size, generator)
         codebook[:, active] = entries
