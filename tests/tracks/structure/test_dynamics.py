@@ -38,14 +38,18 @@ TRAIN_SETTINGS = OPTIMISATION | {
 }  # fmt: skip
 
 
-def linear_of(frames, window=1, horizons=(1,), ridges=(0.001, 0.1)):
+def fitted(frames, window=1, horizons=(1,), ridges=(0.001, 0.1)):
     return LinearFitter(frames, ridges, frame_scale(frames, frames.targets(TRAIN))).fit(window, horizons)
+
+
+def linear_of(*args, **kwargs):
+    return {k: crossed.model for k, crossed in fitted(*args, **kwargs).items()}
 
 
 def trained(frames, tmp_path, family="vmf", window=1, horizon=1, **changes):
     windows = Windows(frames, window, horizon)
     settings = OptimisationSettings.model_validate(OPTIMISATION | changes)
-    linear = linear_of(frames, window, (horizon,))[horizon]
+    linear = fitted(frames, window, (horizon,))[horizon]
     found = train_predictor(windows, family, linear, settings, 0, f"test {family}", CPU, tmp_path / f"{family}.pt")
     return found.model, windows, found.history
 
@@ -148,6 +152,25 @@ def test_each_horizon_and_dimension_has_a_penalty_of_its_own_and_no_edge_is_chos
     assert "want the smallest penalty" in caplog.text
     bare = linear_of(as_frames(wandering(), 3), 2, ridges=(1.0,))[1]
     assert bare.choice()["without_window"] > 0
+
+
+def test_what_a_network_is_trained_on_has_not_seen_the_frame():
+    shape = type(SHAPE)(n_speakers=6, n_utterances=4, n_frames=30, dim=4, n_eval=3)
+    frames = as_frames(autoregressive(0.5, shape), 8, shape)
+    crossed = fitted(frames, 8, ridges=(1e-6,))[1]
+    windows = Windows(frames, 8, 1)
+    rows = frames.targets(TRAIN)
+    parts = crossed.fold[frames.sequences.utterance[rows]]
+    assert set(parts) == {0, 1}
+    for own, other in ((0, 1), (1, 0)):
+        some = rows[parts == own]
+        assert torch.equal(crossed.expected(some, windows(some)), crossed.folds[own].expected(windows(some)))
+        assert not torch.equal(crossed.folds[own].weight, crossed.folds[other].weight)
+    seen, unseen = (
+        float((windows.steps(rows) - expected).square().mean())
+        for expected in (crossed.model.expected(windows(rows)), crossed.expected(rows, windows(rows)))
+    )
+    assert seen < unseen
 
 
 def test_persistence_and_the_gaussian_say_what_they_must():
@@ -318,6 +341,6 @@ def test_settings_that_make_no_sense_are_refused():
 def test_too_short_utterances_are_named(tmp_path):
     frames = Frames(as_frames(wandering(), 4).x, as_frames(wandering(), 4).sequences, SHAPE.n_frames)
     settings = OptimisationSettings.model_validate(OPTIMISATION)
-    linear = linear_of(as_frames(wandering(), 4))[1]
+    linear = fitted(as_frames(wandering(), 4))[1]
     with pytest.raises(CorpusError, match="train frames with 60 before"):
         train_predictor(Windows(frames, 1, 1), "vmf", linear, settings, 0, "test", CPU, tmp_path / "short.pt")

@@ -130,7 +130,7 @@ def _fit_codec(
     gains, curves = {}, []
     for context, window in contexts.items():
         windows = Windows(frames, window, 1, settings.num_workers)
-        floor = score(linear[window], windows, rows, device)
+        floor = score(linear[window].model, windows, rows, device)
         name = f"{codec.name} {context} linear"
         families = {"linear": _figures(baseline.nll, floor, floor, means, codec, name)}
         gains[context, "linear"] = _by_speaker(baseline.nll - floor.nll, rows, codec)
@@ -147,7 +147,7 @@ def _fit_codec(
         entry["contexts"][context] = {
             "frames": window,
             "duration_s": window / codec.frame_rate,
-            "linear": linear[window].choice(),
+            "linear": linear[window].model.choice(),
             "families": families,
         }
     return entry, gains, curves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,10 +15,11 @@ from soundgate.tracks.structure.dynamics.families import GaussianMixture, gaussi
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
 from soundgate.tracks.structure.moments import LaggedMoments, lagged_moments
 from soundgate.tracks.structure.normaliser import Normaliser
-from soundgate.tracks.structure.sequences import HOLDOUT, TRAIN
+from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN
 
 # Frames scored at once, and the penalty at which a grid ends: least squares.
 SCORED_AT_ONCE, LEAST_RIDGE = 2048, 1e-8
+N_FOLDS = 2
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Linear:
         """Return the predictions of windows ``[B, W, D]``."""
         return gaussians(self.expected(windows), self.std.to(windows), len(windows))
 
+    def to(self, device: torch.device) -> Linear:
+        """Return the same on a device."""
+        parts = (self.scale, self.weight, self.intercept, self.std)
+        return Linear(*(part.to(device) for part in parts), self.ridge, self.least)
+
     def choice(self) -> dict[str, float]:
         """Return which penalties the hold-out chose: the median, the share of dimensions at the smallest there was, and
         the share that takes no notice of the window."""
@@ -59,6 +65,40 @@ class Linear:
             "at_least_ridge": float(np.mean(self.ridge <= self.least)),
             "without_window": float(np.mean(np.isinf(self.ridge))),
         }
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """A linear model, and what stands in its place while something is trained on the frames that it was fitted on.
+
+    Its errors on those frames are smaller than on any others: a network that is given its predictions would learn that
+    they are surer than they are.
+
+    Attributes:
+        model: fitted on all train utterances.
+        folds: models of the same penalties, each without one part of the train utterances.
+        fold: the part that each utterance is in ``[U]``.
+        frames: fitted on.
+    """
+
+    model: Linear
+    folds: tuple[Linear, ...]
+    fold: np.ndarray
+    frames: Frames
+
+    def to(self, device: torch.device) -> CrossFitted:
+        """Return the same on a device."""
+        folds = tuple(part.to(device) for part in self.folds)
+        return CrossFitted(self.model.to(device), folds, self.fold, self.frames)
+
+    def expected(self, rows: np.ndarray, windows: Tensor) -> Tensor:
+        """Return the steps to frames ``[B]`` expected after their windows by the models not fitted on them."""
+        fold = self.fold[self.frames.sequences.utterance[rows]]
+        steps = windows.new_empty(len(rows), windows.shape[2])
+        for i, model in enumerate(self.folds):
+            own = torch.from_numpy(fold == i).to(windows.device)
+            steps[own] = model.expected(windows[own])
+        return steps
 
 
 class LinearFitter:
@@ -75,20 +115,39 @@ class LinearFitter:
 
     def __init__(self, frames: Frames, ridges: tuple[float, ...], scale: Tensor) -> None:
         self.frames, self.ridges, self.scale = frames, ridges, scale
-        normaliser = Normaliser(*scale.double().numpy())
-        self.train, self.held = (
-            lagged_moments(frames.sequences, normaliser, frames.history, (split,)) for split in (TRAIN, HOLDOUT)
-        )
+        sequences, normaliser = frames.sequences, Normaliser(*scale.double().numpy())
+        train = sequences.split == TRAIN
+        self.fold = (np.cumsum(train) - 1) % N_FOLDS
+        self.parts = []
+        for fold in range(N_FOLDS):
+            own = replace(sequences, split=np.where(train & (self.fold == fold), TRAIN, EVAL))
+            self.parts.append(lagged_moments(own, normaliser, frames.history, (TRAIN,)))
+        self.held = lagged_moments(sequences, normaliser, frames.history, (HOLDOUT,))
 
-    def fit(self, window: int, horizons: tuple[int, ...] = (1,)) -> dict[int, Linear]:
+    def fit(self, window: int, horizons: tuple[int, ...] = (1,)) -> dict[int, CrossFitted]:
         """Return the linear model of each horizon.
 
         Args:
             window: W.
             horizons: all k; W + the largest - 1 is at most the frames' history.
         """
-        moments = _Moments.of(self.train, window, horizons)
+        moments = _Moments.of(_sum(self.parts), window, horizons)
         held = _Moments.of(self.held, window, horizons).about(moments) if self.held.n else None
+        best = self._search(moments, held)
+        whole = self._models(window, horizons, best, moments)
+        folds = []
+        for i in range(N_FOLDS):
+            rest = _sum(self.parts[:i] + self.parts[i + 1 :])
+            if not rest.n or not self.parts[i].n:
+                folds.append(whole)
+                continue
+            part = _Moments.of(rest, window, horizons)
+            # Of fewer frames the same penalty is a larger share.
+            weight = part.solve_columns(best.ridge * moments.n / part.n)
+            folds.append(self._models(window, horizons, replace(best, weight=weight), part, whole))
+        return {k: CrossFitted(whole[k], tuple(fold[k] for fold in folds), self.fold, self.frames) for k in horizons}
+
+    def _search(self, moments: _Moments, held: _Moments | None) -> _Best:
         best = _Best.nothing(*moments.cross.shape)
         grid = sorted(self.ridges, reverse=True) if held else [max(self.ridges)]
         for ridge in grid:
@@ -99,29 +158,44 @@ class LinearFitter:
             best.least = ridge
             if held and ridge == grid[-1] and ridge > LEAST_RIDGE and (best.ridge == ridge).any():
                 grid.append(ridge / 10)
-        dim = len(self.scale[0])
-        return {
-            k: self._with_errors(window, k, best.part(slice(i * dim, (i + 1) * dim)), moments)
-            for i, k in enumerate(horizons)
-        }
+        return best
 
-    def _with_errors(self, window: int, horizon: int, best: _Best, moments: _Moments) -> Linear:
-        std, frames = self.scale[1].double().numpy(), self.frames
-        step = moments.steps[horizon]
-        arrays = [torch.from_numpy(a * std).float() for a in (best.weight, step - moments.mean @ best.weight)]
-        windows = Windows(frames, window, horizon)
-        model = Linear(self.scale, *arrays, torch.ones(len(std)), best.ridge, best.least)
-        rows = frames.targets(HOLDOUT) if len(frames.targets(HOLDOUT)) else frames.targets(TRAIN)
-        square = torch.zeros(len(std), dtype=torch.float64)
+    def _models(
+        self,
+        window: int,
+        horizons: tuple[int, ...],
+        best: _Best,
+        moments: _Moments,
+        errors_of: dict[int, Linear] | None = None,
+    ) -> dict[int, Linear]:
+        """Return the models of some weights, with the errors of others or their own."""
+        std, found = self.scale[1].double().numpy(), {}
+        for i, k in enumerate(horizons):
+            part = best.part(slice(i * len(std), (i + 1) * len(std)))
+            intercept = moments.steps[k] - moments.mean @ part.weight
+            arrays = [torch.from_numpy(a * std).float() for a in (part.weight, intercept)]
+            errors = torch.ones(len(std)) if errors_of is None else errors_of[k].std
+            model = Linear(self.scale, *arrays, errors, part.ridge, part.least)
+            found[k] = self._with_errors(model, Windows(self.frames, window, k)) if errors_of is None else model
+        return found
+
+    def _with_errors(self, model: Linear, windows: Windows) -> Linear:
+        held, train = (self.frames.targets(split) for split in (HOLDOUT, TRAIN))
+        rows = held if len(held) else train
+        square = torch.zeros(len(model.std), dtype=torch.float64)
         for part in np.array_split(rows, -(-len(rows) // SCORED_AT_ONCE)):
             square += (windows.steps(part) - model.expected(windows(part))).double().square().sum(0)
-        errors = square_root(square / len(rows))
-        least = model.choice()["at_least_ridge"]
+        errors, least = square_root(square / len(rows)), model.choice()["at_least_ridge"]
         if least:
-            logger.warning(
-                "Linear model, horizon %d: %.0f %% of the dimensions want the smallest penalty", horizon, 100 * least
-            )
-        return Linear(self.scale, *arrays, errors.clamp(min=1e-6 * float(errors.max())).float(), best.ridge, best.least)
+            share = f"{100 * least:.0f} % of the dimensions want the smallest penalty"
+            logger.warning("Linear model, horizon %d: %s", windows.horizon, share)
+        return replace(model, std=errors.clamp(min=1e-6 * float(errors.max())).float())
+
+
+def _sum(parts: list[LaggedMoments]) -> LaggedMoments:
+    if len(parts) == 1:
+        return parts[0]
+    return LaggedMoments(*(sum(getattr(part, name) for part in parts) for name in ("n", "total", "product")))
 
 
 @dataclass(frozen=True)
@@ -133,12 +207,14 @@ class _Moments:
         cross: their covariance with the steps ``[W D, horizons x D]``.
         mean: of the window ``[W D]``.
         steps: mean step by horizon, each ``[D]``.
+        n: frames behind them.
     """
 
     past: np.ndarray
     cross: np.ndarray
     mean: np.ndarray
     steps: dict[int, np.ndarray]
+    n: int
 
     @classmethod
     def of(cls, moments: LaggedMoments, window: int, horizons: tuple[int, ...]) -> _Moments:
@@ -154,19 +230,28 @@ class _Moments:
             steps[k] = total[last - k] - total[last]
             raw = ((product[:, last - k] - product[:, last]) / moments.n).reshape(size, dim)
             cross.append(raw[order] - np.outer(mean, steps[k]))
-        return cls(past[np.ix_(order, order)], np.concatenate(cross, 1), mean, steps)
+        return cls(past[np.ix_(order, order)], np.concatenate(cross, 1), mean, steps, moments.n)
 
     def about(self, other: _Moments) -> _Moments:
         """Return the same moments about other means."""
         off = self.mean - other.mean
         step = np.concatenate([own - other.steps[k] for k, own in self.steps.items()])
-        return _Moments(self.past + np.outer(off, off), self.cross + np.outer(off, step), other.mean, other.steps)
+        past, cross = self.past + np.outer(off, off), self.cross + np.outer(off, step)
+        return replace(self, past=past, cross=cross, mean=other.mean, steps=other.steps)
 
-    def solve(self, ridge: float) -> np.ndarray:
-        """Return the weights that a penalty gives ``[W D, horizons x D]``."""
+    def solve(self, ridge: float, columns: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Return the weights that a penalty gives ``[W D, horizons x D]``, or some columns of them."""
         penalised = self.past.copy(order="F")
         penalised.flat[:: len(penalised) + 1] += ridge * np.trace(self.past) / len(penalised)
-        return cho_solve(cho_factor(penalised, overwrite_a=True, check_finite=False), self.cross, check_finite=False)
+        factor = cho_factor(penalised, overwrite_a=True, check_finite=False)
+        return cho_solve(factor, self.cross[:, columns], check_finite=False)
+
+    def solve_columns(self, ridge: np.ndarray) -> np.ndarray:
+        """Return the weights that a penalty for each column gives; none where it is infinite."""
+        weight = np.zeros_like(self.cross)
+        for own in np.unique(ridge[np.isfinite(ridge)]):
+            weight[:, ridge == own] = self.solve(own, ridge == own)
+        return weight
 
 
 @dataclass

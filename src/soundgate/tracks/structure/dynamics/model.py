@@ -45,15 +45,21 @@ class StepPredictor(nn.Module):
         for parameter in self.network[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, windows: Tensor, network: Callable[[Tensor], Tensor] | None = None) -> Prediction:
+    def forward(
+        self,
+        windows: Tensor,
+        network: Callable[[Tensor], Tensor] | None = None,
+        expected: Tensor | None = None,
+    ) -> Prediction:
         """Return the predictions of windows ``[B, W, D]``.
 
         Args:
             windows: raw frames.
             network: what runs in the network's place (itself, compiled or in half precision).
+            expected: what stands in the linear prediction's place ``[B, D]``.
         """
         outputs = (network or self.network)((windows - self.linear_scale[0]) / self.linear_scale[1])
-        return self.head(outputs.float(), self.linear.expected(windows))
+        return self.head(outputs.float(), self.linear.expected(windows) if expected is None else expected)
 
     @property
     def linear(self) -> Linear:

@@ -15,7 +15,7 @@ from soundgate.runtime.arithmetic import logarithm
 from soundgate.runtime.randomness import keyed_seed
 from soundgate.tracks.structure.dynamics.families import StepStatistics
 from soundgate.tracks.structure.dynamics.heads import log_lengths
-from soundgate.tracks.structure.dynamics.linear import SCORED_AT_ONCE, Linear
+from soundgate.tracks.structure.dynamics.linear import SCORED_AT_ONCE, CrossFitted
 from soundgate.tracks.structure.dynamics.model import StepPredictor
 from soundgate.tracks.structure.dynamics.settings import OptimisationSettings
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
@@ -64,7 +64,7 @@ class DynamicsTask:
     Args:
         windows: gathers contexts; its frames are trained on.
         family: of `make_head`.
-        linear: of the same window and horizon.
+        linear: of the same window and horizon; trained on, it is the one that has not seen the frame.
         settings: see `OptimisationSettings`.
         seed: of the weights.
         name: of the training.
@@ -75,13 +75,14 @@ class DynamicsTask:
         self,
         windows: Windows,
         family: str,
-        linear: Linear,
+        linear: CrossFitted,
         settings: OptimisationSettings,
         seed: int,
         name: str,
         device: torch.device,
     ) -> None:
         self.windows, self.settings, self.device = windows, settings, device
+        self.linear = linear.to(device)
         self.noise = keyed_seed(seed, name, "noise")
         frames = windows.frames
         self.rows = frames.some(TRAIN, None, seed, name)
@@ -90,8 +91,8 @@ class DynamicsTask:
         )
         torch.manual_seed(keyed_seed(seed, name, "weights"))
         some = self.rows if self.held is None else self.held
-        magnitude = log_magnitude(linear, windows, some[:STATISTICS_FRAMES])
-        self.model = StepPredictor(family, windows.window, settings.hidden, linear, magnitude).to(device)
+        magnitude = log_magnitude(linear.model, windows, some[:STATISTICS_FRAMES])
+        self.model = StepPredictor(family, windows.window, settings.hidden, linear.model, magnitude).to(device)
         self.best = Best(self.model)
         self.modules = {"model": self.model, "best": self.best}
         optimiser = adamw(self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
@@ -112,7 +113,8 @@ class DynamicsTask:
             raise Converged
         rows = self.rows[items[own_share(len(items))]]
         windows, steps = self._given(rows)
-        nll = self.model(windows, self._run).nll(steps).mean() / self.dim
+        expected = self.linear.expected(rows, windows)
+        nll = self.model(windows, self._run, expected).nll(steps).mean() / self.dim
         share = warm_cosine(step, settings.max_steps, warm_up=settings.warm_up, final=settings.final_rate)
         set_rate(self.optimisers["adamw"], settings.learning_rate * share)
         return {"nll": self.learner.descend({"loss": nll})["loss"]}
@@ -167,7 +169,7 @@ def step_statistics(frames: Frames, rows: np.ndarray, horizon: int = 1) -> StepS
 
 
 @torch.no_grad()
-def log_magnitude(linear: Linear, windows: Windows, rows: np.ndarray) -> tuple[float, float]:
+def log_magnitude(linear: CrossFitted, windows: Windows, rows: np.ndarray) -> tuple[float, float]:
     """Return mean and standard deviation of some steps' log magnitudes about those the linear model lets expect."""
     found = []
     for part in np.array_split(rows, -(-len(rows) // SCORED_AT_ONCE)):
@@ -198,7 +200,7 @@ class Trained:
 def train_predictor(
     windows: Windows,
     family: str,
-    linear: Linear,
+    linear: CrossFitted,
     settings: OptimisationSettings,
     seed: int,
     name: str,

@@ -74,12 +74,12 @@ def train_and_measure(
             "uniform_lognormal": UniformLogNormal(steps),
             "gaussian": Gaussian.of(steps),
             "persistence": Gaussian.still(steps),
-            "linear": floor,
+            "linear": floor.model,
             "untrained": trained.untrained,
         }
         entry = measure(models, windows, rows, settings, seed, device)
         training = {"steps": trained.history[-1]["step"], "converged": trained.converged}
-        horizons[str(horizon)] = entry | {"linear": floor.choice(), "training": training}
+        horizons[str(horizon)] = entry | {"linear": floor.model.choice(), "training": training}
     counts = {f"{name}_frames": len(frames.targets(s)) for name, s in (("train", TRAIN), ("holdout", HOLDOUT))}
     about = {
         "dim": frames.x.shape[1],
