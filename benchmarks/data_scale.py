@@ -190,7 +190,7 @@ def train_dynamics(size: Size, work: Path) -> None:
     sequences, _ = load_sequences(work, work / "frames.parquet", settings.history)
     frames = Frames.of(sequences, settings.history)
     some = frames.some(TRAIN, STATISTICS_FRAMES, 0, "benchmark")
-    linear = LinearFitter(frames, settings.ridges, frame_scale(frames, some)).fit(settings.window)[1]
+    linear = LinearFitter(frames, settings.ridge, frame_scale(frames, some)).fit(settings.window)[1]
     task = DynamicsTask(Windows(frames, settings.window, 1), settings.family, linear, settings, 0, "benchmark", CPU)
     steps(Training(task, len(task.rows), settings.batch_size))
 

@@ -312,7 +312,7 @@ def dynamics(setup: Setup, family: str | None = None) -> Training:
     rate = codec.sample_rate / codec.hop_length
     window = max(own.window(rate) for own in settings.contexts.values()) if family else settings.window
     frames = inputs.latent_frames(codec.dim, window, settings.batch_size)
-    linear = LinearFitter(frames, settings.ridges, frame_scale(frames, frames.targets(TRAIN))).fit(window)[1]
+    linear = LinearFitter(frames, settings.ridge, frame_scale(frames, frames.targets(TRAIN))).fit(window)[1]
     task = DynamicsTask(Windows(frames, window, 1), family or "vmf", linear, settings, 0, "benchmark", setup.device)
     return Training(task, len(task.rows), settings.batch_size)
 

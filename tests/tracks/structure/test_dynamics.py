@@ -6,6 +6,7 @@ import torch
 
 from soundgate.runtime.errors import CorpusError, WeightsError
 from soundgate.tracks.structure.dynamics import comparing
+from soundgate.tracks.structure.dynamics import linear as linear_module
 from soundgate.tracks.structure.dynamics.baselines import Gaussian, UniformLogNormal
 from soundgate.tracks.structure.dynamics.gates import train_gates
 from soundgate.tracks.structure.dynamics.linear import LinearFitter
@@ -27,7 +28,7 @@ from tests.tracks.structure.planted_steps import SHAPE, as_frames, autoregressiv
 CPU = torch.device("cpu")
 OPTIMISATION = {
     "hidden": 48, "max_steps": 200, "batch_size": 128, "evaluate_every": 100, "patience": 3,
-    "context_noise": 0.0, "ridges": (0.001, 0.1), "checkpoint_s": 60.0,
+    "context_noise": 0.0, "ridge": 0.1, "checkpoint_s": 60.0,
     "learning_rate": 0.005, "weight_decay": 1e-4, "warm_up": 5, "final_rate": 0.05, "clip": 5.0, "num_workers": 0,
     "compile": False, "compile_mode": "default", "amp": False, "amp_dtype": "bfloat16", "max_eval_samples": None,
     "n_bootstrap": 500,
@@ -38,8 +39,8 @@ TRAIN_SETTINGS = OPTIMISATION | {
 }  # fmt: skip
 
 
-def fitted(frames, window=1, horizons=(1,), ridges=(0.001, 0.1)):
-    return LinearFitter(frames, ridges, frame_scale(frames, frames.targets(TRAIN))).fit(window, horizons)
+def fitted(frames, window=1, horizons=(1,), ridge=0.1):
+    return LinearFitter(frames, ridge, frame_scale(frames, frames.targets(TRAIN))).fit(window, horizons)
 
 
 def linear_of(*args, **kwargs):
@@ -129,7 +130,7 @@ def test_the_best_weights_on_the_holdout_are_kept(tmp_path):
 def test_the_linear_model_finds_a_linear_law_at_every_horizon():
     coefficient = 0.6
     frames = as_frames(autoregressive(coefficient), 4, horizons=(1, 3))
-    rows, found = frames.targets(EVAL), linear_of(frames, 2, (1, 3), (1e-4, 1.0))
+    rows, found = frames.targets(EVAL), linear_of(frames, 2, (1, 3), 1e-3)
     for horizon, linear in found.items():
         windows = Windows(frames, 2, horizon)
         expected = (coefficient**horizon - 1) * windows(rows)[:, -1]
@@ -139,25 +140,27 @@ def test_the_linear_model_finds_a_linear_law_at_every_horizon():
         assert figures["nll_per_dim"]["value"] == pytest.approx(nll, abs=0.02)
 
 
-def test_each_horizon_and_dimension_has_a_penalty_of_its_own_and_no_edge_is_chosen_in_silence(caplog):
+def test_each_horizon_and_dimension_has_a_penalty_of_its_own_and_no_edge_is_chosen_in_silence(caplog, monkeypatch):
     x = autoregressive(0.9)
     generator = np.random.default_rng(0)
     # The second half of the dimensions has steps that nothing foretells.
     x[..., 2:] = np.cumsum(generator.standard_normal(x[..., 2:].shape), axis=1)
     frames = as_frames(x, 8, horizons=(1, 4))
-    near, far = linear_of(frames, 4, (1, 4), (10.0, 1000.0)).values()
+    near, far = linear_of(frames, 4, (1, 4), 100.0).values()
     assert near.ridge[:2].max() < 10 and len(set(near.ridge)) > 1 and (near.ridge != far.ridge).any()
-    turned = linear_of(as_frames(turning(), 3), 2, ridges=(1.0,))[1]
-    assert turned.choice()["at_least_ridge"] >= 0.5 and turned.least < 1e-4
-    assert "want the smallest penalty" in caplog.text
-    bare = linear_of(as_frames(wandering(), 3), 2, ridges=(1.0,))[1]
+    assert near.least == far.least == 0 and near.choice()["at_least_ridge"] == 0 and not caplog.text
+    monkeypatch.setattr(linear_module, "RIDGES", (0.5, 1e4))
+    ended = linear_of(frames, 4, ridge=1.0)[1]
+    assert ended.choice()["at_least_ridge"] > 0 and ended.least == pytest.approx(0.1)
+    assert "want a smaller penalty" in caplog.text
+    bare = linear_of(as_frames(wandering(), 3), 2, ridge=1.0)[1]
     assert bare.choice()["without_window"] > 0
 
 
 def test_what_a_network_is_trained_on_has_not_seen_the_frame():
     shape = type(SHAPE)(n_speakers=6, n_utterances=4, n_frames=30, dim=4, n_eval=3)
     frames = as_frames(autoregressive(0.5, shape), 8, shape)
-    crossed = fitted(frames, 8, ridges=(1e-6,))[1]
+    crossed = fitted(frames, 8, ridge=1e-6)[1]
     windows = Windows(frames, 8, 1)
     rows = frames.targets(TRAIN)
     parts = crossed.fold[frames.sequences.utterance[rows]]

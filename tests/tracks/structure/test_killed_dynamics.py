@@ -46,7 +46,7 @@ def test_killed_at_random_moments_the_training_ends_with_the_same_bytes(inputs, 
     settings = TRAIN_SETTINGS | {
         "max_steps": LOOP["steps_per_epoch"], "evaluate_every": LOOP["steps_per_epoch"],
         "batch_size": LOOP["batch_size"], "checkpoint_s": LOOP["checkpoint_s"],
-        "horizons": [1, 2], "ridges": [0.1],
+        "horizons": [1, 2],
     }  # fmt: skip
     training = Training(
         "stages.dynamics.train",

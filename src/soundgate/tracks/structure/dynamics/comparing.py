@@ -125,7 +125,7 @@ def _fit_codec(
     baseline = score(Gaussian.of(step_statistics(frames, some)), Windows(frames, 1, 1), rows, device)
     entry = {"dim": dim, "frame_rate": codec.frame_rate, "eval_frames_scored": len(rows), "contexts": {}}
     contexts = {name: size.window(codec.frame_rate) for name, size in settings.contexts.items()}
-    fitter = LinearFitter(frames, settings.ridges, frame_scale(frames, some))
+    fitter = LinearFitter(frames, settings.ridge, frame_scale(frames, some))
     linear = {window: fitter.fit(window)[1] for window in sorted(set(contexts.values()))}
     gains, curves = {}, []
     for context, window in contexts.items():

@@ -17,9 +17,8 @@ from soundgate.tracks.structure.moments import LaggedMoments, lagged_moments
 from soundgate.tracks.structure.normaliser import Normaliser
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN
 
-# Frames scored at once, and the penalty at which a grid ends: least squares.
-SCORED_AT_ONCE, LEAST_RIDGE = 2048, 1e-8
-N_FOLDS = 2
+# Frames scored at once; where a search of penalties ends: least squares, and as good as none of the window.
+SCORED_AT_ONCE, RIDGES, N_FOLDS = 2048, (1e-8, 1e4), 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Linear:
         intercept: ``[D]``.
         std: of the errors on the hold-out (train frames where there is none) ``[D]``.
         ridge: the penalty of each dimension of the step ``[D]``; infinite: its mean whatever the window.
-        least: the smallest penalty there was to choose.
+        least: the smallest penalty that could be solved for, where some dimension wanted a smaller one; else 0.
     """
 
     scale: Tensor
@@ -58,8 +57,8 @@ class Linear:
         return Linear(*(part.to(device) for part in parts), self.ridge, self.least)
 
     def choice(self) -> dict[str, float]:
-        """Return which penalties the hold-out chose: the median, the share of dimensions at the smallest there was, and
-        the share that takes no notice of the window."""
+        """Return which penalties the hold-out chose: the median, the share of dimensions that wanted a smaller one than
+        there is, and the share that takes no notice of the window."""
         return {
             "median_ridge": float(np.median(self.ridge)),
             "at_least_ridge": float(np.mean(self.ridge <= self.least)),
@@ -104,20 +103,22 @@ class CrossFitted:
 class LinearFitter:
     """Fits `Linear` for several horizons at once, from one pass over the frames.
 
-    The hold-out chooses the penalty of each horizon and dimension. Beside those of the grid it may choose an infinite
-    one; where it wants the smallest, the grid is made longer, down to `LEAST_RIDGE` or until nothing can be solved.
+    The hold-out chooses the penalty of each horizon and dimension: from the one begun with they are tried up and down
+    by tens for as long as the hold-out gets better, within `RIDGES`; an infinite one is always there to choose.
 
     Args:
         frames: train frames to fit on, hold-out to choose the penalties on.
-        ridges: penalties to choose from, each times the mean variance of the window's entries.
+        ridge: the penalty to begin with (without a hold-out the one that is taken), times the mean variance of the
+            window's entries.
         scale: mean and standard deviation of frames ``[2, D]``.
     """
 
-    def __init__(self, frames: Frames, ridges: tuple[float, ...], scale: Tensor) -> None:
-        self.frames, self.ridges, self.scale = frames, ridges, scale
+    def __init__(self, frames: Frames, ridge: float, scale: Tensor) -> None:
+        self.frames, self.ridge, self.scale = frames, ridge, scale
         sequences, normaliser = frames.sequences, Normaliser(*scale.double().numpy())
         train = sequences.split == TRAIN
-        self.fold = (np.cumsum(train) - 1) % N_FOLDS
+        # One after the other, so that frames are read in long chunks.
+        self.fold = np.maximum(np.cumsum(train) - 1, 0) * N_FOLDS // max(train.sum(), 1)
         self.parts = []
         for fold in range(N_FOLDS):
             own = replace(sequences, split=np.where(train & (self.fold == fold), TRAIN, EVAL))
@@ -149,16 +150,41 @@ class LinearFitter:
 
     def _search(self, moments: _Moments, held: _Moments | None) -> _Best:
         best = _Best.nothing(*moments.cross.shape)
-        grid = sorted(self.ridges, reverse=True) if held else [max(self.ridges)]
-        for ridge in grid:
+        every = np.arange(len(best.error))
+        begun = best.offer(self.ridge, moments.solve(self.ridge), held, every)
+        if held is not None:
+            self._walk(best, moments, held, 10.0, every, begun)
+            # What a larger penalty makes better a smaller one does not.
+            below = every[(best.ridge <= self.ridge) | np.isinf(best.ridge)]
+            wanting, ridge = self._walk(best, moments, held, 0.1, below, begun[below])
+            best.least = ridge if len(wanting) else 0.0
+        return best
+
+    def _walk(
+        self,
+        best: _Best,
+        moments: _Moments,
+        held: _Moments,
+        factor: float,
+        columns: np.ndarray,
+        error: np.ndarray,
+    ) -> tuple[np.ndarray, float]:
+        """Change the penalty by a factor for as long as some columns get better.
+
+        Returns:
+            The columns that wanted to go on where the walk ended, and the penalty there.
+        """
+        ridge = self.ridge
+        while len(columns) and RIDGES[0] < ridge < RIDGES[1]:
             try:
-                best.offer(ridge, moments.solve(ridge), held)
+                weight = moments.solve(ridge * factor, columns)
             except LinAlgError:
                 break
-            best.least = ridge
-            if held and ridge == grid[-1] and ridge > LEAST_RIDGE and (best.ridge == ridge).any():
-                grid.append(ridge / 10)
-        return best
+            ridge *= factor
+            found = best.offer(ridge, weight, held, columns)
+            better = found < error
+            columns, error = columns[better], found[better]
+        return columns, ridge
 
     def _models(
         self,
@@ -187,7 +213,7 @@ class LinearFitter:
             square += (windows.steps(part) - model.expected(windows(part))).double().square().sum(0)
         errors, least = square_root(square / len(rows)), model.choice()["at_least_ridge"]
         if least:
-            share = f"{100 * least:.0f} % of the dimensions want the smallest penalty"
+            share = f"{100 * least:.0f} % of the dimensions want a smaller penalty than there is"
             logger.warning("Linear model, horizon %d: %s", windows.horizon, share)
         return replace(model, std=errors.clamp(min=1e-6 * float(errors.max())).float())
 
@@ -256,7 +282,7 @@ class _Moments:
 
 @dataclass
 class _Best:
-    """The best weights so far of each column, what they take from the error of none, their penalties, the smallest."""
+    """The best weights so far of each column, what they take from the error of none, their penalties; see `Linear`."""
 
     weight: np.ndarray
     error: np.ndarray
@@ -268,13 +294,17 @@ class _Best:
         """Return no weights: an infinite penalty."""
         return cls(np.zeros((n_entries, n_columns)), np.zeros(n_columns), np.full(n_columns, np.inf))
 
-    def offer(self, ridge: float, weight: np.ndarray, held: _Moments | None) -> None:
-        """Take over the columns that are better on the hold-out; without one all."""
-        error = np.full(len(self.error), -np.inf)
+    def offer(self, ridge: float, weight: np.ndarray, held: _Moments | None, columns: np.ndarray) -> np.ndarray:
+        """Take over what is better of some columns on the hold-out, without one all; return their errors."""
+        error = np.full(len(columns), -np.inf)
         if held is not None:
-            error = np.einsum("ij,ij->j", weight, held.past @ weight - 2 * held.cross)
-        better = error < self.error
-        self.weight[:, better], self.error[better], self.ridge[better] = weight[:, better], error[better], ridge
+            single = weight.astype(np.float32)
+            error = np.einsum("ij,ij->j", single, held.past.astype(np.float32) @ single, dtype=np.float64)
+            error -= 2 * np.einsum("ij,ij->j", weight, held.cross[:, columns])
+        better = error < self.error[columns]
+        own = columns[better]
+        self.weight[:, own], self.error[own], self.ridge[own] = weight[:, better], error[better], ridge
+        return error
 
     def part(self, columns: slice) -> _Best:
         """Return some columns."""

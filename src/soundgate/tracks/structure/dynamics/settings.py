@@ -30,7 +30,7 @@ class OptimisationSettings(Section):
         evaluate_every: steps between looks at the hold-out, on which the weights to keep are chosen.
         patience: looks in a row without a better hold-out that end the training.
         context_noise: standard deviation of the noise on training contexts, in those of the frames; 0: none.
-        ridges: penalties of the linear model to begin with, relative to the mean variance; see `LinearFitter`.
+        ridge: the linear model's penalty to begin the search with, relative to the mean variance; see `LinearFitter`.
         checkpoint_s: seconds between checkpoints.
         learning_rate: of AdamW; after a short rise it falls by a half cosine.
         weight_decay: of AdamW.
@@ -52,7 +52,7 @@ class OptimisationSettings(Section):
     evaluate_every: int = Field(ge=1)
     patience: int = Field(ge=1)
     context_noise: float = Field(ge=0)
-    ridges: tuple[float, ...] = Field(min_length=1)
+    ridge: float = Field(gt=1e-8, lt=1e4)
     checkpoint_s: float = Field(gt=0)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)

@@ -58,7 +58,7 @@ def train_and_measure(
         The metrics, and one row for each horizon and look at the hold-out.
     """
     some = frames.some(TRAIN, STATISTICS_FRAMES, seed, STAGE)
-    linear = LinearFitter(frames, settings.ridges, frame_scale(frames, some)).fit(settings.window, settings.horizons)
+    linear = LinearFitter(frames, settings.ridge, frame_scale(frames, some)).fit(settings.window, settings.horizons)
     rows = frames.some(EVAL, settings.max_eval_samples, seed, STAGE)
     horizons, curves = {}, []
     for horizon in settings.horizons:
