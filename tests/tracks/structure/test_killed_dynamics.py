@@ -70,7 +70,7 @@ def test_killed_at_random_moments_the_comparison_ends_with_the_same_bytes(inputs
         {"seed": 0, "training_seed": 0, "dynamics": {"compare": settings}},
         ("first", "first-frames", "second", "second-frames"),
         ("metrics", "plots"),
-        ("one-few-vmf", "one-few-gaussian", "two-few-vmf", "two-few-gaussian"),
+        ("one-2-vmf", "one-2-gaussian", "two-2-vmf", "two-2-gaussian"),
         ("--names=one,two",),
     )
     check_killed_training(training, inputs, tmp_path)

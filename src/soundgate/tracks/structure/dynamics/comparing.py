@@ -11,7 +11,7 @@ import torch
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.structure.dynamics.baselines import Gaussian
-from soundgate.tracks.structure.dynamics.linear import LinearFitter
+from soundgate.tracks.structure.dynamics.linear import CrossFitted, LinearFitter
 from soundgate.tracks.structure.dynamics.scoring import Scores, SpeakerMeans, score
 from soundgate.tracks.structure.dynamics.settings import CompareSettings
 from soundgate.tracks.structure.dynamics.task import (
@@ -123,34 +123,55 @@ def _fit_codec(
     means = SpeakerMeans(frames.speakers(rows), seed, f"{STAGE} {codec.name}", settings.n_bootstrap)
     some = frames.some(TRAIN, STATISTICS_FRAMES, seed, f"{STAGE} {codec.name}")
     baseline = score(Gaussian.of(step_statistics(frames, some)), Windows(frames, 1, 1), rows, device)
-    entry = {"dim": dim, "frame_rate": codec.frame_rate, "eval_frames_scored": len(rows), "contexts": {}}
     contexts = {name: size.window(codec.frame_rate) for name, size in settings.contexts.items()}
     fitter = LinearFitter(frames, settings.ridge, frame_scale(frames, some))
-    linear = {window: fitter.fit(window)[1] for window in sorted(set(contexts.values()))}
-    gains, curves = {}, []
-    for context, window in contexts.items():
+    parts, gains, curves = {}, {}, []
+    # Contexts of as many frames are one.
+    for window in sorted(set(contexts.values())):
+        linear = fitter.fit(window)[1]
         windows = Windows(frames, window, 1, settings.num_workers)
-        floor = score(linear[window].model, windows, rows, device)
-        name = f"{codec.name} {context} linear"
-        families = {"linear": _figures(baseline.nll, floor, floor, means, codec, name)}
-        gains[context, "linear"] = _by_speaker(baseline.nll - floor.nll, rows, codec)
-        for family in settings.families:
-            name = f"{codec.name} {context} {family}"
-            run, checkpoint = f"{STAGE} {name}", work / f"{name.replace(' ', '-')}.pt"
-            trained = train_predictor(windows, family, linear[window], settings, seed, run, device, checkpoint, health)
-            history = trained.history
-            curves += [{"codec": codec.name, "context": context, "family": family} | row for row in history]
-            values = score(trained.model, windows, rows, device)
-            training = {"steps": history[-1]["step"], "converged": trained.converged}
-            families[family] = _figures(baseline.nll, floor, values, means, codec, name) | {"training": training}
-            gains[context, family] = _by_speaker(baseline.nll - values.nll, rows, codec)
-        entry["contexts"][context] = {
+        scores, training, rows_of = _fit_window(codec, windows, linear, rows, settings, seed, device, work, health)
+        curves += rows_of
+        parts[window] = {
             "frames": window,
             "duration_s": window / codec.frame_rate,
-            "linear": linear[window].model.choice(),
-            "families": families,
+            "linear": linear.model.choice(),
+            "families": {
+                family: _figures(baseline.nll, scores["linear"], values, means, codec, f"{window} {family}")
+                | training.get(family, {})
+                for family, values in scores.items()
+            },
         }
-    return entry, gains, curves
+        for family, values in scores.items():
+            saved = _by_speaker(baseline.nll - values.nll, rows, codec)
+            gains |= {(context, family): saved for context, own in contexts.items() if own == window}
+    entry = {"dim": dim, "frame_rate": codec.frame_rate, "eval_frames_scored": len(rows)}
+    return entry | {"contexts": {context: parts[window] for context, window in contexts.items()}}, gains, curves
+
+
+def _fit_window(
+    codec: Representation,
+    windows: Windows,
+    linear: CrossFitted,
+    rows: np.ndarray,
+    settings: CompareSettings,
+    seed: int,
+    device: torch.device,
+    work: Path,
+    health: HealthSettings | None,
+) -> tuple[dict[str, Scores], dict[str, dict], list[dict]]:
+    """Return the scores of the linear model and of every family, how each was trained, and its looks at the hold-out."""
+    scores, training, curves = {"linear": score(linear.model, windows, rows, device)}, {}, []
+    for family in settings.families:
+        name = f"{codec.name} {windows.window} {family}"
+        checkpoint = work / f"{name.replace(' ', '-')}.pt"
+        run = f"{STAGE} {name}"
+        trained = train_predictor(windows, family, linear, settings, seed, run, device, checkpoint, health)
+        about = {"codec": codec.name, "context_frames": windows.window, "family": family}
+        curves += [about | row for row in trained.history]
+        training[family] = {"training": {"steps": trained.history[-1]["step"], "converged": trained.converged}}
+        scores[family] = score(trained.model, windows, rows, device)
+    return scores, training, curves
 
 
 def _figures(
