@@ -160,7 +160,7 @@ def _fit_window(
     work: Path,
     health: HealthSettings | None,
 ) -> tuple[dict[str, Scores], dict[str, dict], list[dict]]:
-    """Return the scores of the linear model and of every family, how each was trained, and its looks at the hold-out."""
+    """Return the scores of the linear model and of every family, how each was trained, and the looks meanwhile."""
     scores, training, curves = {"linear": score(linear.model, windows, rows, device)}, {}, []
     for family in settings.families:
         name = f"{codec.name} {windows.window} {family}"
