@@ -28,9 +28,11 @@ from gpu_trainings import N_STEPS, Setup, Training, composed, frozen
 from soundgate.codecs.latent_store import LatentStoreWriter
 from soundgate.runtime.files import write_json
 from soundgate.runtime.npz import write_npz
+from soundgate.tracks.structure.dynamics.linear import LinearFitter
 from soundgate.tracks.structure.dynamics.settings import TrainSettings as DynamicsSettings
-from soundgate.tracks.structure.dynamics.task import DynamicsTask
+from soundgate.tracks.structure.dynamics.task import STATISTICS_FRAMES, DynamicsTask, frame_scale
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
+from soundgate.tracks.structure.sequences import TRAIN
 from soundgate.tracks.structure.split import SPLITS as FRAME_SPLITS
 from soundgate.tracks.structure.store import load_sequences
 from soundgate.tracks.transfer.cache import ChunkCache
@@ -187,7 +189,9 @@ def train_dynamics(size: Size, work: Path) -> None:
     settings = setup().section("dynamics.train", DynamicsSettings)
     sequences, _ = load_sequences(work, work / "frames.parquet", settings.history)
     frames = Frames.of(sequences, settings.history)
-    task = DynamicsTask(Windows(frames, settings.window, 1), "vmf", settings, 0, "benchmark", CPU)
+    some = frames.some(TRAIN, STATISTICS_FRAMES, 0, "benchmark")
+    linear = LinearFitter(frames, settings.ridge, frame_scale(frames, some)).fit(settings.window)[1]
+    task = DynamicsTask(Windows(frames, settings.window, 1), settings.family, linear, settings, 0, "benchmark", CPU)
     steps(Training(task, len(task.rows), settings.batch_size))
 
 

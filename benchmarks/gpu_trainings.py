@@ -33,10 +33,12 @@ from soundgate.tracks.editor.reconstruct.settings import ReconstructionSettings
 from soundgate.tracks.editor.reconstruct.task import ReconstructionTask
 from soundgate.tracks.editor.vocoder.settings import VocoderSettings
 from soundgate.tracks.editor.vocoder.task import VocoderTask
+from soundgate.tracks.structure.dynamics.linear import LinearFitter
 from soundgate.tracks.structure.dynamics.settings import CompareSettings
 from soundgate.tracks.structure.dynamics.settings import TrainSettings as DynamicsSettings
-from soundgate.tracks.structure.dynamics.task import DynamicsTask
+from soundgate.tracks.structure.dynamics.task import DynamicsTask, frame_scale
 from soundgate.tracks.structure.dynamics.windows import Windows
+from soundgate.tracks.structure.sequences import TRAIN
 from soundgate.tracks.transfer.cache import ChunkCache
 from soundgate.tracks.transfer.caching import CacheSettings
 from soundgate.tracks.transfer.codec.bank import StyleBank
@@ -310,7 +312,8 @@ def dynamics(setup: Setup, family: str | None = None) -> Training:
     rate = codec.sample_rate / codec.hop_length
     window = max(own.window(rate) for own in settings.contexts.values()) if family else settings.window
     frames = inputs.latent_frames(codec.dim, window, settings.batch_size)
-    task = DynamicsTask(Windows(frames, window, 1), family or "vmf", settings, 0, "benchmark", setup.device)
+    linear = LinearFitter(frames, settings.ridge, frame_scale(frames, frames.targets(TRAIN))).fit(window)[1]
+    task = DynamicsTask(Windows(frames, window, 1), family or "vmf", linear, settings, 0, "benchmark", setup.device)
     return Training(task, len(task.rows), settings.batch_size)
 
 

@@ -8,10 +8,9 @@ from soundgate.runtime.files import write_json
 from soundgate.runtime.stage import deterministic_torch, input_option, output_option, stage_command
 from soundgate.tracks.structure.dynamics.gates import inject_gates
 from soundgate.tracks.structure.dynamics.injecting import diagnose
-from soundgate.tracks.structure.dynamics.model import load_predictor
 from soundgate.tracks.structure.dynamics.plots import write_inject_plots
 from soundgate.tracks.structure.dynamics.settings import InjectSettings
-from soundgate.tracks.structure.dynamics.train import nearest_model
+from soundgate.tracks.structure.dynamics.train import trained_models
 from soundgate.tracks.structure.dynamics.windows import Frames
 from soundgate.tracks.structure.store import load_sequences
 
@@ -24,16 +23,17 @@ from soundgate.tracks.structure.store import load_sequences
 @output_option("gates", "JSON file for the gates' verdicts.")
 @output_option("plots", "Folder for the plots.")
 def main(latents: Path, frames: Path, models: Path, metrics: Path, gates: Path, plots: Path) -> None:
-    """Run the model of the nearest horizon with the true state put back always, often, once and never."""
+    """Run the model of one step with the true state put back always, often, once and never; score its free runs."""
     device = torch_device()
     settings, seed = load_section("dynamics.inject", InjectSettings), load_seed()
     deterministic_torch(seed)
-    folder, horizon = nearest_model(models)
-    model = load_predictor(folder).to(device)
-    window = model.config["window"]
-    sequences, _ = load_sequences(latents, frames, window + horizon - 1)
-    everything = Frames.of(sequences, window + horizon - 1)
-    numbers = diagnose(model, everything, window, horizon, settings, seed, device)
+    trained = {k: model.to(device) for k, model in trained_models(models).items()}
+    window = trained[1].config["window"]
+    history = window + max(trained) - 1
+    sequences, _ = load_sequences(latents, frames, history)
+    everything = Frames.of(sequences, history, tuple(trained))
+    linear = {k: model.linear for k, model in trained.items()}
+    numbers = diagnose(trained, linear, everything, window, settings, seed, device)
     write_json(metrics, numbers)
     write_json(gates, inject_gates(numbers, settings.gates))
     write_inject_plots(numbers, plots)

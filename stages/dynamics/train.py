@@ -24,7 +24,7 @@ from soundgate.training.health.settings import load_health
 @output_option("gates", "JSON file for the gates' verdicts.")
 @output_option("plots", "Folder for the plots.")
 def main(latents: Path, frames: Path, out: Path, metrics: Path, gates: Path, plots: Path) -> None:
-    """Train a model for each horizon on train speakers; measure steps and free runs of eval speakers."""
+    """Train a model for each horizon on train speakers; measure them on steps of eval speakers."""
     device = torch_device()
     settings, seed, health = load_section("dynamics.train", TrainSettings), load_training_seed(), load_health()
     deterministic_torch(seed)
@@ -37,7 +37,7 @@ def main(latents: Path, frames: Path, out: Path, metrics: Path, gates: Path, plo
         inputs=[latents, frames],
     )
     sequences, _ = load_sequences(latents, frames, settings.history)
-    everything = Frames.of(sequences, settings.history)
+    everything = Frames.of(sequences, settings.history, settings.horizons)
     numbers, curves = train_and_measure(everything, settings, seed, device, scratch.folder, scratch.result, health)
     write_json(metrics, numbers)
     write_json(gates, train_gates(numbers, settings.gates))

@@ -10,9 +10,9 @@ from soundgate.tracks.structure.planted import CorpusShape, as_sequences
 SHAPE = CorpusShape(n_speakers=30, n_utterances=6, n_frames=60, dim=4, n_eval=24)
 
 
-def as_frames(x, history, shape=SHAPE):
+def as_frames(x, history, shape=SHAPE, horizons=(1,)):
     """Return frames [utterances, T, D] as `Frames`."""
-    return Frames.of(as_sequences(x.astype(np.float32), shape, np.ones(x.shape[:2])), history)
+    return Frames.of(as_sequences(x.astype(np.float32), shape, np.ones(x.shape[:2])), history, horizons)
 
 
 def returning(kappa=30.0, log_mean=0.0, log_std=0.2, shape=SHAPE, seed=0):

@@ -46,7 +46,7 @@ def test_killed_at_random_moments_the_training_ends_with_the_same_bytes(inputs, 
     settings = TRAIN_SETTINGS | {
         "max_steps": LOOP["steps_per_epoch"], "evaluate_every": LOOP["steps_per_epoch"],
         "batch_size": LOOP["batch_size"], "checkpoint_s": LOOP["checkpoint_s"],
-        "horizons": [1, 2], "ridges": [0.1], "rollout": {"enabled": True, "steps": 4, "n_starts": 4},
+        "horizons": [1, 2],
     }  # fmt: skip
     training = Training(
         "stages.dynamics.train",
@@ -70,7 +70,7 @@ def test_killed_at_random_moments_the_comparison_ends_with_the_same_bytes(inputs
         {"seed": 0, "training_seed": 0, "dynamics": {"compare": settings}},
         ("first", "first-frames", "second", "second-frames"),
         ("metrics", "plots"),
-        ("one-few-vmf", "one-few-gaussian", "two-few-vmf", "two-few-gaussian"),
+        ("one-2-vmf", "one-2-gaussian", "two-2-vmf", "two-2-gaussian"),
         ("--names=one,two",),
     )
     check_killed_training(training, inputs, tmp_path)

@@ -11,9 +11,15 @@ import torch
 from soundgate.runtime.errors import CorpusError
 from soundgate.runtime.ledger import jsonable
 from soundgate.tracks.structure.dynamics.baselines import Gaussian
-from soundgate.tracks.structure.dynamics.scoring import SpeakerMeans, score
+from soundgate.tracks.structure.dynamics.linear import CrossFitted, LinearFitter
+from soundgate.tracks.structure.dynamics.scoring import Scores, SpeakerMeans, score
 from soundgate.tracks.structure.dynamics.settings import CompareSettings
-from soundgate.tracks.structure.dynamics.task import STATISTICS_FRAMES, step_statistics, train_predictor
+from soundgate.tracks.structure.dynamics.task import (
+    STATISTICS_FRAMES,
+    frame_scale,
+    step_statistics,
+    train_predictor,
+)
 from soundgate.tracks.structure.dynamics.windows import Frames, Windows
 from soundgate.tracks.structure.sequences import EVAL, TRAIN
 from soundgate.training.health.settings import HealthSettings
@@ -64,7 +70,9 @@ def compare(
     work: Path,
     health: HealthSettings | None = None,
 ) -> tuple[dict, list[dict]]:
-    """Fit every family on every context of both codecs, and compare what they save.
+    """Fit the linear model and every family on every context of both codecs, and compare what they save.
+
+    Each training goes on until the hold-out gets no better; ``converged`` says whether it got there.
 
     A gain over a Gaussian of the same latents does not change with their scale; the nats themselves do, and those of
     two codecs cannot be compared. All predict the next frame from the frames before it, so gains add up over time.
@@ -95,7 +103,7 @@ def compare(
     difference = {
         context: {
             family: _difference(first[context, family], second[context, family], settings, seed, f"{context} {family}")
-            for family in settings.families
+            for family in ("linear", *settings.families)
         }
         for context in settings.contexts
     }
@@ -113,37 +121,72 @@ def _fit_codec(
     frames, dim = codec.frames, codec.frames.x.shape[1]
     rows = frames.some(EVAL, settings.max_eval_samples, seed, f"{STAGE} {codec.name}")
     means = SpeakerMeans(frames.speakers(rows), seed, f"{STAGE} {codec.name}", settings.n_bootstrap)
-    steps = step_statistics(frames, frames.some(TRAIN, STATISTICS_FRAMES, seed, f"{STAGE} {codec.name}"))
-    baseline = score(Gaussian.of(steps), Windows(frames, 1, 1), rows, device)
-    entry = {"dim": dim, "frame_rate": codec.frame_rate, "eval_frames_scored": len(rows), "contexts": {}}
-    gains, curves = {}, []
-    for context, size in settings.contexts.items():
-        window = size.window(codec.frame_rate)
+    some = frames.some(TRAIN, STATISTICS_FRAMES, seed, f"{STAGE} {codec.name}")
+    baseline = score(Gaussian.of(step_statistics(frames, some)), Windows(frames, 1, 1), rows, device)
+    contexts = {name: size.window(codec.frame_rate) for name, size in settings.contexts.items()}
+    fitter = LinearFitter(frames, settings.ridge, frame_scale(frames, some))
+    parts, gains, curves = {}, {}, []
+    # Contexts of as many frames are one.
+    for window in sorted(set(contexts.values())):
+        linear = fitter.fit(window)[1]
         windows = Windows(frames, window, 1, settings.num_workers)
-        families = {}
-        for family in settings.families:
-            name = f"{codec.name} {context} {family}"
-            run, checkpoint = f"{STAGE} {name}", work / f"{name.replace(' ', '-')}.pt"
-            model, history = train_predictor(windows, family, settings, seed, run, device, checkpoint, health)
-            curves += [{"codec": codec.name, "context": context, "family": family} | row for row in history]
-            values = score(model, windows, rows, device)
-            saved = baseline.nll - values.nll
-            families[family] = _figures(saved, values.nll, means, codec, name) | {
-                "cosine": means.mean(values.cosine, f"{name} cosine").as_dict()
-            }
-            gains[context, family] = _by_speaker(saved, rows, codec)
-        duration = window / codec.frame_rate
-        entry["contexts"][context] = {"frames": window, "duration_s": duration, "families": families}
-    return entry, gains, curves
+        scores, training, rows_of = _fit_window(codec, windows, linear, rows, settings, seed, device, work, health)
+        curves += rows_of
+        parts[window] = {
+            "frames": window,
+            "duration_s": window / codec.frame_rate,
+            "linear": linear.model.choice(),
+            "families": {
+                family: _figures(baseline.nll, scores["linear"], values, means, codec, f"{window} {family}")
+                | training.get(family, {})
+                for family, values in scores.items()
+            },
+        }
+        for family, values in scores.items():
+            saved = _by_speaker(baseline.nll - values.nll, rows, codec)
+            gains |= {(context, family): saved for context, own in contexts.items() if own == window}
+    entry = {"dim": dim, "frame_rate": codec.frame_rate, "eval_frames_scored": len(rows)}
+    return entry | {"contexts": {context: parts[window] for context, window in contexts.items()}}, gains, curves
 
 
-def _figures(saved: np.ndarray, nll: np.ndarray, means: SpeakerMeans, codec: Representation, name: str) -> dict:
-    dim = codec.frames.x.shape[1]
+def _fit_window(
+    codec: Representation,
+    windows: Windows,
+    linear: CrossFitted,
+    rows: np.ndarray,
+    settings: CompareSettings,
+    seed: int,
+    device: torch.device,
+    work: Path,
+    health: HealthSettings | None,
+) -> tuple[dict[str, Scores], dict[str, dict], list[dict]]:
+    """Return the scores of the linear model and of every family, how each was trained, and the looks meanwhile."""
+    scores, training, curves = {"linear": score(linear.model, windows, rows, device)}, {}, []
+    for family in settings.families:
+        name = f"{codec.name} {windows.window} {family}"
+        checkpoint = work / f"{name.replace(' ', '-')}.pt"
+        run = f"{STAGE} {name}"
+        trained = train_predictor(windows, family, linear, settings, seed, run, device, checkpoint, health)
+        about = {"codec": codec.name, "context_frames": windows.window, "family": family}
+        curves += [about | row for row in trained.history]
+        training[family] = {"training": {"steps": trained.history[-1]["step"], "converged": trained.converged}}
+        scores[family] = score(trained.model, windows, rows, device)
+    return scores, training, curves
+
+
+def _figures(
+    baseline: np.ndarray, floor: Scores, scores: Scores, means: SpeakerMeans, codec: Representation, name: str
+) -> dict:
+    """Return nats saved over the Gaussian that knows no context, and over the linear model with the same context."""
+    dim, saved, over = codec.frames.x.shape[1], baseline - scores.nll, floor.nll - scores.nll
     return {
-        "nll_per_dim": means.mean(nll / dim, f"{name} nll").as_dict(),
+        "nll_per_dim": means.mean(scores.nll / dim, f"{name} nll").as_dict(),
         "gain_per_frame": means.mean(saved, f"{name} gain").as_dict(),
         "gain_per_second": means.mean(saved * codec.frame_rate, f"{name} gain").as_dict(),
         "gain_per_dim": means.mean(saved / dim, f"{name} gain").as_dict(),
+        "over_linear_per_second": means.mean(over * codec.frame_rate, f"{name} over linear").as_dict(),
+        "over_linear_per_dim": means.mean(over / dim, f"{name} over linear").as_dict(),
+        "cosine": means.mean(scores.cosine, f"{name} cosine").as_dict(),
     }
 
 

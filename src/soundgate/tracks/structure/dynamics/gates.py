@@ -7,45 +7,47 @@ from soundgate.tracks.structure.dynamics.settings import InjectThresholds, Train
 
 
 def train_gates(metrics: dict, thresholds: TrainThresholds) -> dict[str, dict]:
-    """Return verdicts on the nearest horizon's gain, and on the free runs of all horizons.
+    """Return verdicts on every horizon: the gain over the linear model, and over contexts of other utterances.
+
+    The first is over the better of two linear models, with Gaussian errors and in the network's own family (untrained);
+    its control is what the network keeps with the other contexts. That of the second is what a model without context
+    gains by its own.
 
     Args:
         metrics: as `train_and_measure` returns them.
         thresholds: of the section.
     """
-    horizons = metrics["horizons"]
-    nearest = horizons[min(horizons, key=int)]
-    gain, control = nearest["gain"]["gaussian"], nearest["gain_mismatched"]["value"]
-    gates = {"gain": _above(gain | {"control": control}, thresholds.min_gain)}
-    runs = [entry["rollouts"] for entry in horizons.values() if "rollouts" in entry]
-    if runs:
-        finite = min(model["finite"] for run in runs for model in run.values())
-        gates["rollouts_finite"] = verdict(finite, "above", thresholds.finite)
-        drawn = [run["vmf_drawn"]["magnitude_ratio"] for run in runs]
-        apart = [None if d["value"] is None or d["value"] <= 0 else max(d["value"], 1 / d["value"]) for d in drawn]
-        worst = None if None in apart else max(apart)
-        gates["rollout_magnitude"] = verdict(worst, "below", thresholds.max_magnitude_ratio)
+    gates = {}
+    for horizon in sorted(metrics["horizons"], key=int):
+        entry = metrics["horizons"][horizon]
+        linear = min((entry["gain"][name] for name in ("linear", "untrained")), key=lambda gain: gain["value"])
+        control = {"control": entry["mismatched_over_linear"]["value"]}
+        gates[f"gain_over_linear_{horizon}"] = _held(linear | control, "above", thresholds.min_gain)
+        context = entry["gain_over_mismatched"] | {"control": 0.0}
+        gates[f"gain_over_mismatched_{horizon}"] = _held(context, "above", thresholds.min_gain)
     return gates
 
 
 def inject_gates(metrics: dict, thresholds: InjectThresholds) -> dict[str, dict]:
-    """Return verdicts on the teacher-forced gain and on the share of it that free runs lose.
+    """Return verdicts on the teacher-forced gain over the linear model, and on ensembles of free runs.
 
-    The share's control is what runs lose whose state is put back every few steps.
+    Free runs are judged at the farthest horizon. The control of their excess is what the same model's runs have that
+    take the expected step instead of drawing.
 
     Args:
         metrics: as `diagnose` returns them.
         thresholds: of the section.
     """
-    gain, late, lost = (metrics[k] for k in ("teacher_forced_gain", "teacher_forced_gain_late", "lost_late"))
-    known = lost["value"] is not None and late["value"] is not None and late["value"] > 0
-    share = lost["value"] / late["value"] if known else None
-    control = metrics["lost_late_put_back"]["value"] / late["value"] if known else None
+    ensembles = metrics["ensembles"]
+    farthest = ensembles[max(ensembles, key=int)]
+    excess = farthest["excess"] | {"control": farthest["excess_undrawn"]["value"]}
     return {
-        "teacher_forced_gain": _above(gain, thresholds.min_gain),
-        "free_run_loss": verdict(share, "below", thresholds.max_lost, n=lost["n"], control=control),
+        "teacher_forced_gain_over_linear": _held(metrics["gain_over_linear"], "above", thresholds.min_gain),
+        "free_runs_finite": verdict(metrics["finite"], "above", thresholds.finite),
+        "free_run_excess": _held(excess, "below", thresholds.max_excess),
+        "free_run_over_still": _held(farthest["over_still"], "above", thresholds.min_skill),
     }
 
 
-def _above(estimate: dict, threshold: float) -> dict:
-    return judge_gated(estimate | {"side": "above", "threshold": threshold})
+def _held(estimate: dict, side: str, threshold: float) -> dict:
+    return judge_gated(estimate | {"side": side, "threshold": threshold})

@@ -15,7 +15,7 @@ _DPI = 110
 
 
 def write_train_plots(metrics: dict, curves: list[dict], folder: Path) -> None:
-    """Write the training curves, what the models save by horizon, and their free runs.
+    """Write the training curves and what the models save by horizon.
 
     Args:
         metrics: as `train_and_measure` returns them.
@@ -26,45 +26,40 @@ def write_train_plots(metrics: dict, curves: list[dict], folder: Path) -> None:
     rows = [
         {"label": f"{k} frames, over {name.replace('_', ' ')}", "horizon": int(k), "baseline": name, **gain}
         for k, entry in metrics["horizons"].items()
-        for name, gain in entry["gain"].items()
+        for name, gain in (entry["gain"] | {"itself, mismatched": entry["gain_over_mismatched"]}).items()
     ]
     table = pd.DataFrame(rows)
     save_table(table, folder / "gain.csv")
     save_figure(_gains(table), folder / "gain.png", _DPI)
-    runs = {k: entry["rollouts"] for k, entry in metrics["horizons"].items() if "rollouts" in entry}
-    if runs:
-        save_figure(_rollouts(runs), folder / "rollouts.png", _DPI)
 
 
 def _gains(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
     for i, (name, rows) in enumerate(table.groupby("baseline", sort=False)):
-        _error_bars(axis, np.arange(len(rows)) + 0.1 * (i - 1.5), rows, name.replace("_", " "))
+        _error_bars(axis, np.arange(len(rows)) + 0.1 * (i - 2.5), rows, name.replace("_", " "))
     horizons = table["horizon"].unique()
     axis.axhline(0, color="grey", lw=0.6)
     axis.set(xticks=range(len(horizons)), xticklabels=horizons, xlabel="horizon (frames)")
-    axis.set(ylabel="saved, nats a dimension", title="vMF x log-normal against what knows less, new speakers")
+    axis.set(ylabel="saved, nats a dimension", title="The network against what knows less, new speakers")
     axis.legend(fontsize=8)
     return figure
 
 
-def _rollouts(runs: dict[str, dict]) -> Figure:
-    figure = Figure(figsize=(11, 3.2 * len(runs)), layout="constrained")
-    grid = np.atleast_2d(figure.subplots(len(runs), 3))
-    for axes, (horizon, models) in zip(grid, runs.items(), strict=True):
-        for axis, figure_name in zip(axes, ("cosine", "magnitude_ratio", "divergence"), strict=True):
-            for name, values in models.items():
-                curve = np.array(values["by_step"][figure_name], float)
-                axis.plot(np.arange(1, len(curve) + 1), curve, "o-", ms=3, label=name.replace("_", " "))
-            axis.set(xlabel="step", ylabel=figure_name.replace("_", " "), title=f"horizon {horizon}")
-        axes[2].set_yscale("log")
-    grid[0, 0].legend(fontsize=7)
+def _ensembles(table: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axis = figure.subplots()
+    for i, (name, rows) in enumerate(table.groupby("forecast", sort=False)):
+        _error_bars(axis, np.arange(len(rows)) + 0.1 * (i - 2), rows, name)
+    horizons = table["horizon"].unique()
+    axis.set(xticks=range(len(horizons)), xticklabels=horizons, xlabel="horizon (frames)")
+    axis.set(ylabel="energy score, lower is better", title="Free runs against direct predictions and holding still")
+    axis.legend(fontsize=8)
     return figure
 
 
 def write_inject_plots(metrics: dict, folder: Path) -> None:
-    """Write each mode's figures by step.
+    """Write each mode's figures by step, and the energy scores of the ensembles.
 
     Args:
         metrics: as `diagnose` returns them.
@@ -87,11 +82,17 @@ def write_inject_plots(metrics: dict, folder: Path) -> None:
     figure.axes[0].legend(fontsize=8)
     figure.suptitle(f"Injection of the true state: {metrics['verdict']}")
     save_figure(figure, folder / "injection.png", _DPI)
+    forecasts = ("free", "undrawn", "direct", "linear", "still")
+    rows = [{"horizon": int(k), "forecast": name, **row[name]} for k, row in metrics["ensembles"].items()
+            for name in forecasts]  # fmt: skip
+    table = pd.DataFrame(rows)
+    save_table(table, folder / "ensembles.csv")
+    save_figure(_ensembles(table), folder / "ensembles.png", _DPI)
 
 
 def comparison_table(metrics: dict) -> pd.DataFrame:
     """Return one row for each codec, context and family of what `compare` returns."""
-    keys = ("gain_per_second", "gain_per_frame", "gain_per_dim")
+    keys = ("gain_per_second", "gain_per_frame", "gain_per_dim", "over_linear_per_second")
     return pd.DataFrame(
         [
             {

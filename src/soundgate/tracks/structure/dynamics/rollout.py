@@ -28,8 +28,6 @@ class Run:
         length: of the step taken.
         true_length: of the true one.
         error_before: distance from the true frame before the step.
-        error: after it.
-        still: distance of the run's first frame from the true one after the step: the error of holding still.
     """
 
     nll: np.ndarray
@@ -37,13 +35,6 @@ class Run:
     length: np.ndarray
     true_length: np.ndarray
     error_before: np.ndarray
-    error: np.ndarray
-    still: np.ndarray
-
-    @property
-    def finite(self) -> np.ndarray:
-        """Whether every number of a run is finite, bool ``[n]``."""
-        return np.all([np.isfinite(values).all(1) for values in vars(self).values()], axis=0)
 
 
 @torch.no_grad()
@@ -53,48 +44,40 @@ def run(
     starts: np.ndarray,
     steps: int,
     window: int,
-    horizon: int,
     device: torch.device,
     true_after: Container[int] = (),
-    draws: torch.Generator | None = None,
 ) -> Run:
-    """Let a model go on from true frames.
+    """Let a model go on from true frames by its expected steps.
 
     Args:
-        model: from windows ``[n, W, D]`` to predictions of the step ``horizon`` frames after the window's end.
+        model: from windows ``[n, W, D]`` to predictions of the next step.
         frames: the truth.
         starts: last true frame of each run, with ``steps`` frames after it in its utterance.
         steps: K.
         window: W.
-        horizon: k; at k > 1 the first k - 1 steps see true frames only.
         device: to compute on.
         true_after: after which steps (from 1) all frames of the run are made the true ones.
-        draws: to draw each step with; None: the expected step is taken.
     """
-    depth = window + horizon - 1
-    rows = starts[:, None] + np.arange(1 - depth, steps + 1)
+    rows = starts[:, None] + np.arange(1 - window, steps + 1)
     truth = torch.from_numpy(frames.x[rows]).to(device)
-    state = truth[:, :depth].clone()
+    state = truth[:, :window].clone()
     kept: dict[str, list[Tensor]] = {name: [] for name in Run.__dataclass_fields__}
     for s in range(steps):
-        now = depth + s
-        true_step = truth[:, now] - truth[:, now - 1]
-        predicted = model(state[:, -depth:][:, :window])
-        step = predicted.mean() if draws is None else predicted.sample(draws)
+        now = window + s
         before = state[:, -1]
-        after = before + step
+        true_step = truth[:, now] - truth[:, now - 1]
+        predicted = model(state[:, -window:])
+        step = predicted.mean()
         values = {
             "nll": predicted.nll(true_step),
             "cosine": torch.nn.functional.cosine_similarity(step.double(), true_step.double(), dim=1),
             "length": step.norm(dim=1),
             "true_length": true_step.norm(dim=1),
             "error_before": (before - truth[:, now - 1]).norm(dim=1),
-            "error": (after - truth[:, now]).norm(dim=1),
-            "still": (truth[:, depth - 1] - truth[:, now]).norm(dim=1),
         }
         for name, value in values.items():
             kept[name].append(value.double())
-        state = torch.cat([state, after[:, None]], dim=1)
+        state = torch.cat([state, (before + step)[:, None]], dim=1)
         if s + 1 in true_after:
             state = truth[:, : now + 1].clone()
     return Run(**{name: torch.stack(values, 1).cpu().numpy() for name, values in kept.items()})
@@ -121,12 +104,6 @@ def possible_starts(frames: Frames, steps: int) -> np.ndarray:
         expected = f"eval utterances of more than {frames.history + steps} frames"
         raise CorpusError("rollouts", expected=expected, found="none", remedy="Use longer utterances or fewer steps.")
     return found
-
-
-def choose_starts(frames: Frames, steps: int, n: int, seed: int, name: str) -> np.ndarray:
-    """Return a keyed choice of starts, in order."""
-    found = possible_starts(frames, steps)
-    return np.sort(keyed_generator(seed, name, "starts").choice(found, min(n, len(found)), replace=False))
 
 
 def choose_segments(

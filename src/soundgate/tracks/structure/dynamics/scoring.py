@@ -12,9 +12,8 @@ from torch import Tensor
 from soundgate.evaluation.statistics import Estimate, ratio_estimate
 from soundgate.runtime.arithmetic import logarithm
 from soundgate.runtime.randomness import keyed_generator
-from soundgate.tracks.structure.dynamics.families import Prediction, VmfLogNormal
-from soundgate.tracks.structure.dynamics.task import SCORED_AT_ONCE
-from soundgate.tracks.structure.dynamics.vmf import mean_resultant
+from soundgate.tracks.structure.dynamics.families import DirectionLogNormal, Prediction
+from soundgate.tracks.structure.dynamics.linear import SCORED_AT_ONCE
 from soundgate.tracks.structure.dynamics.windows import Windows
 
 
@@ -54,7 +53,7 @@ class Scores:
         cosine: of the expected step to the true one ``[n]``; 0 where it expects none.
         length: of the expected step ``[n]``.
         true_length: of the true one ``[n]``.
-        calibration: columns by name ``[n]``, for the vMF family.
+        calibration: columns by name ``[n]``, for families of direction and magnitude.
     """
 
     nll: np.ndarray
@@ -86,32 +85,33 @@ def score(
     n_parts = -(-len(rows) // SCORED_AT_ONCE)
     for part, context in zip(np.array_split(rows, n_parts), np.array_split(contexts, n_parts), strict=True):
         predicted = model(windows(context).to(device))
-        step, expected = windows.frames.steps(part).to(device), predicted.mean()
+        step, expected = windows.steps(part).to(device), predicted.mean()
         columns = {
             "nll": predicted.nll(step),
             "cosine": torch.nn.functional.cosine_similarity(expected.double(), step.double(), dim=1),
             "length": expected.double().norm(dim=1),
             "true_length": step.double().norm(dim=1),
         }
-        parts.append(columns | (_calibration(predicted, step) if isinstance(predicted, VmfLogNormal) else {}))
+        parts.append(columns | (_calibration(predicted, step) if isinstance(predicted, DirectionLogNormal) else {}))
     joined = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
     own = {name: joined.pop(name) for name in ("nll", "cosine", "length", "true_length")}
     return Scores(**own, calibration=joined)
 
 
-def _calibration(predicted: VmfLogNormal, step: Tensor) -> dict[str, Tensor]:
+def _calibration(predicted: DirectionLogNormal, step: Tensor) -> dict[str, Tensor]:
     """Return what a calibrated model has right on average, ``said_*`` beside what was."""
-    log_m = logarithm(step.double().norm(dim=1))
+    magnitude = predicted.scaled(step).norm(dim=1)
+    log_m = logarithm(magnitude)
     standard = (log_m - predicted.log_mean) / predicted.log_std
     return {
         "direction_cosine": predicted.cosine(step),
-        "said_direction_cosine": mean_resultant(predicted.kappa, step.shape[1]),
+        "said_direction_cosine": predicted.resultant(),
         "log_magnitude_z": standard,
         "log_magnitude_z_squared": standard.square(),
         "within_50": (standard.abs() <= 0.6744897501960817).double(),
         "within_90": (standard.abs() <= 1.6448536269514722).double(),
-        "magnitude": step.double().norm(dim=1),
-        "said_magnitude": torch.exp(predicted.log_mean + 0.5 * predicted.log_std.square()),
+        "magnitude": magnitude,
+        "said_magnitude": predicted.magnitude(),
         "kappa": predicted.kappa,
     }
 
@@ -126,7 +126,7 @@ def one_step(scores: Scores, means: SpeakerMeans, dim: int, name: str) -> dict:
 
 
 def calibration(scores: Scores, means: SpeakerMeans, name: str) -> dict:
-    """Return the vMF family's calibration: what it said on average and what was; 0.5 and 0.9 of the log magnitudes
+    """Return a direction family's calibration: what it said on average and what was; 0.5 and 0.9 of the log magnitudes
     should lie within their intervals, and their z-scores have mean 0 and mean square 1."""
     columns = scores.calibration
     plain = ("direction_cosine", "said_direction_cosine", "log_magnitude_z", "log_magnitude_z_squared",

@@ -28,6 +28,9 @@ class OptimisationSettings(Section):
         max_steps: steps of AdamW, a multiple of ``evaluate_every``.
         batch_size: frames a step.
         evaluate_every: steps between looks at the hold-out, on which the weights to keep are chosen.
+        patience: looks in a row without a better hold-out that end the training.
+        context_noise: standard deviation of the noise on training contexts, in those of the frames; 0: none.
+        ridge: the linear model's penalty to begin the search with, relative to the mean variance; see `LinearFitter`.
         checkpoint_s: seconds between checkpoints.
         learning_rate: of AdamW; after a short rise it falls by a half cosine.
         weight_decay: of AdamW.
@@ -47,6 +50,9 @@ class OptimisationSettings(Section):
     max_steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     evaluate_every: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    context_noise: float = Field(ge=0)
+    ridge: float = Field(gt=1e-8, lt=1e4)
     checkpoint_s: float = Field(gt=0)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
@@ -78,32 +84,15 @@ class OptimisationSettings(Section):
         )
 
 
-class RolloutSettings(Section):
-    """Free runs of the trained models.
-
-    Args:
-        enabled: whether there are any.
-        steps: K, of each.
-        n_starts: frames of eval speakers to start from.
-    """
-
-    enabled: bool
-    steps: int = Field(ge=1)
-    n_starts: int = Field(ge=1)
-
-
 class TrainThresholds(Section):
     """What Tier 1's models are held against.
 
     Args:
-        min_gain: nats a dimension that the model of the nearest horizon must save over a diagonal Gaussian.
-        finite: share of free runs that must stay finite.
-        max_magnitude_ratio: of free steps to true ones, at most, and one over it at least, where steps are drawn.
+        min_gain: nats a dimension that every horizon's model must save over the linear model, and over itself where
+            the context is of another utterance. Above 0: a model that does neither has exactly 0.
     """
 
-    min_gain: float = Field(ge=0)
-    finite: float = Field(ge=0, le=1)
-    max_magnitude_ratio: float = Field(gt=1)
+    min_gain: float = Field(gt=0)
 
 
 class TrainSettings(OptimisationSettings):
@@ -111,17 +100,21 @@ class TrainSettings(OptimisationSettings):
 
     Args:
         window: W, frames of context.
-        horizons: frames between the context's end and the frame predicted.
-        ridges: penalties of the linear model, of which the hold-out chooses, relative to the mean variance.
-        rollout: see `RolloutSettings`.
+        horizons: frames from the context's end to the frame predicted; 1 is among them, for free runs.
+        family: of distributions.
         gates: see `TrainThresholds`.
     """
 
     window: int = Field(ge=1)
     horizons: tuple[int, ...] = Field(min_length=1)
-    ridges: tuple[float, ...] = Field(min_length=1)
-    rollout: RolloutSettings
+    family: Literal["vmf", "power_spherical", "gaussian", "mdn"]
     gates: TrainThresholds
+
+    @model_validator(mode="after")
+    def _steps(self) -> Self:
+        if 1 not in self.horizons:
+            raise ValueError("horizons must hold 1: free runs are made of its steps")
+        return self
 
     @property
     def history(self) -> int:
@@ -138,6 +131,7 @@ class DiagnosticSettings(Section):
         segments_per_utt: segments of each.
         steps: K, of a run.
         every: steps between two true states in mode B.
+        members: free runs from each start, drawn; an ensemble.
     """
 
     max_train_samples: int = Field(ge=2)
@@ -145,18 +139,23 @@ class DiagnosticSettings(Section):
     segments_per_utt: int = Field(ge=1)
     steps: int = Field(ge=2)
     every: int = Field(ge=1)
+    members: int = Field(ge=2)
 
 
 class InjectThresholds(Section):
     """What the diagnostic is held against.
 
     Args:
-        min_gain: nats a dimension that the teacher-forced model must save.
-        max_lost: share of that gain that a free run may lose over its last quarter.
+        min_gain: nats a dimension that the teacher-forced model must save over the linear model.
+        max_excess: share by which a free run's energy score may be above that of the better direct prediction.
+        min_skill: share by which it must be below that of holding still.
+        finite: share of free runs that must stay finite.
     """
 
-    min_gain: float = Field(ge=0)
-    max_lost: float = Field(ge=0)
+    min_gain: float = Field(gt=0)
+    max_excess: float = Field(ge=0)
+    min_skill: float = Field(gt=0)
+    finite: float = Field(ge=0, le=1)
 
 
 class InjectSettings(Section):
@@ -204,4 +203,4 @@ class CompareSettings(OptimisationSettings):
     """
 
     contexts: dict[str, ContextSettings] = Field(min_length=1)
-    families: tuple[Literal["vmf", "gaussian", "mdn"], ...] = Field(min_length=1)
+    families: tuple[Literal["vmf", "power_spherical", "gaussian", "mdn"], ...] = Field(min_length=1)

@@ -40,18 +40,22 @@ def log_normaliser(kappa: Tensor, dim: int) -> Tensor:
     return _LogNormaliser.apply(kappa, dim)
 
 
+def log_density(cosine: Tensor, kappa: Tensor, dim: int) -> Tensor:
+    """Return the logarithm of the density on the unit sphere, of directions with given cosines to the mean one."""
+    return log_normaliser(kappa, dim) + kappa * cosine
+
+
 def mean_resultant(kappa: Tensor, dim: int) -> Tensor:
     """Return A_D(kappa) = I_{D/2}(kappa) / I_{D/2 - 1}(kappa), the expected cosine to the mean direction."""
     return log_iv_and_ratio(dim / 2 - 1, kappa)[1]
 
 
-def concentration(resultant: float, dim: int) -> float:
-    """Return the concentration whose directions have this mean resultant length, approximately.
+def concentration(resultant: Tensor, dim: int) -> Tensor:
+    """Return the concentration whose directions have this expected cosine, in [0, 1), approximately.
 
     Source: Banerjee et al. 2005, eq. 4.4.
     """
-    r = min(max(resultant, 1e-6), 1 - 1e-6)
-    return r * (dim - r**2) / (1 - r**2)
+    return resultant * (dim - resultant.square()) / (1 - resultant.square())
 
 
 def sample(mean: Tensor, kappa: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -67,8 +71,12 @@ def sample(mean: Tensor, kappa: Tensor, generator: torch.Generator | None = None
 
     Source: Wood 1994, algorithm VM*.
     """
-    dim = mean.shape[1]
-    cosine = _cosines(kappa.double(), dim, generator)[:, None]
+    return around(mean, _cosines(kappa.double(), mean.shape[1], generator), generator)
+
+
+def around(mean: Tensor, cosine: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw directions with given cosines ``[B]`` to mean directions ``[B, D]``, each way off them as likely."""
+    cosine = cosine[:, None]
     tangent = torch.randn(mean.shape, generator=generator, dtype=torch.float64, device=mean.device)
     axis = mean.double()
     tangent = tangent - (tangent * axis).sum(1, keepdim=True) * axis

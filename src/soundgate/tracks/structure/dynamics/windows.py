@@ -30,26 +30,30 @@ class Frames:
         x: float32 ``[n, D]``, in memory or in a file.
         sequences: where each utterance begins, its split and its speaker.
         history: frames that must precede a scored frame; every horizon is scored on the same frames.
+        horizons: all k whose steps x[t] - x[t-k] are asked for; a scored frame has moved over each.
     """
 
     x: np.ndarray | SpilledRows
     sequences: Sequences
     history: int
+    horizons: tuple[int, ...] = (1,)
 
     @classmethod
-    def of(cls, sequences: Sequences, history: int) -> Frames:
+    def of(cls, sequences: Sequences, history: int, horizons: tuple[int, ...] = (1,)) -> Frames:
         """Read all frames, into a file of its own: they may be more than memory holds."""
-        return cls(
-            spilled_rows((chunk.x for chunk in sequences.chunks()), np.float32, scratch_root()), sequences, history
-        )
+        rows = spilled_rows((chunk.x for chunk in sequences.chunks()), np.float32, scratch_root())
+        return cls(rows, sequences, history, horizons)
 
     @cached_property
     def _moves(self) -> np.ndarray:
-        step = np.zeros(len(self.x))
-        for begin in range(1, len(self.x), 65_536):
-            end = min(begin + 65_536, len(self.x))
-            step[begin:end] = np.linalg.norm(self.x[begin:end] - self.x[begin - 1 : end - 1], axis=1)
-        return step > STILL * np.sqrt(np.mean(np.square(step)))
+        moved = np.ones(len(self.x), bool)
+        for k in self.horizons:
+            step = np.zeros(len(self.x))
+            for begin in range(k, len(self.x), 65_536):
+                end = min(begin + 65_536, len(self.x))
+                step[begin:end] = np.linalg.norm(self.x[begin:end] - self.x[begin - k : end - k], axis=1)
+            moved &= step > STILL * np.sqrt(np.mean(np.square(step)))
+        return moved
 
     def targets(self, split: int) -> np.ndarray:
         """Return the frames of a split that have their whole history and differ from the frame before, int64."""
@@ -75,9 +79,23 @@ class Frames:
             return rows
         return np.sort(keyed_generator(seed, name, f"some of split {split}").choice(rows, most, replace=False))
 
-    def steps(self, rows: np.ndarray) -> Tensor:
-        """Return x[t] - x[t-1] for frames ``[B]`` as float32 ``[B, D]``."""
-        return torch.from_numpy(np.diff(self.x[rows[:, None] + BEFORE_AND_NOW], axis=1)[:, 0])
+    def steps(self, rows: np.ndarray, horizon: int = 1) -> Tensor:
+        """Return x[t] - x[t-k] for frames ``[B]`` as float32 ``[B, D]``."""
+        return torch.from_numpy(self.x[rows] - self.x[rows - horizon])
+
+    def other_utterances(self, rows: np.ndarray, seed: int, name: str) -> np.ndarray:
+        """Return for each of some frames, in order, a keyed choice of one of them that is of another utterance.
+
+        Raises:
+            CorpusError: all are of one utterance.
+        """
+        utterance = self.sequences.utterance[rows]
+        begin, end = (np.searchsorted(utterance, utterance, side) for side in ("left", "right"))
+        others = len(rows) - (end - begin)
+        if not others.all():
+            raise CorpusError(name, expected="scored frames of several utterances", found="of one")
+        chosen = keyed_generator(seed, name, "other utterances").integers(0, others)
+        return rows[np.where(chosen >= begin, chosen + end - begin, chosen)]
 
     def speakers(self, rows: np.ndarray) -> np.ndarray:
         """Return the speaker number of each frame."""
@@ -105,6 +123,10 @@ class Windows:
             return torch.from_numpy(self._gather(rows))
         parts = self._pool.map(self._gather, np.array_split(rows, self._pool._max_workers))
         return torch.from_numpy(np.concatenate(list(parts)))
+
+    def steps(self, rows: np.ndarray) -> Tensor:
+        """Return what is to be predicted: the steps from the windows' ends, x[t] - x[t-k], ``[B, D]``."""
+        return self.frames.steps(rows, self.horizon)
 
     def _gather(self, rows: np.ndarray) -> np.ndarray:
         return self.frames.x[rows[:, None] + self._offsets]
