@@ -15,6 +15,7 @@ from soundgate.tracks.structure.conditions import context_features
 from soundgate.tracks.structure.fitting import Conditioning
 from soundgate.tracks.structure.gain import Errors, held_out_errors, slice_masks
 from soundgate.tracks.structure.nulls import STAGE, NullResult, choose_utterances, gain_problem, swap_null
+from soundgate.tracks.structure.power import PlantingGround, detectable_gain
 from soundgate.tracks.structure.scoring import Scorer, build_scorer, linear_floor, speaker_condition
 from soundgate.tracks.structure.seed_metrics import seed_metrics
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN, Sequences
@@ -104,7 +105,7 @@ def analyse(
     nulls = ledger.once("nulls", lambda: _nulls(scorer, fitted, conditioning))
     for sound, p in zip(_sound_entries(conditions, fitted), nulls["p_values"], strict=True):
         sound |= p
-    rest = ledger.once("rest", lambda: _once_per_corpus(scorer, conditioning))
+    rest = ledger.once("rest", lambda: _once_per_corpus(scorer, fitted, conditioning))
     metrics = {
         "frames": _frame_counts(sequences, conditioning.history),
         "dim": sequences.dim,
@@ -154,13 +155,16 @@ def _sound_entries(conditions: dict[str, dict], fitted: Conditioning) -> list[di
     return [conditions[c.name]["lags"][str(c.lag)]["sound"] for c in columns]
 
 
-def _once_per_corpus(scorer: Scorer, conditioning: ConditioningSettings) -> dict:
-    """Return floor, ceiling and the gain of knowing the speaker."""
-    lag, settings = conditioning.lags[0], scorer.settings.ceiling
+def _once_per_corpus(scorer: Scorer, fitted: Conditioning, conditioning: ConditioningSettings) -> dict:
+    """Return floor, ceiling, the gain of knowing the speaker and the gain that would have been found."""
+    lag, window, settings = conditioning.lags[0], conditioning.window, scorer.settings
+    ceiling = ceiling_gain(scorer.targets, window, lag, settings.ceiling, settings.n_bootstrap, scorer.seed)
+    ground = PlantingGround.of(scorer.targets, fitted, window, lag, settings.power.max_frames, scorer.seed)
     return {
         "linear_floor_r2": linear_floor(scorer).as_dict(),
-        "ceiling_gain": ceiling_gain(scorer.targets, conditioning.window, lag, settings, scorer.seed),
+        "ceiling": None if ceiling is None else ceiling.as_dict(),
         "speaker_condition_gain": speaker_condition(scorer).as_dict(),
+        **detectable_gain(ground, settings.power, settings.n_bootstrap, scorer.seed),
     }
 
 

@@ -37,7 +37,7 @@ def metrics_table(metrics: dict) -> pd.DataFrame:
                     "gain_difference": sound["gain_new"]["difference"]["value"],
                     "gain_next": sound["gain_new"]["next"]["value"],
                     "gain_without_confounds": sound["gain_new"]["deconfounded"]["value"],
-                    "degradation": sound["degradation"],
+                    "degradation": sound["degradation"]["value"],
                     "nats_per_frame": sound["nats_per_frame"]["value"],
                     "epsilon_squared": sound["epsilon_squared"],
                     "occupied": sound["occupied"],
