@@ -32,6 +32,7 @@ def lag_entry(ratio: float, gain: float) -> dict:
             },
             "p_swap": 0.01,
             "p_surrogate": 0.04,
+            "p_iaaft": 0.04,
             "degradation": estimate(0.1, 0.05),
         },
     }
@@ -76,6 +77,7 @@ def test_a_condition_that_keeps_everything_passes_both(thresholds):
         ("lags/1/sound/gain_new/innovation/ci_low", None, "sound", "gain", "undecided"),
         ("lags/1/sound/p_swap", 0.06, "sound", "p_swap", "fail"),
         ("lags/1/sound/p_surrogate", 0.06, "sound", "p_surrogate", "fail"),
+        ("lags/1/sound/p_iaaft", 0.06, "sound", "p_iaaft", "fail"),
         ("lags/1/sound/degradation", estimate(0.4, 0.21), "sound", "loss_on_new_speakers", "fail"),
         ("lags/1/sound/degradation", estimate(0.1, -0.2), "sound", "loss_on_new_speakers", "undecided"),
         ("lags/1/sound/degradation", estimate(-0.21, -9.0), "sound", "loss_on_new_speakers", "undecided"),

@@ -106,11 +106,11 @@ def test_without_a_hold_out_the_largest_penalty_is_used():
     train = lagged_moments(sequences, identity, HISTORY, (TRAIN,))
     empty = lagged_moments(sequences, identity, 99, (HOLDOUT,))
     assert empty.n == 0
-    assert fit_autoregression(train, empty, (0.1, 10.0, 1.0)).ridge == 10.0
+    assert fit_autoregression(train, empty, (0.1, 10.0, 1.0)).ridge == [10.0] * 3
 
 
 def test_the_innovation_is_what_past_frames_do_not_predict():
-    model = VectorAutoregression(np.array([[[2.0]], [[-1.0]]]), np.array([0.5]), 0.0)
+    model = VectorAutoregression(np.array([[[2.0]], [[-1.0]]]), np.array([0.5]), [0.0])
     z = np.array([[1.0], [3.0], [2.0], [7.0]])
     found = model.innovation(z)
     assert np.isnan(found[:2]).all()

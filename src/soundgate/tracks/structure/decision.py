@@ -43,7 +43,7 @@ def sound_criteria(condition: dict, thresholds: SoundThresholds) -> dict[str, di
         thresholds: of the sound decision.
 
     Returns:
-        Verdicts by criterion: the gain on new speakers, both corrected p-values, the loss from seen to new speakers
+        Verdicts by criterion: the gain on new speakers, the corrected p-values, the loss from seen to new speakers
         by its interval (undecided where there is no gain to lose), and the gain left once energy and position are
         taken out.
     """
@@ -53,8 +53,9 @@ def sound_criteria(condition: dict, thresholds: SoundThresholds) -> dict[str, di
         "gain": _above(gain, thresholds.min_gain),
         "p_swap": verdict(sound["p_swap"], "below", thresholds.p_value),
     }
-    if sound["p_surrogate"] is not None:
-        checks["p_surrogate"] = verdict(sound["p_surrogate"], "below", thresholds.p_value)
+    for null in ("p_surrogate", "p_iaaft"):
+        if sound[null] is not None:
+            checks[null] = verdict(sound[null], "below", thresholds.p_value)
     checks["loss_on_new_speakers"] = _loss(sound["degradation"], thresholds.degradation)
     checks["gain_without_confounds"] = _above(left, thresholds.min_gain)
     return checks

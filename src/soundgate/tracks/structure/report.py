@@ -22,6 +22,7 @@ MEANING = {
     "gain": "share of the innovation's variance explained, new speakers",
     "p_swap": "corrected p against contexts of other utterances",
     "p_surrogate": "corrected p against linear-Gaussian surrogates",
+    "p_iaaft": "corrected p against linear surrogates seen through static functions",
     "gain_without_confounds": "the gain once energy and position are taken out",
 }
 
@@ -118,6 +119,7 @@ def _short_table(metrics: dict) -> pd.DataFrame:
         "nats_per_frame": "nats/frame",
         "p_swap": "p swap",
         "p_surrogate": "p surrogate",
+        "p_iaaft": "p IAAFT",
     }
     table = table[list(names)].rename(columns=names)
     return table.apply(lambda column: column.map(lambda v: v if isinstance(v, (str, int)) else _number(v)))
@@ -135,7 +137,9 @@ def _facts(metrics: dict, provenance: Provenance) -> list[str]:
         f"{frames['holdout_frames']} hold-out, {frames['eval_frames']} eval; "
         f"speakers: {frames['train_speakers']} train, {frames['eval_speakers']} eval.",
         f"Floor: a linear model of {metrics['linear_order']} past frames explains "
-        f"{_interval(floor)} of a new speaker's frames; gains are shares of what it leaves.",
+        f"{_interval(floor)} of a new speaker's frames; gains are shares of what it leaves. "
+        f"Each dimension has its own penalty: {metrics['linear_ridge']['not_predicted']:.0%} of them are best not "
+        f"predicted at all, {metrics['linear_ridge']['at_edge']:.0%} are at an end of what was tried.",
         _ceiling(metrics["ceiling"]),
         _detectable(metrics),
         f"Knowing only who speaks explains {_interval(speaker)} of the innovation (hold-out utterances).",

@@ -44,6 +44,7 @@ def metrics_table(metrics: dict) -> pd.DataFrame:
                     "unseen": sound["unseen"],
                     "p_swap": sound["p_swap"],
                     "p_surrogate": sound["p_surrogate"],
+                    "p_iaaft": sound["p_iaaft"],
                 }
             )
     return pd.DataFrame(rows)
