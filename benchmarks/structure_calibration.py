@@ -58,6 +58,7 @@ METRICS = MetricsSettings.model_validate(
             "surrogate_max_frames": 6000,
         },
         "ceiling": {"hidden": 16, "epochs": 0, "batch_size": 512, "learning_rate": 0.001, "max_frames": 1000},
+        "power": {"gains": (0.01, 0.05), "n_draws": 10, "probability": 0.8, "max_frames": 100_000},
     }
 )
 N_SURROGATES = 24
@@ -91,7 +92,7 @@ NULLS = {
 CONFOUNDED = {
     "speaker-specific dynamics": (
         1,
-        "cross_speaker_degradation",
+        "loss_on_new_speakers",
         lambda s: Switching(n_regimes=5, speaker_specific=0.5).generate(FEW, s),
     ),
     "energy-only dynamics": (1, "gain_without_confounds", lambda s: ENERGY.generate(LARGE, s)),

@@ -47,6 +47,7 @@ def small_metrics() -> MetricsSettings:
                 "learning_rate": 0.01,
                 "max_frames": 5000,
             },
+            "power": {"gains": (0.01, 0.1), "n_draws": 4, "probability": 0.8, "max_frames": 5000},
         }
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from soundgate.tracks.structure.cells import CellStatistics, shrunk_means
 from soundgate.tracks.structure.contexts import projections, window_means, window_pca
 from soundgate.tracks.structure.fitting import fit_conditioning
 from soundgate.tracks.structure.gain import held_out_errors, slice_masks
-from soundgate.tracks.structure.linear import fit_autoregression
+from soundgate.tracks.structure.linear import edge_share, fit_autoregression
 from soundgate.tracks.structure.moments import lagged_moments
 from soundgate.tracks.structure.normaliser import Normaliser, fit_normalisers
 from soundgate.tracks.structure.nulls import gain_problem
@@ -97,8 +99,7 @@ def test_moments_do_not_depend_on_the_chunks(sequences, normaliser):
 def test_ridge_is_the_closed_form_on_the_design_matrix(sequences, normaliser):
     stacked, _ = windows_of(sequences, normaliser, HISTORY + 1, (TRAIN,))
     moments = lagged_moments(sequences, normaliser, HISTORY, (TRAIN,))
-    held = lagged_moments(sequences, normaliser, HISTORY, (HOLDOUT,))
-    model = fit_autoregression(moments, held, (0.1,))
+    model = fit_autoregression(moments, lagged_moments(sequences, normaliser, HISTORY, ()), (0.1,))
     x, y = stacked[:, 1:].reshape(len(stacked), -1), stacked[:, 0]
     xc, yc = x - x.mean(0), y - y.mean(0)
     penalty = 0.1 * np.trace(xc.T @ xc) / xc.shape[1]
@@ -107,17 +108,38 @@ def test_ridge_is_the_closed_form_on_the_design_matrix(sequences, normaliser):
     np.testing.assert_allclose(model.intercept, y.mean(0) - x.mean(0) @ weight, atol=TOLERANCE)
 
 
-def test_the_ridge_with_the_least_held_out_error_is_chosen(sequences, normaliser):
-    moments = lagged_moments(sequences, normaliser, HISTORY, (TRAIN,))
-    held = lagged_moments(sequences, normaliser, HISTORY, (HOLDOUT,))
-    ridges = (1e-3, 1.0, 100.0)
+def test_every_output_has_the_penalty_with_the_least_held_out_error(sequences, normaliser):
+    moments, held, none = (lagged_moments(sequences, normaliser, HISTORY, s) for s in ((TRAIN,), (HOLDOUT,), ()))
     stacked, _ = windows_of(sequences, normaliser, HISTORY + 1, (HOLDOUT,))
-    errors = []
-    for ridge in ridges:
-        model = fit_autoregression(moments, held, (ridge,))
+
+    def errors(model) -> np.ndarray:
         predicted = model.intercept + np.einsum("njd,jde->ne", stacked[:, 1:], model.weight)
-        errors.append(np.square(stacked[:, 0] - predicted).sum())
-    assert fit_autoregression(moments, held, ridges).ridge == ridges[int(np.argmin(errors))]
+        return np.square(stacked[:, 0] - predicted).sum(0)
+
+    ridges = (1e-3, 1.0, 100.0)
+    alone = np.stack([errors(fit_autoregression(moments, none, (ridge,))) for ridge in ridges])
+    chosen = fit_autoregression(moments, held, ridges)
+    assert (errors(chosen) <= alone.min(0) * (1 + 1e-9)).all()
+    for d, ridge in enumerate(chosen.ridge):
+        if ridge in ridges:
+            assert ridges.index(ridge) == alone[:, d].argmin()
+
+
+def test_penalties_are_of_each_output_and_an_end_of_the_list_is_left():
+    generator = np.random.default_rng(0)
+    x = np.zeros((60, 80, 2))
+    x[..., 1] = generator.standard_normal((60, 80))
+    for t in range(1, 80):
+        x[:, t, 0] = 0.9 * x[:, t - 1, 0] + generator.standard_normal(60)
+    split = np.repeat([TRAIN, HOLDOUT], 30)
+    shape = {"speaker": np.arange(60), "split": split, "energy": np.ones(4800), "position": np.zeros(4800)}
+    made = Sequences(x.reshape(-1, 2), np.arange(60) * 80, np.full(60, 80), high_energy=np.ones(4800, bool), **shape)
+    same = Normaliser(np.zeros(2), np.ones(2))
+    fit, held = (lagged_moments(made, same, 2, (s,)) for s in (TRAIN, HOLDOUT))
+    model = fit_autoregression(fit, held, (10.0, 100.0))
+    assert model.ridge[0] < 1.0 and (model.ridge[1] is None or model.ridge[1] > 10 * model.ridge[0])
+    assert edge_share(model, (10.0, 100.0)) == 0.5  # 0.01, as far down as the list may go.
+    assert edge_share(replace(model, ridge=[0.01, None]), (10.0, 100.0)) == 0.5
 
 
 def test_window_features_equal_flattened_windows(sequences, normaliser):

@@ -5,13 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from soundgate.tracks.structure.iaaft import iaaft
 from soundgate.tracks.structure.linear import VectorAutoregression, fit_autoregression
 from soundgate.tracks.structure.moments import lagged_moments
 from soundgate.tracks.structure.normaliser import fit_normalisers
 from soundgate.tracks.structure.nulls import choose_utterances, swapped_rows
-from soundgate.tracks.structure.planted import CorpusShape, Switching, vector_autoregressive
+from soundgate.tracks.structure.planted import (
+    CorpusShape,
+    Switching,
+    beside_autoregressive,
+    distorted_autoregressive,
+    vector_autoregressive,
+)
 from soundgate.tracks.structure.sequences import TRAIN
 from soundgate.tracks.structure.surrogates import (
+    iaaft_null,
     pipeline_gains,
     reduced_sequences,
     simulate,
@@ -61,7 +69,7 @@ def test_surrogates_have_the_models_second_moments_and_the_data_starts():
 
 
 def test_unstable_models_are_shrunk_to_the_limit_and_stable_ones_left():
-    grow = VectorAutoregression(np.array([1.2 * np.eye(2), 0.1 * np.eye(2)]), np.zeros(2), 0.0)
+    grow = VectorAutoregression(np.array([1.2 * np.eye(2), 0.1 * np.eye(2)]), np.zeros(2), [0.0] * 2)
     tame = stabilised(grow, 0.9)
     companion = np.block([[tame.weight[0].T, tame.weight[1].T], [np.eye(2), np.zeros((2, 2))]])
     assert np.abs(np.linalg.eigvals(companion)).max() == pytest.approx(0.9)
@@ -113,3 +121,35 @@ def test_the_pipeline_statistic_is_repeatable(small_conditioning, small_metrics)
     first, *_ = pipeline_gains(sequences, small_conditioning, small_metrics, 5)
     second, *_ = pipeline_gains(sequences, small_conditioning, small_metrics, 5)
     np.testing.assert_array_equal(first, second)
+
+
+def test_an_iaaft_surrogate_keeps_values_and_spectrum_and_shuffles_time():
+    generator = np.random.default_rng(0)
+    x = np.cumsum(generator.standard_normal((256, 2)), axis=0) * 0.1
+    x = np.sign(x) * np.abs(x) ** 0.5
+    found = iaaft(x, np.random.default_rng(1))
+    np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(x, axis=0))
+    power, kept = (np.abs(np.fft.rfft(s - s.mean(0), axis=0)) ** 2 for s in (x, found))
+    assert np.corrcoef(power[1:20].ravel(), kept[1:20].ravel())[0, 1] > 0.95
+    assert np.abs(found - x).mean() > 0.1 * x.std()
+    np.testing.assert_array_equal(found, iaaft(x, np.random.default_rng(1)))
+
+
+def test_iaaft_surrogates_gain_by_a_static_function_where_gaussian_ones_do_not(small_conditioning, small_metrics):
+    sequences = distorted_autoregressive(CorpusShape(12, 4, 80, 2, n_eval=4), 0.9, 0.3, 0)
+    settings = small_conditioning.model_copy(
+        update={"window": 1, "lags": (1,), "conditions": {"mean_vq": small_conditioning.conditions["mean_vq"]}}
+    )
+    metrics = small_metrics.model_copy(update={"nulls": small_metrics.nulls.model_copy(update={"n_surrogates": 3})})
+    normaliser, _ = fit_normalisers(sequences, settings.history)
+    reduced = reduced_sequences(sequences, normaliser, 8)
+    np.testing.assert_array_equal(reduced.latents, normaliser(sequences.latents))
+    static, gaussian = (f(reduced, settings, metrics, 0).largest for f in (iaaft_null, surrogate_null))
+    assert gaussian.max() < static.min() / 2
+
+
+def test_ar_dimensions_beside_leave_the_others_as_they_are():
+    planted = Switching(n_regimes=5).generate(SHAPE, 0)
+    wider = beside_autoregressive(planted, 3, 0.7, 0)
+    assert wider.dim == planted.dim + 3
+    np.testing.assert_array_equal(wider.latents[:, : planted.dim], planted.latents)

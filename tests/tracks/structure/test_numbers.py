@@ -72,10 +72,11 @@ def test_degradation_is_the_share_of_the_gain_that_new_speakers_lose(scorer):
     kept = np.where(SPLIT == HOLDOUT, 0.6, 0.8) * base  # A gain of 0.4 on known speakers, 0.2 on new ones.
     errors = errors_of(1, 1.0)
     errors.squared["innovation"] = kept
-    assert scorer.numbers(errors, "any")["degradation"] == pytest.approx(0.5)
+    found = scorer.numbers(errors, "any")["degradation"]
+    assert found["value"] == pytest.approx(0.5) and found["ci_low"] <= 0.5 + 1e-9 and found["ci_high"] >= 0.5 - 1e-9
     for share in (1.0, 1.1):
         errors.squared["innovation"] = np.where(SPLIT == HOLDOUT, share, 0.8) * base
-        assert scorer.numbers(errors, "any")["degradation"] is None
+        assert scorer.numbers(errors, "any")["degradation"]["value"] is None
 
 
 def test_the_floor_is_the_share_of_the_frames_energy_that_the_linear_model_explains(scorer):
@@ -105,11 +106,11 @@ def test_without_a_hold_out_the_largest_penalty_is_used():
     train = lagged_moments(sequences, identity, HISTORY, (TRAIN,))
     empty = lagged_moments(sequences, identity, 99, (HOLDOUT,))
     assert empty.n == 0
-    assert fit_autoregression(train, empty, (0.1, 10.0, 1.0)).ridge == 10.0
+    assert fit_autoregression(train, empty, (0.1, 10.0, 1.0)).ridge == [10.0] * 3
 
 
 def test_the_innovation_is_what_past_frames_do_not_predict():
-    model = VectorAutoregression(np.array([[[2.0]], [[-1.0]]]), np.array([0.5]), 0.0)
+    model = VectorAutoregression(np.array([[[2.0]], [[-1.0]]]), np.array([0.5]), [0.0])
     z = np.array([[1.0], [3.0], [2.0], [7.0]])
     found = model.innovation(z)
     assert np.isnan(found[:2]).all()

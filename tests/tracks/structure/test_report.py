@@ -41,7 +41,9 @@ def test_metrics_are_plain_json_with_what_the_issue_asks(measured):
             assert gain["ci_low"] <= gain["value"] <= gain["ci_high"] and gain["n"] == 3
     assert len(metrics["conditions"]["mean_vq"]["seeds"]) == 1
     assert 0.15 < metrics["linear_floor_r2"]["value"] < 0.3  # a^2 of an AR(1) with a = 0.5
-    assert abs(metrics["ceiling_gain"]) < 0.3
+    assert metrics["ceiling"]["ci_low"] <= metrics["ceiling"]["value"] <= metrics["ceiling"]["ci_high"]
+    assert abs(metrics["ceiling"]["value"]) < 0.3
+    assert set(metrics["power"]) == {"0.01", "0.1"}
 
 
 def test_analysing_twice_gives_the_same_numbers(measured, small_conditioning, small_metrics):
@@ -54,7 +56,8 @@ def test_analysing_twice_gives_the_same_numbers(measured, small_conditioning, sm
 def test_reports_name_the_decisions_the_first_failures_and_every_rejection(measured, thresholds, provenance, render):
     metrics, _ = measured
     text = render(metrics, decide(metrics, thresholds), provenance)
-    assert "Sound decision: FAIL" in text and "Seed's decision: FAIL" in text
+    assert "Sound decision: UNDECIDED" in text and "Seed's decision: FAIL" in text
+    assert "Why that is no FAIL: with a probability of 80%" in text and "Detectable gain" in text
     assert len(re.findall("first misses", text)) == 6
     assert "bad/one.wav: truncated: 5 of 9 samples" in text.replace("`", "")
     assert "c.wav: too short, 1.00 s" in text.replace("`", "") and "a.wav" not in text

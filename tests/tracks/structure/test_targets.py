@@ -51,7 +51,7 @@ def test_what_confounds_predict_is_taken_off_frame_by_frame():
 def test_innovations_in_a_file_are_those_in_memory(tmp_path):
     sequences = ragged_sequences(chunk_frames=60)
     generator = np.random.default_rng(0)
-    model = VectorAutoregression(generator.standard_normal((2, 3, 3)), generator.standard_normal(3), 0.0)
+    model = VectorAutoregression(generator.standard_normal((2, 3, 3)), generator.standard_normal(3), [0.0] * 3)
     memory = compute_innovations(sequences, IDENTITY, model)
     file = compute_innovations(sequences, IDENTITY, model, tmp_path / "rows.bin")
     for first, last in (

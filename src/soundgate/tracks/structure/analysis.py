@@ -14,19 +14,19 @@ from soundgate.tracks.structure.cells import CellStatistics
 from soundgate.tracks.structure.conditions import context_features
 from soundgate.tracks.structure.fitting import Conditioning
 from soundgate.tracks.structure.gain import Errors, held_out_errors, slice_masks
+from soundgate.tracks.structure.linear import edge_share
 from soundgate.tracks.structure.nulls import STAGE, NullResult, choose_utterances, gain_problem, swap_null
+from soundgate.tracks.structure.power import PlantingGround, detectable_gain
 from soundgate.tracks.structure.scoring import Scorer, build_scorer, linear_floor, speaker_condition
 from soundgate.tracks.structure.seed_metrics import seed_metrics
 from soundgate.tracks.structure.sequences import EVAL, HOLDOUT, TRAIN, Sequences
 from soundgate.tracks.structure.settings import ConditioningSettings, MetricsSettings
 from soundgate.tracks.structure.stability import prediction_strength
-from soundgate.tracks.structure.surrogates import reduced_sequences, surrogate_null
+from soundgate.tracks.structure.surrogates import iaaft_null, reduced_sequences, surrogate_null
 
 
-def run_nulls(
-    scorer: Scorer, fitted: Conditioning, conditioning: ConditioningSettings
-) -> tuple[NullResult, NullResult | None]:
-    """Run both nulls; columns follow the conditions without replicates. The second is None without surrogates."""
+def run_nulls(scorer: Scorer, fitted: Conditioning, conditioning: ConditioningSettings) -> dict[str, NullResult]:
+    """Run the nulls; columns follow the conditions without replicates. Only ``swap`` where surrogates are off."""
     sequences, settings, history = scorer.targets.sequences, scorer.settings, conditioning.history
     nulls = settings.nulls
     columns = [i for i, c in enumerate(fitted.conditions) if c.replicate == 0]
@@ -51,10 +51,14 @@ def run_nulls(
         scorer.seed,
     )
     if nulls.n_surrogates == 0:
-        return swapped, None
+        return {"swap": swapped}
     few = sequences.subset(choose_utterances(sequences, nulls.surrogate_max_frames, scorer.seed))
     reduced = reduced_sequences(few, fitted.frames, nulls.n_dims)
-    return swapped, surrogate_null(reduced, conditioning, settings, scorer.seed)
+    return {
+        "swap": swapped,
+        "surrogate": surrogate_null(reduced, conditioning, settings, scorer.seed),
+        "iaaft": iaaft_null(reduced, conditioning, settings, scorer.seed),
+    }
 
 
 def leading_components(y: np.ndarray, n_dims: int) -> np.ndarray:
@@ -104,16 +108,26 @@ def analyse(
     nulls = ledger.once("nulls", lambda: _nulls(scorer, fitted, conditioning))
     for sound, p in zip(_sound_entries(conditions, fitted), nulls["p_values"], strict=True):
         sound |= p
-    rest = ledger.once("rest", lambda: _once_per_corpus(scorer, conditioning))
+    rest = ledger.once("rest", lambda: _once_per_corpus(scorer, fitted, conditioning))
     metrics = {
         "frames": _frame_counts(sequences, conditioning.history),
         "dim": sequences.dim,
         "linear_order": fitted.linear.order,
-        "linear_ridge": fitted.linear.ridge,
+        "linear_ridge": _penalties(fitted, conditioning),
         **rest,
         "conditions": conditions,
     }
     return jsonable(metrics), curves | {"nulls": nulls["largest"]}
+
+
+def _penalties(fitted: Conditioning, conditioning: ConditioningSettings) -> dict[str, float | None]:
+    """Return the linear model's median finite penalty, and the shares of outputs without a model and at an end."""
+    finite = [ridge for ridge in fitted.linear.ridge if ridge is not None]
+    return {
+        "median": float(np.median(finite)) if finite else None,
+        "not_predicted": 1 - len(finite) / len(fitted.linear.ridge),
+        "at_edge": edge_share(fitted.linear, conditioning.ridges),
+    }
 
 
 def _score_column(
@@ -141,11 +155,12 @@ def _score_column(
 
 def _nulls(scorer: Scorer, fitted: Conditioning, conditioning: ConditioningSettings) -> dict:
     """Return the corrected p-values of every condition and lag, and the largest gain of each null draw."""
-    swapped, surrogates = run_nulls(scorer, fitted, conditioning)
-    p_surrogate = [None] * len(swapped.observed) if surrogates is None else surrogates.p_values[:, 0]
+    found = run_nulls(scorer, fitted, conditioning)
+    names, n = ("swap", "surrogate", "iaaft"), len(found["swap"].observed)
+    p = {name: found[name].p_values[:, 0] if name in found else [None] * n for name in names}
     return {
-        "p_values": [{"p_swap": a, "p_surrogate": b} for a, b in zip(swapped.p_values[:, 0], p_surrogate, strict=True)],
-        "largest": {"swap": swapped.largest, "surrogate": [] if surrogates is None else surrogates.largest},
+        "p_values": [{f"p_{name}": p[name][i] for name in names} for i in range(n)],
+        "largest": {name: found[name].largest if name in found else [] for name in names},
     }
 
 
@@ -154,13 +169,16 @@ def _sound_entries(conditions: dict[str, dict], fitted: Conditioning) -> list[di
     return [conditions[c.name]["lags"][str(c.lag)]["sound"] for c in columns]
 
 
-def _once_per_corpus(scorer: Scorer, conditioning: ConditioningSettings) -> dict:
-    """Return floor, ceiling and the gain of knowing the speaker."""
-    lag, settings = conditioning.lags[0], scorer.settings.ceiling
+def _once_per_corpus(scorer: Scorer, fitted: Conditioning, conditioning: ConditioningSettings) -> dict:
+    """Return floor, ceiling, the gain of knowing the speaker and the gain that would have been found."""
+    lag, window, settings = conditioning.lags[0], conditioning.window, scorer.settings
+    ceiling = ceiling_gain(scorer.targets, window, lag, settings.ceiling, settings.n_bootstrap, scorer.seed)
+    ground = PlantingGround.of(scorer.targets, fitted, window, lag, settings.power.max_frames, scorer.seed)
     return {
         "linear_floor_r2": linear_floor(scorer).as_dict(),
-        "ceiling_gain": ceiling_gain(scorer.targets, conditioning.window, lag, settings, scorer.seed),
+        "ceiling": None if ceiling is None else ceiling.as_dict(),
         "speaker_condition_gain": speaker_condition(scorer).as_dict(),
+        **detectable_gain(ground, settings.power, settings.n_bootstrap, scorer.seed),
     }
 
 

@@ -43,8 +43,9 @@ def sound_criteria(condition: dict, thresholds: SoundThresholds) -> dict[str, di
         thresholds: of the sound decision.
 
     Returns:
-        Verdicts by criterion: the gain on new speakers, both corrected p-values, the loss from seen to new speakers,
-        and the gain left once energy and position are taken out.
+        Verdicts by criterion: the gain on new speakers, the corrected p-values, the loss from seen to new speakers
+        by its interval (undecided where there is no gain to lose), and the gain left once energy and position are
+        taken out.
     """
     sound = next(iter(condition["lags"].values()))["sound"]
     gain, left = sound["gain_new"]["innovation"], sound["gain_new"]["deconfounded"]
@@ -52,15 +53,50 @@ def sound_criteria(condition: dict, thresholds: SoundThresholds) -> dict[str, di
         "gain": _above(gain, thresholds.min_gain),
         "p_swap": verdict(sound["p_swap"], "below", thresholds.p_value),
     }
-    if sound["p_surrogate"] is not None:
-        checks["p_surrogate"] = verdict(sound["p_surrogate"], "below", thresholds.p_value)
-    checks["cross_speaker_degradation"] = verdict(sound["degradation"], "below", thresholds.degradation)
+    for null in ("p_surrogate", "p_iaaft"):
+        if sound[null] is not None:
+            checks[null] = verdict(sound[null], "below", thresholds.p_value)
+    checks["loss_on_new_speakers"] = _loss(sound["degradation"], thresholds.degradation)
     checks["gain_without_confounds"] = _above(left, thresholds.min_gain)
     return checks
 
 
 def _above(estimate: dict, threshold: float) -> dict:
     return judge_gated(estimate | {"side": "above", "threshold": threshold})
+
+
+def _loss(estimate: dict, threshold: float) -> dict:
+    nothing = {"deaf": "there is no gain to lose"} if estimate["value"] is None else {}
+    return judge_gated(estimate | nothing | {"side": "below", "threshold": threshold})
+
+
+def reasons_to_doubt(metrics: dict, checked: dict[str, dict], thresholds: SoundThresholds) -> list[str]:
+    """Return why failing conditions are no proof that there is nothing to find; none where they are.
+
+    Args:
+        metrics: with ``detectable_gain``, ``ceiling`` and the conditions.
+        checked: the sound criteria of every condition.
+        thresholds: of the sound decision.
+
+    Returns:
+        A sentence where no condition's gain passes and one of the smallest useful size might have been missed, and one
+        where the ceiling's gain is not surely below that size and clearly above every condition's: its lower bound
+        above all their upper bounds.
+    """
+    reasons, detectable, ceiling = [], metrics["detectable_gain"], metrics["ceiling"]
+    missed = not any(checks["gain"]["verdict"] == PASS for checks in checked.values())
+    if missed and (detectable is None or detectable > thresholds.min_gain):
+        found = "none of the gains planted" if detectable is None else f"only a gain of {detectable:g} or more"
+        reasons.append(
+            f"with a probability of {metrics['probability']:.0%} {found} would have been found, "
+            f"the threshold is {thresholds.min_gain:g}"
+        )
+    uppers = [checks["gain"].get("ci_high") for checks in checked.values()]
+    if ceiling is not None and None not in (ceiling["ci_low"], ceiling["ci_high"], *uppers):
+        above = ceiling["ci_low"] > max(0.0, *uppers)
+        if above and ceiling["ci_high"] >= thresholds.min_gain:
+            reasons.append("there is structure, these tables do not hold it: a small network gains clearly more")
+    return reasons
 
 
 def decide(metrics: dict, settings: DecisionSettings) -> dict:
@@ -73,7 +109,8 @@ def decide(metrics: dict, settings: DecisionSettings) -> dict:
     Returns:
         For ``seed`` and ``sound``: ``verdict``, the conditions that pass, and for each condition its criteria and the
         first that does not pass (None where all do). Phase 0 passes where one condition passes every criterion; it is
-        undecided where none does, but one fails none.
+        undecided where none does, but one fails none. The sound decision has ``detectable_gain`` and ``reasons``
+        besides: see `reasons_to_doubt`; where there are any, it does not fail but is undecided.
     """
     decisions = {}
     for name, criteria, thresholds in (
@@ -90,6 +127,10 @@ def decide(metrics: dict, settings: DecisionSettings) -> dict:
             "first_failed": failed,
             "criteria": checked,
         }
+    sound = decisions["sound"]
+    doubts = reasons_to_doubt(metrics, sound["criteria"], settings.sound) if sound["verdict"] != PASS else []
+    verdict_given = UNDECIDED if doubts else sound["verdict"]
+    sound |= {"verdict": verdict_given, "detectable_gain": metrics["detectable_gain"], "reasons": doubts}
     return decisions
 
 

@@ -9,6 +9,9 @@ from scipy.linalg import cho_factor, cho_solve
 
 from soundgate.tracks.structure.moments import LaggedMoments
 
+# How many tenfold steps the list of penalties may go on where its end is chosen.
+MAX_STEPS = 3
+
 
 @dataclass(frozen=True)
 class VectorAutoregression:
@@ -17,12 +20,13 @@ class VectorAutoregression:
     Attributes:
         weight: float64 ``[p, D, D]``.
         intercept: float64 ``[D]``.
-        ridge: the penalty chosen, relative to the mean predictor variance.
+        ridge: the penalty of each output, relative to the mean predictor variance, ``[D]``; None where it is infinite
+            (the train mean is the prediction).
     """
 
     weight: np.ndarray
     intercept: np.ndarray
-    ridge: float
+    ridge: list[float | None]
 
     @property
     def order(self) -> int:
@@ -44,15 +48,17 @@ class VectorAutoregression:
 
 
 def fit_autoregression(fit: LaggedMoments, held: LaggedMoments, ridges: tuple[float, ...]) -> VectorAutoregression:
-    """Fit by ridge regression on moments, the penalty chosen by squared error on held-out utterances.
+    """Fit by ridge regression on moments, each output's penalty chosen by its squared error on held-out utterances.
 
     Args:
         fit: moments of the train frames, at lags 0..p.
         held: moments of the hold-out utterances, same lags; where it is empty (n = 0) the largest ridge is used.
-        ridges: penalties to try, each times the mean variance of the predictors.
+        ridges: penalties to try, each times the mean variance of the predictors. Where an output chooses the smallest
+            or the largest, the list goes on in that direction by tenfold steps, at most ``MAX_STEPS``; an infinite
+            penalty is always tried. One penalty alone is used as it is.
 
     Returns:
-        The model with the smallest held-out error.
+        The model with the smallest held-out error of every output.
 
     Source: Hoerl & Kennard 1970, "Ridge regression".
     """
@@ -60,19 +66,52 @@ def fit_autoregression(fit: LaggedMoments, held: LaggedMoments, ridges: tuple[fl
     past = fit.covariance(range(1, p + 1))
     mean = fit.total / fit.n
     cross = _cross(fit) - np.outer(mean[1:].ravel(), mean[0])
-    scale = np.trace(past) / len(past)
-    held_past, held_cross = _moments_about(held, mean) if held.n else (None, None)
-    best: tuple[float, float, np.ndarray] | None = None
-    for ridge in ridges if held.n else (max(ridges),):
-        penalised = past.copy(order="F")
-        penalised.flat[:: len(past) + 1] += ridge * scale
-        weight = cho_solve(cho_factor(penalised, overwrite_a=True, check_finite=False), cross, check_finite=False)
-        error = np.sum(weight * (held_past @ weight - 2.0 * held_cross)) if held.n else 0.0
-        if best is None or error < best[0]:
-            best = (error, ridge, weight)
-    _, ridge, weight = best
+    if held.n and len(ridges) > 1:
+        ridge, weight = _chosen(past, cross, _moments_about(held, mean), ridges)
+    else:
+        ridge, weight = np.full(dim, max(ridges)), _solved(past, cross, max(ridges))
     intercept = mean[0] - mean[1:].ravel() @ weight
-    return VectorAutoregression(weight.reshape(p, dim, dim), intercept, ridge)
+    named = [float(value) if np.isfinite(value) else None for value in ridge]
+    return VectorAutoregression(weight.reshape(p, dim, dim), intercept, named)
+
+
+def edge_share(model: VectorAutoregression, ridges: tuple[float, ...]) -> float:
+    """Return the share of outputs whose penalty is the smallest or the largest finite one that can be tried."""
+    low, high = min(ridges) / 10.0**MAX_STEPS, max(ridges) * 10.0**MAX_STEPS
+    at = [r is not None and (r <= low * 1.001 or r >= high / 1.001) for r in model.ridge]
+    return float(np.mean(at))
+
+
+def _chosen(
+    past: np.ndarray, cross: np.ndarray, held: tuple[np.ndarray, np.ndarray], ridges: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each output's penalty ``[D]`` and weights ``[p D, D]``, smallest in held-out squared error."""
+    error, ridge, weight = np.zeros(cross.shape[1]), np.full(cross.shape[1], np.inf), np.zeros_like(cross)
+
+    def consider(penalty: float) -> None:
+        candidate = _solved(past, cross, penalty)
+        new = np.sum(candidate * (held[0] @ candidate - 2.0 * held[1]), axis=0)
+        better = new < error
+        error[better], ridge[better], weight[:, better] = new[better], penalty, candidate[:, better]
+
+    for penalty in ridges:
+        consider(penalty)
+    for end, factor in ((min(ridges), 0.1), (max(ridges), 10.0)):
+        penalty = end
+        for _ in range(MAX_STEPS):
+            # Above the list an output with an infinite penalty may do better with a large one.
+            if not ((ridge == penalty).any() or (penalty == max(ridges) and np.isinf(ridge).any())):
+                break
+            penalty *= factor
+            consider(penalty)
+    return ridge, weight
+
+
+def _solved(past: np.ndarray, cross: np.ndarray, ridge: float) -> np.ndarray:
+    """Return the ridge regression's weights ``[p D, D]``."""
+    penalised = past.copy(order="F")
+    penalised.flat[:: len(past) + 1] += ridge * np.trace(past) / len(past)
+    return cho_solve(cho_factor(penalised, overwrite_a=True, check_finite=False), cross, check_finite=False)
 
 
 def _cross(moments: LaggedMoments) -> np.ndarray:
@@ -84,7 +123,7 @@ def _cross(moments: LaggedMoments) -> np.ndarray:
 def _moments_about(held: LaggedMoments, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return E[past past^T] and E[past present^T] of held-out frames about the train means ``[H + 1, D]``.
 
-    The squared error of weights W is, up to a constant, the sum of W * (first @ W - 2 second).
+    The squared error of weights W is, up to a constant, the sum of W * (first @ W - 2 second), output by output.
     """
     p = held.total.shape[0] - 1
     offset = held.total / held.n

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import lfilter
@@ -228,3 +228,18 @@ class Switching:
         seen = q**lag - weight @ q ** np.abs(np.arange(1, order + 1) - lag)
         response = q ** (2 * (lag - 1)) / ((1 + q) / (1 - q) + self.white_noise**2)
         return (n_anchor * share * seen**2 + n_response * response) / (n_anchor * left + n_response)
+
+
+def beside_autoregressive(sequences: Sequences, n_dims: int, coefficient: float, seed: int) -> Sequences:
+    """Return sequences in memory with ``n_dims`` independent AR(1) dimensions more, as those of `autoregressive`."""
+    generator = keyed_generator(seed, "planted", f"beside {n_dims} {coefficient}")
+    size = (len(sequences.lengths), BURN_IN + int(sequences.lengths[0]), n_dims)
+    more = lfilter([1.0], [1.0, -coefficient], generator.standard_normal(size), axis=1)[:, BURN_IN:]
+    return replace(sequences, latents=np.concatenate([sequences.latents, more.reshape(-1, n_dims)], 1))
+
+
+def distorted_autoregressive(shape: CorpusShape, coefficient: float, power: float, seed: int) -> Sequences:
+    """Generate Gaussian AR(1) dimensions z seen as sign(z) |z|^power: linear, through a static nonlinearity."""
+    sequences = autoregressive(shape, coefficient, seed)
+    z = sequences.latents
+    return replace(sequences, latents=np.sign(z) * np.abs(z) ** power)

@@ -58,7 +58,11 @@ def _gains(table: pd.DataFrame, nulls: dict, settings: DecisionSettings) -> Figu
     axes[0].axhline(0, color="grey", lw=0.6)
     axes[0].set_title("New speakers, 95 % interval over speakers")
     figure.legend(fontsize=8, loc="outside lower center", ncols=4)
-    for name, title in (("swap", "contexts swapped"), ("surrogate", "linear surrogates")):
+    for name, title in (
+        ("swap", "contexts swapped"),
+        ("surrogate", "linear surrogates"),
+        ("iaaft", "IAAFT surrogates"),
+    ):
         if nulls[name]:
             axes[1].hist(nulls[name], bins=15, alpha=0.6, label=title)
     axes[1].set(xlabel="largest gain of a null draw", ylabel="draws", title="Null distributions (leading components)")

@@ -15,12 +15,14 @@ MEANING = {
     "variance_ratio": "SSE within clusters / SSE total of the differences, in-sample",
     "excluded_mass": "share of train frames in clusters too small to count",
     "cross_speaker_degradation": "loss from speakers fitted on to new ones",
+    "loss_on_new_speakers": "the same share of the gain, held out, by its interval",
     "slice_high_energy": "the ratio on frames above the median energy",
     "slice_medial": "the ratio away from the utterance's ends",
     "random_baseline": "distance from 1 of the ratio of a random assignment",
     "gain": "share of the innovation's variance explained, new speakers",
     "p_swap": "corrected p against contexts of other utterances",
     "p_surrogate": "corrected p against linear-Gaussian surrogates",
+    "p_iaaft": "corrected p against linear surrogates seen through static functions",
     "gain_without_confounds": "the gain once energy and position are taken out",
 }
 
@@ -79,6 +81,7 @@ def _verdicts(decision: dict) -> list[str]:
             )
         )
         lines.append(f"- **{who}: {d['verdict'].upper()}** ({why})")
+        lines += [f"- Why that is no FAIL: {reason}." for reason in d.get("reasons", [])]
     if decision["seed"]["verdict"] != decision["sound"]["verdict"]:
         lines.append("- The two decisions differ: the sound one is the one to act on (docs/structure.md says why).")
     return lines
@@ -116,6 +119,7 @@ def _short_table(metrics: dict) -> pd.DataFrame:
         "nats_per_frame": "nats/frame",
         "p_swap": "p swap",
         "p_surrogate": "p surrogate",
+        "p_iaaft": "p IAAFT",
     }
     table = table[list(names)].rename(columns=names)
     return table.apply(lambda column: column.map(lambda v: v if isinstance(v, (str, int)) else _number(v)))
@@ -132,8 +136,11 @@ def _facts(metrics: dict, provenance: Provenance) -> list[str]:
         f"{frames['holdout_frames']} hold-out, {frames['eval_frames']} eval; "
         f"speakers: {frames['train_speakers']} train, {frames['eval_speakers']} eval.",
         f"Floor: a linear model of {metrics['linear_order']} past frames explains "
-        f"{_interval(floor)} of a new speaker's frames; gains are shares of what it leaves.",
-        f"Ceiling: a small network finds {_number(metrics['ceiling_gain'])} of the innovation in the same context.",
+        f"{_interval(floor)} of a new speaker's frames; gains are shares of what it leaves. "
+        f"Each dimension has its own penalty: {metrics['linear_ridge']['not_predicted']:.0%} of them are best not "
+        f"predicted at all, {metrics['linear_ridge']['at_edge']:.0%} are at an end of what was tried.",
+        _ceiling(metrics["ceiling"]),
+        _detectable(metrics),
         f"Knowing only who speaks explains {_interval(speaker)} of the innovation (hold-out utterances).",
         "Intervals are 95 %, over speakers, models frozen"
         + (
@@ -142,6 +149,23 @@ def _facts(metrics: dict, provenance: Provenance) -> list[str]:
             else "."
         ),
     ]
+
+
+def _ceiling(ceiling: dict | None) -> str:
+    if ceiling is None:
+        return "Ceiling: not measured."
+    return f"Ceiling: a small network finds {_interval(ceiling)} of the innovation in the same context."
+
+
+def _detectable(metrics: dict) -> str:
+    found = metrics["detectable_gain"]
+    shares = ", ".join(f"{gain}: {share['value']:.0%}" for gain, share in metrics["power"].items())
+    draws = next(iter(metrics["power"].values()))["n"]
+    size = "none of the gains planted" if found is None else f"{found:g}"
+    return (
+        f"Detectable gain (found in at least {metrics['probability']:.0%} of {draws} data sets with a planted regime): "
+        f"{size}; share found by gain: {shares}."
+    )
 
 
 def _left_out(provenance: Provenance) -> list[str]:

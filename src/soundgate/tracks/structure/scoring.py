@@ -46,7 +46,6 @@ class Scorer:
         """Return the sound set's numbers of one assignment."""
         new, seen = ({t: self.gain(errors, t, split, "all", name) for t in TARGETS} for split in (EVAL, HOLDOUT))
         slices = {p: self.gain(errors, "innovation", EVAL, p, name).as_dict() for p in ("high_energy", "medial")}
-        g_new, g_seen = new["innovation"].value, seen["innovation"].value
         on_eval = self.held.split == EVAL
         _, unit = np.unique(self.held.speaker[on_eval], return_inverse=True)
         nats = np.bincount(unit, weights=(self.baseline.nats - errors.nats)[on_eval])
@@ -55,7 +54,7 @@ class Scorer:
             "gain_new": {t: e.as_dict() for t, e in new.items()},
             "gain_seen": {t: e.as_dict() for t, e in seen.items()},
             "gain_slices": slices,
-            "degradation": 1 - g_new / g_seen if g_seen > 0 else None,
+            "degradation": degradation(new["innovation"], seen["innovation"]),
             "nats_per_frame": ratio_estimate(
                 nats, np.bincount(unit).astype(float), generator, self.settings.n_bootstrap
             ).as_dict(),
@@ -63,6 +62,34 @@ class Scorer:
             "occupied": errors.occupied,
             "unseen": errors.unseen,
         }
+
+
+def degradation(new: Estimate, seen: Estimate) -> dict[str, float | int | None]:
+    """Return 1 - new / seen, the share of the gain on known speakers that new ones lose, with its 95 % interval.
+
+    Args:
+        new: the gain on new speakers.
+        seen: the gain on held-out utterances of the speakers fitted on; another sample of speakers.
+
+    Returns:
+        An estimate's fields. All None where the gain on known speakers is not surely above 0: nothing to lose.
+
+    Source: Donner & Zou 2012, "Closed-form confidence intervals for functions of the normal mean and standard
+    deviation", the ratio by variance estimates recovered from both intervals.
+    """
+    n = min(new.n, seen.n)
+    if not seen.ci_low > 0 or not np.isfinite([new.ci_low, new.ci_high, seen.ci_high]).all():
+        return Estimate(float("nan"), float("nan"), float("nan"), n).as_dict()
+    product = new.value * seen.value
+
+    def bound(own: float, other: float, side: float) -> float:
+        inside = product**2 - own * other * (2 * new.value - own) * (2 * seen.value - other)
+        return (product + side * np.sqrt(max(inside, 0.0))) / (other * (2 * seen.value - other))
+
+    if 2 * seen.value - seen.ci_high <= 0:
+        return Estimate(1 - new.value / seen.value, float("nan"), float("nan"), n).as_dict()
+    low, high = bound(new.ci_low, seen.ci_high, -1), bound(new.ci_high, seen.ci_low, 1)
+    return Estimate(1 - new.value / seen.value, 1 - high, 1 - low, n).as_dict()
 
 
 def build_scorer(

@@ -107,6 +107,15 @@ class CeilingSettings(Section):
     max_frames: int = Field(ge=1)
 
 
+class PowerSettings(Section):
+    """Effects planted into the data, to say which gain would have been found."""
+
+    gains: tuple[float, ...] = Field(min_length=1, description="gains planted, each in (0, 1)")
+    n_draws: int = Field(ge=1)
+    probability: float = Field(gt=0, lt=1, description="share of draws that must find a gain for it to be detectable")
+    max_frames: int = Field(ge=1)
+
+
 class MetricsSettings(Section):
     """What is measured of the fitted conditions."""
 
@@ -117,6 +126,7 @@ class MetricsSettings(Section):
     stability_frames: int = Field(ge=10)
     nulls: NullSettings
     ceiling: CeilingSettings
+    power: PowerSettings
 
 
 class SeedThresholds(Section):

@@ -1,4 +1,4 @@
-"""The linear-Gaussian null: surrogates of the data run through the whole pipeline."""
+"""The linear nulls, Gaussian and seen through static functions: surrogates run through the whole pipeline."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from soundgate.runtime.execution import map_items
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.structure.conditions import assign, fit_conditions
+from soundgate.tracks.structure.iaaft import iaaft
 from soundgate.tracks.structure.linear import VectorAutoregression, fit_autoregression
 from soundgate.tracks.structure.moments import lagged_moments
 from soundgate.tracks.structure.normaliser import Normaliser, fit_normalisers
@@ -19,7 +20,9 @@ from soundgate.tracks.structure.settings import ConditioningSettings, MetricsSet
 
 
 def reduced_sequences(sequences: Sequences, normaliser: Normaliser, n_dims: int) -> Sequences:
-    """Return the sequences in the leading principal components of their z-scored train frames, in memory, float64.
+    """Return the z-scored sequences, in the leading principal components of the train frames, in memory, float64.
+
+    Where all dimensions are kept they stay as they are: a static function of one is none of a mixture.
 
     Args:
         sequences: utterances that fit in memory.
@@ -27,6 +30,8 @@ def reduced_sequences(sequences: Sequences, normaliser: Normaliser, n_dims: int)
         n_dims: components kept, at most D.
     """
     z = np.concatenate([normaliser(chunk.x) for chunk in sequences.chunks()]).astype(np.float64)
+    if n_dims >= z.shape[1]:
+        return replace(sequences, latents=z, rows=sequences.starts[:-1])
     train = sequences.split[sequences.utterance] == TRAIN
     _, vectors = np.linalg.eigh(np.cov(z[train].T).reshape(z.shape[1], z.shape[1]))
     latents = z @ vectors[:, ::-1][:, :n_dims]
@@ -86,6 +91,34 @@ def surrogate_null(
 
 def _surrogate_gain(draw: int, *, sequences, z, model, covariance, conditioning, metrics, seed) -> float:
     latents = simulate(sequences, z, model, covariance, keyed_generator(seed, STAGE, f"surrogate {draw}"))
+    return float(pipeline_gains(replace(sequences, latents=latents), conditioning, metrics, seed)[0].max())
+
+
+def iaaft_null(
+    sequences: Sequences, conditioning: ConditioningSettings, metrics: MetricsSettings, seed: int
+) -> NullResult:
+    """Compare gains with those of surrogates that keep every utterance's spectra and values; see `iaaft`.
+
+    Args:
+        sequences: reduced sequences, in memory.
+        conditioning: as for the data, with single k-means fits for data and surrogates alike.
+        metrics: as for the data.
+        seed: the experiment's.
+
+    Returns:
+        The null result; the null hypothesis is that the frames are a linear Gaussian process, each dimension seen
+        through a static function of its own.
+    """
+    observed, _, _ = pipeline_gains(sequences, conditioning, metrics, seed)
+    one = partial(_iaaft_gain, sequences=sequences, conditioning=conditioning, metrics=metrics, seed=seed)
+    draws = map_items(one, range(metrics.nulls.n_surrogates), "null: IAAFT surrogates")
+    return NullResult(observed, np.array(list(draws)))
+
+
+def _iaaft_gain(draw: int, *, sequences, conditioning, metrics, seed) -> float:
+    generator = keyed_generator(seed, STAGE, f"iaaft {draw}")
+    parts = [sequences.latents[s : s + n] for s, n in zip(sequences.starts[:-1], sequences.lengths, strict=True)]
+    latents = np.concatenate([iaaft(part, generator) for part in parts])
     return float(pipeline_gains(replace(sequences, latents=latents), conditioning, metrics, seed)[0].max())
 
 

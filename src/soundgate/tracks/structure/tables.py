@@ -37,13 +37,14 @@ def metrics_table(metrics: dict) -> pd.DataFrame:
                     "gain_difference": sound["gain_new"]["difference"]["value"],
                     "gain_next": sound["gain_new"]["next"]["value"],
                     "gain_without_confounds": sound["gain_new"]["deconfounded"]["value"],
-                    "degradation": sound["degradation"],
+                    "degradation": sound["degradation"]["value"],
                     "nats_per_frame": sound["nats_per_frame"]["value"],
                     "epsilon_squared": sound["epsilon_squared"],
                     "occupied": sound["occupied"],
                     "unseen": sound["unseen"],
                     "p_swap": sound["p_swap"],
                     "p_surrogate": sound["p_surrogate"],
+                    "p_iaaft": sound["p_iaaft"],
                 }
             )
     return pd.DataFrame(rows)

@@ -19,7 +19,6 @@ from soundgate.tracks.structure.split import SPLITS
 
 # A smaller step, as a share of the typical one, is none: two frames of digital silence have no direction between them.
 STILL = 1e-6
-BEFORE_AND_NOW = np.array([-1, 0])
 
 
 @dataclass(frozen=True)
