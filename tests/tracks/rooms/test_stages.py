@@ -28,7 +28,9 @@ from tests.pipeline_file import ROOT, stage_entries, stage_module
 RATE, CLIP = 48_000, 12_000
 RUN = Path("data/tiny/rooms")
 POOLS = ("bad", "target")
-MAKING = ("rooms-irs", "rooms-embed", "rooms-sterilise", "rooms-plan", "rooms-render", "rooms-manifest")
+MAKING = (
+    "rooms-irs", "rooms-embed", "rooms-sterilise", "rooms-plan", "rooms-render", "rooms-manifest", "rooms-probe",
+)  # fmt: skip
 JUDGING = ("rooms-outside",)
 SMALL = (
     "profile=tiny", "rooms.embed.probe_duration_s=0.2",

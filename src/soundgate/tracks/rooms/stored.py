@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from soundgate.tracks.rooms.segments import Segments, load_segments
 from soundgate.tracks.rooms.triple import Renderer, transform_length
 
 STAGE = "rooms-manifest"
+T = TypeVar("T")
 # Clips that a target room is measured by, each holding a voice and all of its reverberation.
 CLIPS_PER_ROOM = 3
 # Against the mean power of the voices' spectrum: what they hold less of is not divided by.
@@ -55,8 +57,8 @@ def stored_triples(batches: Path, run: dict) -> tuple[list[dict], np.ndarray]:
     return known, np.concatenate(embeddings) if embeddings else np.zeros((0, 0), np.float32)
 
 
-def chosen(triples: list[dict], count: int, seed: int, item: str) -> list[dict]:
-    """Return at most so many triples, drawn at random, in their order."""
+def chosen(triples: list[T], count: int, seed: int, item: str) -> list[T]:
+    """Return at most so many of some, drawn at random, in their order."""
     if len(triples) <= count:
         return triples
     drawn = keyed_generator(seed, STAGE, item).choice(len(triples), count, replace=False)
