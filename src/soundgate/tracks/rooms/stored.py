@@ -23,8 +23,10 @@ from soundgate.tracks.rooms.triple import Renderer, transform_length
 
 STAGE = "rooms-manifest"
 T = TypeVar("T")
-# Clips that a target room is measured by, each holding a voice and all of its reverberation.
+# Clips that a target room is measured by, those with the longest voices.
 CLIPS_PER_ROOM = 3
+# Of filling in the reverberation beyond a clip's end: the first leaves less than 1 % of T60 in most rooms.
+ROUNDS = 3
 # Against the mean power of the voices' spectrum: what they hold less of is not divided by.
 REGULARISATION = 1e-5
 LEAD_S = 0.01  # Kept before the direct sound of a room that is measured.
@@ -107,49 +109,51 @@ def stored_rooms(irs: Path, vocals: Path, batches: Path, triples: list[dict], mo
         most: rooms measured; the first in the order of their ids.
 
     Returns:
-        One row an impulse response of which a clip holds a voice and all of its reverberation: ir, room_id, n_clips;
+        One row an impulse response that is a target: ir, room_id, n_clips;
         T60 and C50 of the stored targets (``stored_``; NaN where they show no decay) and of the catalogue's response
         as the same voices let it be heard (``heard_``); ``rt60_s`` of the catalogue; ``rt60_true_s`` of a room
         that was simulated, NaN of others; and ``alignment_samples``, how far the direct sound is off its place.
     """
-    catalogue, segments = _opened(irs.absolute(), vocals.absolute())
-    whole: dict[str, list[dict]] = {}
+    of: dict[str, list[dict]] = {}
     for triple in triples:
-        if triple["valid_samples"] + catalogue.entries[triple["target_ir"]]["samples"] <= segments.samples:
-            whole.setdefault(triple["target_ir"], []).append(triple)
-    longest = {
-        ir: sorted(whole[ir], key=lambda triple: -triple["valid_samples"])[:CLIPS_PER_ROOM] for ir in sorted(whole)
-    }
+        of.setdefault(triple["target_ir"], []).append(triple)
+    longest = {ir: sorted(of[ir], key=lambda triple: -triple["valid_samples"])[:CLIPS_PER_ROOM] for ir in sorted(of)}
     work = partial(_stored_room, irs.absolute(), vocals.absolute(), batches.absolute())
     return pd.DataFrame(map_items(work, list(longest.items())[:most], "Stored rooms"), columns=ROOM_COLUMNS)
 
 
 def _stored_room(irs: Path, vocals: Path, batches: Path, item: tuple[str, list[dict]]) -> dict:
-    """Divide by least squares over all clips: sum(conj(dry) · target) / sum(|dry|²), regularised."""
+    """Divide by least squares over all clips: sum(conj(dry) · target) / sum(|dry|²), regularised.
+
+    What a clip's end cut off of the reverberation is filled in by what the room found so far makes of the voice.
+    """
     name, triples = item
     catalogue, segments = _opened(irs, vocals)
     entry, rate = catalogue.entries[name], catalogue.sample_rate
     n_fft = transform_length(2 * segments.samples)
-    cross, power = np.zeros(n_fft // 2 + 1, np.complex128), np.zeros(n_fft // 2 + 1)
-    for triple in triples:
-        dry = rfft(segments.segment(triple["segment_id"]).astype(np.float64), n_fft)
-        target = _stored(batches, triple, TARGET) / np.float64(triple["target_gain"])
-        cross += dry.conj() * rfft(target, n_fft)
-        power += np.square(np.abs(dry))
+    lead, beyond = round(LEAD_S * rate), slice(segments.samples, segments.samples + entry["samples"])
+    dry = np.stack([rfft(segments.segment(triple["segment_id"]).astype(np.float64), n_fft) for triple in triples])
+    targets = np.zeros((len(triples), n_fft))
+    for row, triple in zip(targets, triples, strict=True):
+        row[: segments.samples] = _stored(batches, triple, TARGET) / np.float64(triple["target_gain"])
+    power = np.square(np.abs(dry)).sum(axis=0)
     divisor = power + REGULARISATION * power.mean()
+    for number in range(ROUNDS + 1):
+        found = np.roll(irfft((dry.conj() * rfft(targets)).sum(axis=0) / divisor, n_fft), lead)
+        found[lead + entry["samples"] :] = 0
+        if number < ROUNDS:
+            targets[:, beyond] = irfft(dry * rfft(np.roll(found, -lead)), n_fft)[:, beyond]
     response = np.zeros(n_fft)
     response[: entry["samples"]] = catalogue.ir(name)
-    heard = rfft(np.roll(response, -catalogue.look_back)) * power / divisor
-    lead = round(LEAD_S * rate)
-    found = {"ir": name, "room_id": entry["room_id"], "n_clips": len(triples), "rt60_s": entry["rt60_s"],
+    heard = np.roll(irfft(rfft(np.roll(response, -catalogue.look_back)) * power / divisor, n_fft), lead)
+    row = {"ir": name, "room_id": entry["room_id"], "n_clips": len(triples), "rt60_s": entry["rt60_s"],
              "rt60_true_s": entry["rt60_true_s"] or np.nan}  # fmt: skip
-    for kind, spectrum in (("stored", cross / divisor), ("heard", heard)):
-        wav = np.roll(irfft(spectrum, n_fft), lead)[: lead + entry["samples"]]
+    for kind, wav in (("stored", found[: lead + entry["samples"]]), ("heard", heard[: lead + entry["samples"]])):
         room = measure_room(wav, rate, catalogue.settings["look_back_s"])
-        found |= {f"{kind}_rt60_s": room.rt60_s or np.nan, f"{kind}_c50_db": room.c50_db}
-        if kind == "stored":
-            found["alignment_samples"] = find_direct(wav, rate, catalogue.settings["look_back_s"]) - lead
-    return found
+        row |= {f"{kind}_rt60_s": room.rt60_s or np.nan, f"{kind}_c50_db": room.c50_db}
+    row["alignment_samples"] = find_direct(found[: lead + entry["samples"]], rate, catalogue.settings["look_back_s"])
+    row["alignment_samples"] -= lead
+    return row
 
 
 def stored_bandwidths(batches: Path, triples: list[dict], sample_rate: int) -> pd.DataFrame:
