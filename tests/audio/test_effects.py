@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from soundgate.audio.effects import COLOURS, EFFECTS, Effect, apply_effects, apply_to_stems
+from soundgate.audio.effects import COLOURS, Effect, apply_effects, apply_to_stems
 from soundgate.audio.snr import active_frames, frame_energies
 from soundgate.audio.toolkit import ToolkitSettings, draw_effects
 
@@ -283,7 +283,7 @@ def test_wrong_arguments_are_refused():
     for valid in (-1, 11):
         with pytest.raises(ValueError, match="valid_samples: expected 0 to 10"):
             apply_effects(wav, RATE, [], valid)
-    with pytest.raises(ValueError, match=f"expected one of {', '.join(EFFECTS)}, found 'echo'"):
+    with pytest.raises(ValueError, match="packet_loss, found 'echo'"):
         apply_effects(wav, RATE, [Effect("echo", {})], 10)
     with pytest.raises(ValueError, match="found 'blue'"):
         apply_effects(wav, RATE, [noise_effect("blue")], 10)

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soundgate.audio.channel import level, limit, lose_packets, narrow_band, through_codec, uneven_clip
 from soundgate.audio.filters import DIGITAL_SILENCE, equaliser_sections, pass_sections, run_sections
-from soundgate.audio.noise import BROADBAND_COLOURS, coloured_noise, mains_hum
+from soundgate.audio.noise import BROADBAND_COLOURS, coloured_noise, mains_hum, wind_noise
 from soundgate.audio.snr import scale_at_snr, snr_between
 
+# Of the seed, of which a clip gets some; and those of recorders and networks, which have probabilities of their own.
 EFFECTS = ("noise", "equaliser", "high_pass", "low_pass", "gain", "bit_crush", "hard_clip")
+CHANNEL_EFFECTS = ("narrow_band", "uneven_clip", "level", "limit", "codec", "packet_loss")
 COLOURS = (*BROADBAND_COLOURS, "hum")
 # What acts on a sum as on its parts.
-LINEAR = ("equaliser", "high_pass", "low_pass", "gain")
+LINEAR = ("equaliser", "high_pass", "low_pass", "gain", "narrow_band", "packet_loss")
 SNR_TOLERANCE_DB = 0.02
 SNR_TRIALS = 12
 
@@ -25,14 +28,15 @@ class Effect:
     """One degradation with everything that was drawn for it; ``dataclasses.asdict`` goes through JSON and back.
 
     Args:
-        name: one of ``EFFECTS``.
+        name: one of ``EFFECTS`` or ``CHANNEL_EFFECTS``.
         settings: by name,
-            ``noise``: ``colour`` (of ``COLOURS``), ``snr_db``, ``seed``, and for hum ``mains_hz``;
+            ``noise``: ``colour`` (of ``COLOURS``, or ``wind``), ``snr_db``, ``seed``, and for hum ``mains_hz``;
             ``equaliser``: ``low_db``, ``mid_db``, ``high_db``;
             ``high_pass``, ``low_pass``: ``cutoff_hz``;
             ``gain``: ``gain_db``;
             ``bit_crush``: ``bits``;
-            ``hard_clip``: ``below_peak_db``, how far the threshold lies below the peak.
+            ``hard_clip``: ``below_peak_db``, how far the threshold lies below the peak;
+            those of ``CHANNEL_EFFECTS``: see the functions of `soundgate.audio.channel`.
     """
 
     name: str
@@ -57,7 +61,8 @@ def apply_to_stems(
     """Degrade a clip, and beside it the same clip without noise, by the same decisions.
 
     Noise goes in at its place among the effects, at the level that gives the requested ratio in what comes out of
-    all of them: what the degraded clip is, less what it is without noise, over the active frames of the latter.
+    all of them: what the degraded clip is, less what it is without noise, over the active frames of the latter. A
+    codec after the noise adds errors of its own, to both: there the ratio is that of what goes into it.
 
     Args:
         wav: finite float32 [T], T >= 1; left as it is.
@@ -108,19 +113,22 @@ def _with_noise(
     noise, *later = effects
     requested = noise.settings["snr_db"]
     n_linear = next((i for i, effect in enumerate(later) if effect.name not in LINEAR), len(later))
+    n_measured = next((i for i, effect in enumerate(later) if effect.name == "codec"), len(later))
     parts = np.stack([wav, _noise(noise.settings, len(wav), sample_rate)])
     parts, reports = _run(parts, sample_rate, later[:n_linear])
     scale = scale_at_snr(parts[0], parts[1], requested, sample_rate, valid_samples)
     trials: list[tuple[float, float]] = []
     while True:
         mixed = parts[:1] if scale is None else np.stack([parts[0] + np.float32(scale) * parts[1], parts[0]])
-        stems, last = _run(mixed, sample_rate, later[n_linear:])
+        stems, last = _run(mixed, sample_rate, later[n_linear:n_measured])
         achieved = None if scale is None else snr_between(stems[0], stems[1], sample_rate, valid_samples)
         if achieved is None or abs(achieved - requested) <= SNR_TOLERANCE_DB or len(trials) == SNR_TRIALS:
             break
         trials.append((20 * math.log10(scale), achieved))
         scale = 10 ** (_next_level_db(trials, requested) / 20)
-    return stems, [{"name": "noise", "requested_snr_db": requested, "achieved_snr_db": achieved}, *reports, *last]
+    stems, coded = _run(stems, sample_rate, later[n_measured:])
+    first = {"name": "noise", "requested_snr_db": requested, "achieved_snr_db": achieved}
+    return stems, [first, *reports, *last, *coded]
 
 
 def _next_level_db(trials: list[tuple[float, float]], requested: float) -> float:
@@ -135,6 +143,8 @@ def _next_level_db(trials: list[tuple[float, float]], requested: float) -> float
 def _noise(settings: dict, samples: int, sample_rate: int) -> np.ndarray:
     if settings["colour"] == "hum":
         return mains_hum(settings["mains_hz"], samples, sample_rate, settings["seed"])
+    if settings["colour"] == "wind":
+        return wind_noise(samples, sample_rate, settings["seed"])
     return coloured_noise(settings["colour"], samples, sample_rate, settings["seed"])
 
 
@@ -156,7 +166,20 @@ def _apply(stems: np.ndarray, sample_rate: int, effect: Effect) -> tuple[np.ndar
         case "hard_clip":
             threshold = np.float32(_peak(stems[0]) * 10 ** (-settings["below_peak_db"] / 20))
             return np.clip(stems, -threshold, threshold), {"threshold": float(threshold)}
-    raise ValueError(f"effect: expected one of {', '.join(EFFECTS)}, found {effect.name!r}")
+        case "narrow_band":
+            return narrow_band(stems, sample_rate, settings["rate_hz"]), {}
+        case "uneven_clip":
+            return uneven_clip(stems, settings["above_db"], settings["below_db"])
+        case "level":
+            return level(stems, sample_rate, settings["reaction_s"], settings["most_db"])
+        case "limit":
+            return limit(stems, sample_rate, settings["below_peak_db"], settings["release_s"])
+        case "codec":
+            return through_codec(stems, sample_rate, settings["codec"], settings["kbps"])
+        case "packet_loss":
+            return lose_packets(stems, sample_rate, settings["share"], settings["burst"], settings["seed"])
+    known = ", ".join((*EFFECTS, *CHANNEL_EFFECTS))
+    raise ValueError(f"effect: expected one of {known}, found {effect.name!r}")
 
 
 def _bit_crush(stems: np.ndarray, bits: int) -> tuple[np.ndarray, dict]:

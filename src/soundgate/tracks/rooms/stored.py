@@ -72,15 +72,20 @@ def stored_levels(irs: Path, vocals: Path, batches: Path, triples: list[dict]) -
 
     Args:
         irs, vocals, batches: folders of the run.
-        triples: of `stored_triples`; those without noise are left out.
+        triples: of `stored_triples`; those without noise are left out, and those with a codec after it, whose errors
+            cannot be told from noise.
 
     Returns:
         One row a noisy triple: item, requested_snr_db, and stored_snr_db over the active frames of the source
         without noise; NaN where voice or noise is silent.
     """
-    noisy = [triple for triple in triples if any(effect["name"] == "noise" for effect in triple["effects"])]
+    noisy = [triple for triple in triples if _measurable([effect["name"] for effect in triple["effects"]])]
     work = partial(_stored_level, irs.absolute(), vocals.absolute(), batches.absolute())
     return pd.DataFrame(map_items(work, noisy, "Noise of stored triples"), columns=SNR_COLUMNS)
+
+
+def _measurable(effects: list[str]) -> bool:
+    return "noise" in effects and "codec" not in effects[effects.index("noise") :]
 
 
 def _stored_level(irs: Path, vocals: Path, batches: Path, triple: dict) -> dict:
