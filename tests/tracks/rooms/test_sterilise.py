@@ -91,6 +91,17 @@ def test_every_recording_is_kept_or_explained(voices):
     assert (clean["trimmed_s"] > 0.4).all()
 
 
+def test_the_bandwidth_is_recorded_and_narrow_voices_are_dropped(voices):
+    files = pd.read_parquet(run(voices, "x") / "files.parquet")
+    kept = files[files["outcome"] == "kept"]
+    assert kept["bandwidth_hz"].between(500, 4_000).all() and files["bandwidth_hz"].isna().sum() == 2
+    least = float(kept["bandwidth_hz"].median())
+    again = pd.read_parquet(run(voices, "y", min_bandwidth_hz=least) / "files.parquet")
+    dropped = again[again["reason"].str.startswith("narrow")]
+    assert (again["outcome"] == "kept").sum() == (kept["bandwidth_hz"] >= least).sum()
+    assert len(dropped) == (kept["bandwidth_hz"] < least).sum() and (dropped["segments"] == 0).all()
+
+
 def test_each_shard_has_one_noisy_voice_with_a_control(voices):
     folder = run(voices, "x", files_per_shard=4)
     files = pd.read_parquet(folder / "files.parquet").set_index(["source", "utt_id"])
