@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from soundgate.audio.denoise import default_gating, sdr_db
+from soundgate.audio.denoise import default_gating, si_sdr_db
 from soundgate.audio.io import read_audio, write_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.codecs.gain_shape.synthetic import speech_like
@@ -115,7 +115,7 @@ def test_each_shard_has_one_noisy_voice_with_a_control(voices):
     assert (controls < files.loc[firsts, "sdr_before_db"]).all()
     name = firsts[0][1]
     noisy, truth = (read_audio(path).wav[0] for path in (voices / f"b/{name}.wav", voices.parent / f"truth/{name}.wav"))
-    assert controls.iloc[0] == pytest.approx(sdr_db(default_gating(noisy, RATE), truth))
+    assert controls.iloc[0] == pytest.approx(si_sdr_db(default_gating(noisy, RATE), truth))
 
 
 def test_a_voice_that_is_its_own_truth_is_no_control(voices):

@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.audio.decay import bandwidth_hz
-from soundgate.audio.denoise import Denoised, default_gating, denoise, estimate_snr_db, sdr_db
+from soundgate.audio.denoise import Denoised, default_gating, denoise, estimate_snr_db, si_sdr_db
 from soundgate.audio.io import read_audio, resample
 from soundgate.audio.loudness import normalise_loudness
 from soundgate.audio.segments import cut, trim
@@ -302,8 +302,8 @@ def _against_truth(voice: Voice, before: np.ndarray, after: np.ndarray, rate: in
     if truth.shape != before.shape:
         expected, found = f"{len(before)} samples at {rate} Hz, as {voice.path}", str(len(truth))
         raise FormatError(voice.clean_path, expected=expected, found=found)
-    facts = {"sdr_before_db": sdr_db(before, truth), "sdr_after_db": sdr_db(after, truth)}
-    if control and math.isfinite(plain_db := sdr_db(default_gating(before, rate), truth)):
+    facts = {"sdr_before_db": si_sdr_db(before, truth), "sdr_after_db": si_sdr_db(after, truth)}
+    if control and math.isfinite(plain_db := si_sdr_db(default_gating(before, rate), truth)):
         facts["control_sdr_db"] = plain_db
     return facts
 
