@@ -9,11 +9,11 @@ from soundgate.runtime.config import load_section, load_seed
 from soundgate.runtime.console import logger
 from soundgate.runtime.files import write_json
 from soundgate.runtime.stage import input_option, output_option, stage_command
-from soundgate.tracks.rooms.acoustics import rendered_rooms
 from soundgate.tracks.rooms.irs import load_catalogue
 from soundgate.tracks.rooms.manifest import build_manifest, closing_message
 from soundgate.tracks.rooms.measures import (
     GateSettings,
+    StoredAudio,
     all_rejections,
     measure_run,
     read_triples,
@@ -21,8 +21,10 @@ from soundgate.tracks.rooms.measures import (
     run_gates,
 )
 from soundgate.tracks.rooms.plots import write_plots
+from soundgate.tracks.rooms.probing import probe_embeddings
 from soundgate.tracks.rooms.rendering import RunFolder
 from soundgate.tracks.rooms.segments import load_segments
+from soundgate.tracks.rooms.stored import chosen, stored_bandwidths, stored_levels, stored_rooms, stored_triples
 
 
 @stage_command("rooms-manifest")
@@ -39,16 +41,23 @@ def main(
     irs: Path, embeddings: Path, vocals: Path, plan: Path, batches: Path,
     manifest: Path, metrics: Path, gates: Path, plots: Path,
 ) -> None:  # fmt: skip
-    """Verify and describe a run, measure its rooms, levels and voices, and say how to go on."""
-    settings = load_section("rooms.manifest", GateSettings)
+    """Verify and describe a run, measure what it stored, and say how to go on."""
+    settings, seed = load_section("rooms.manifest", GateSettings), load_seed()
     catalogue, segments = load_catalogue(irs), load_segments(vocals)
     described = build_manifest(RunFolder(irs, embeddings, vocals, plan), batches, segments.sample_rate)
     triples, effects = read_triples(batches, described)
-    rooms = rendered_rooms(catalogue, segments.samples)
+    known, embeddings = stored_triples(batches, described)
+    some = chosen(known, settings.n_stored, seed, "triples")
+    stored = StoredAudio(
+        levels=stored_levels(irs, vocals, batches, some),
+        rooms=stored_rooms(irs, vocals, batches, known, settings.n_stored),
+        bandwidths=stored_bandwidths(batches, some, segments.sample_rate),
+        embeddings=probe_embeddings(known, embeddings, catalogue.entries, seed),
+    )
     voices = pd.read_parquet(vocals / "files.parquet")
-    measured = measure_run(batches, described, triples, effects, rooms, voices, load_seed())
+    measured = measure_run(batches, described, triples, stored, voices, segments.samples, settings, seed)
     rejected = all_rejections(catalogue.rejected, voices, rejections(batches, described))
-    write_plots(triples, effects, rooms, rejected, segments.sample_rate, plots)
+    write_plots(triples, effects, stored, rejected, segments.sample_rate, plots)
     write_json(metrics, measured | {"rejected": rejected})
     write_json(gates, judge(measured, run_gates(settings, measured)))
     write_json(manifest, described)

@@ -13,7 +13,7 @@ from soundgate.audio.denoise import (
     _ratio_db,
     _waves,
     measure_levels,
-    sdr_db,
+    si_sdr_db,
 )
 
 RATE = 1_000  # A frame is 40 samples, a hop 10.
@@ -75,11 +75,11 @@ def test_what_is_taken_from_active_frames_is_held_against_the_noise():
 
 def test_distortion_is_what_no_gain_of_the_truth_explains():
     truth, other = np.array([1.0, 1.0, 1.0, 1.0]), np.array([1.0, -1.0, 1.0, -1.0])
-    assert sdr_db(3 * truth + 0.3 * other, truth) == pytest.approx(20)
-    assert sdr_db(-2 * truth, truth) == 100
+    assert si_sdr_db(3 * truth + 0.3 * other, truth) == pytest.approx(20)
+    assert si_sdr_db(-2 * truth, truth) == 100
     for estimate, bad in ((truth[:3], truth), (truth, 0 * truth)):
         with pytest.raises(ValueError, match="of one shape"):
-            sdr_db(estimate, bad)
+            si_sdr_db(estimate, bad)
 
 
 @pytest.mark.parametrize(("mains_hz", "orders"), [(49.9, (1, 3, 20)), (60.2, (2, 5, 16))])

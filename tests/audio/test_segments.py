@@ -46,14 +46,18 @@ def test_nothing_is_left_of_silence():
 
 @settings(deadline=None, max_examples=50)
 @given(length=st.integers(0, 100), samples=st.integers(1, 40))
-def test_windows_hold_every_sample_once_and_only_the_last_is_padded(length, samples):
+def test_windows_are_full_and_hold_every_sample(length, samples):
     wav = np.arange(1, length + 1, dtype=np.float32)
     windows, valid_samples = cut(wav, samples)
     assert windows.shape == (-(-length // samples), samples) and windows.dtype == np.float32
-    assert (valid_samples[:-1] == samples).all() and valid_samples.sum() == length
-    flat = windows.reshape(-1)
-    np.testing.assert_array_equal(flat[:length], wav)
-    assert not flat[length:].any()
+    assert (valid_samples == min(length, samples)).all()
+    if length:
+        np.testing.assert_array_equal(windows[-1][valid_samples[-1] - 1 :], [length, *[0] * max(samples - length, 0)])
+    for number, window in enumerate(windows[:-1]):
+        np.testing.assert_array_equal(window, wav[number * samples : (number + 1) * samples])
+    for window in windows:
+        assert (np.diff(window[: valid_samples[0]]) == 1).all()
+    assert set(wav) == set(windows.ravel()) - {0}
 
 
 def test_a_window_has_a_length():

@@ -114,7 +114,7 @@ def estimate_snr_db(wav: np.ndarray, sample_rate: int) -> float:
     return measure_levels(wav, sample_rate).snr_db
 
 
-def sdr_db(estimate: np.ndarray, truth: np.ndarray) -> float:
+def si_sdr_db(estimate: np.ndarray, truth: np.ndarray) -> float:
     """Compare a recording with the truth it should equal up to a gain.
 
     Args:

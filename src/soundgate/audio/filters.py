@@ -23,10 +23,10 @@ def run_sections(sections: np.ndarray, wav: np.ndarray) -> np.ndarray:
 
     Args:
         sections: float64 [S, 6], scipy's second-order sections.
-        wav: float32 [T].
+        wav: float32 [..., T].
 
     Returns:
-        float32 [T].
+        float32 [..., T].
 
     Differs: computed in float64, which costs a tenth more: in float32 a 60 Hz high-pass errs by -86 dB at 48 kHz.
     """
@@ -34,7 +34,7 @@ def run_sections(sections: np.ndarray, wav: np.ndarray) -> np.ndarray:
     from scipy.signal import sosfilt
 
     guarded = wav.copy()
-    guarded[::_PULSE_SPACING] += DIGITAL_SILENCE
+    guarded[..., ::_PULSE_SPACING] += DIGITAL_SILENCE
     return sosfilt(sections, guarded).astype(np.float32)
 
 

@@ -11,6 +11,7 @@ BROADBAND_COLOURS = ("white", "pink", "brown", "hvac")
 LOWEST_HZ = 20.0  # Below hearing: brown noise would otherwise spend nearly all of its power there.
 HVAC_BAND_HZ = (45.0, 710.0)  # the octave bands of 63 to 500 Hz, where fans and ducts are heard
 HUM_HARMONICS = 12
+WIND_CORNER_HZ, GUST_HZ = 100.0, 1.0
 _HUM_SPREAD_DB = 6.0
 _SLOPES = {"white": 0.0, "pink": -0.5, "brown": -1.0}
 
@@ -72,6 +73,31 @@ def mains_hum(mains_hz: int, samples: int, sample_rate: int, seed: int) -> np.nd
     spectrum = np.zeros(sample_rate // 2 + 1, dtype=np.complex64)
     spectrum[mains_hz * order] = level * np.exp(1j * phase) / np.sqrt(2 * np.sum(level**2))
     return np.resize(scipy.fft.irfft(spectrum, sample_rate, norm="forward", overwrite_x=True), samples)
+
+
+def wind_noise(samples: int, sample_rate: int, seed: int) -> np.ndarray:
+    """Return wind at a microphone: a rumble that falls steeply above 100 Hz, in gusts of about a second.
+
+    Args:
+        samples: length, at least 1.
+        sample_rate: in Hz.
+        seed: at least 0; equal arguments give equal bytes.
+
+    Returns:
+        float32 [samples]; its level does not matter.
+
+    Source: Nelke and Vary 2014, "Measurement, analysis and simulation of wind noise signals" (spectrum, gusts).
+    Differs: the gusts are the square of smooth noise, where theirs are a Markov chain.
+    """
+    _check_samples(samples)
+    n_fft = scipy.fft.next_fast_len(max(samples, sample_rate // 10), real=True)
+    frequency = scipy.fft.rfftfreq(n_fft, 1 / sample_rate)
+    rumble, gusts = _generator(seed).standard_normal((2, 2 * len(frequency)), dtype=np.float32).view(np.complex64)
+    rumble *= (frequency >= LOWEST_HZ) / (1 + (frequency / WIND_CORNER_HZ) ** 2)
+    gusts *= frequency <= GUST_HZ
+    rumble, gusts = (scipy.fft.irfft(spectrum, n_fft)[:samples] for spectrum in (rumble, gusts))
+    envelope = np.square(gusts / np.sqrt(np.mean(np.square(gusts))))
+    return (rumble * envelope).astype(np.float32)
 
 
 def _check_samples(samples: int) -> None:

@@ -34,7 +34,10 @@ def trim(wav: np.ndarray, sample_rate: int, top_db: float = 40.0) -> tuple[np.nd
 
 
 def cut(wav: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a recording into consecutive windows; only the last is padded, with zeros.
+    """Cut a recording into windows, one after the other but for the last, which ends where the recording ends.
+
+    So windows are full, and the last repeats a part of the one before it; only a recording shorter than a window is
+    padded, with zeros.
 
     Args:
         wav: mono samples [T].
@@ -51,6 +54,7 @@ def cut(wav: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"windows of {samples} samples")
     n_windows = -(-len(wav) // samples)
     windows = np.zeros((n_windows, samples), wav.dtype)
-    windows.reshape(-1)[: len(wav)] = wav
-    valid_samples = np.minimum(len(wav) - samples * np.arange(n_windows, dtype=np.int64), samples)
-    return windows, valid_samples
+    for number, window in enumerate(windows):
+        start = max(min(number * samples, len(wav) - samples), 0)
+        window[: len(wav)] = wav[start : start + samples]
+    return windows, np.full(n_windows, min(len(wav), samples), np.int64)

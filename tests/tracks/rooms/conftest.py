@@ -1,20 +1,23 @@
 """A small run: 7 rooms, 6 speakers, clips of a quarter second, all parts made by the stages' own functions."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from soundgate.audio.io import write_audio
 from soundgate.corpora.index import Entry, build_index, write_corpus
-from soundgate.tracks.rooms.acoustics import rendered_rooms
 from soundgate.tracks.rooms.embed import save_embeddings
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue
 from soundgate.tracks.rooms.manifest import build_manifest
-from soundgate.tracks.rooms.measures import read_triples
+from soundgate.tracks.rooms.measures import StoredAudio, read_triples
 from soundgate.tracks.rooms.plan import PlanSettings, build_plan
+from soundgate.tracks.rooms.probing import probe_embeddings
 from soundgate.tracks.rooms.quality import QualitySettings
 from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
 from soundgate.tracks.rooms.sterilise import SteriliseSettings, sterilise
+from soundgate.tracks.rooms.stored import stored_bandwidths, stored_levels, stored_rooms, stored_triples
 
 RATE, CLIP = 48_000, 12_000
 TOOLKIT = {
@@ -33,7 +36,7 @@ def _irs(folder, out):
     for pool, seeds in (("bad", range(3)), ("target", range(10, 14))):
         entries = []
         for seed in seeds:
-            samples = RATE // 5
+            samples = RATE // 8
             decay = 10 ** (-3 * np.arange(samples) / ((0.05 + 0.02 * (seed % 10)) * RATE))
             ir = 0.2 * np.random.default_rng(seed).standard_normal(samples) * decay
             ir[0] = 1
@@ -63,6 +66,11 @@ def _vocals(folder, out):
     sterilise(folder / "voices", out, folder / "parts", settings, 0)
 
 
+def knowing(entry):
+    """An embedding from which T60 and C50 can be read."""
+    return np.resize([10 * entry["rt60_s"], entry["c50_db"] / 10], 512).astype(np.float32)
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """The folder of a run whose triples are not rendered yet; not to be changed."""
@@ -72,10 +80,8 @@ def small_run(tmp_path_factory):
         _irs(folder / "corpus", folder / "irs")
         _vocals(folder / "corpus", folder / "vocals")
     catalogue = load_catalogue(folder / "irs")
-    generator = np.random.default_rng(0)
     save_embeddings(folder / "embeddings", {
-        name: generator.standard_normal(512).astype(np.float32)
-        for name, entry in catalogue.entries.items() if entry["pool"] == "target"
+        name: knowing(entry) for name, entry in catalogue.entries.items() if entry["pool"] == "target"
     })  # fmt: skip
     (folder / "plan").mkdir()
     plan = build_plan(pd.read_parquet(folder / "vocals/segments.parquet"), catalogue.entries, PLAN, 0)
@@ -100,19 +106,33 @@ def manifest(small_run, batches):
     return build_manifest(parts(small_run), batches, RATE)
 
 
+def measure_stored(run, batches, manifest):
+    """All that is measured of a run's stored audio."""
+    triples, embeddings = stored_triples(batches, manifest)
+    return StoredAudio(
+        levels=stored_levels(run / "irs", run / "vocals", batches, triples),
+        rooms=stored_rooms(run / "irs", run / "vocals", batches, triples, 100),
+        bandwidths=stored_bandwidths(batches, triples, RATE),
+        embeddings=probe_embeddings(triples, embeddings, load_catalogue(run / "irs").entries, 0),
+    )
+
+
 @pytest.fixture(scope="session")
-def rooms(small_run):
-    return rendered_rooms(load_catalogue(small_run / "irs"), CLIP)
+def stored(small_run, batches, manifest):
+    """What was measured of its stored audio; not to be changed."""
+    return measure_stored(small_run, batches, manifest)
 
 
 @pytest.fixture
-def tables(small_run, batches, manifest, rooms):
-    """What `measure_run` takes, as a dict to change; the voices get a truth that sterilising came nearer to."""
-    triples, effects = read_triples(batches, manifest)
+def tables(small_run, batches, manifest, stored):
+    """What `measure_run` takes, as a dict to change; the voices get a truth that sterilising came nearer to.
+
+    The voices of two speakers are clean.
+    """
+    triples, _ = read_triples(batches, manifest)
     voices = pd.read_parquet(small_run / "vocals/files.parquet")
-    after = 12.0 + np.arange(len(voices))
+    clean = voices["speaker_id"].isin(["v-s0", "v-s1"])
+    after = np.where(clean, 100.0, 12.0 + np.arange(len(voices)) / 10)
     plain = np.where(np.arange(len(voices)) % 5 == 0, 7.0 + np.arange(len(voices)) / 10, np.nan)
-    return {
-        "triples": triples, "effects": effects, "rooms": rooms.copy(),
-        "voices": voices.assign(sdr_before_db=10.0, sdr_after_db=after, control_sdr_db=plain),
-    }  # fmt: skip
+    voices = voices.assign(sdr_before_db=np.where(clean, 100.0, 10.0), sdr_after_db=after, control_sdr_db=plain)
+    return {"triples": triples, "stored": copy.deepcopy(stored), "voices": voices}

@@ -146,9 +146,44 @@ def test_one_channel_is_used_as_it_is():
     wav = np.stack([room(seed=1), -room(seed=1), room(seed=2)])
     for channel in range(3):
         prepared = prepare_ir(Audio(wav, RATE), SETTINGS.model_copy(update={"channel": channel}))
-        np.testing.assert_allclose(prepared.samples[LOOK_BACK:] * np.float32(0.5), wav[channel], rtol=1e-6)
-        assert prepared.facts["channel"] == channel
+        np.testing.assert_allclose(
+            prepared.samples[LOOK_BACK:] * np.float32(0.5),
+            np.abs(wav[channel, 0]) / wav[channel, 0] * wav[channel],
+            rtol=1e-6,
+        )
+        assert prepared.facts["channel"] == channel and prepared.facts["n_channels"] == 3
     assert reason(wav, channel=3) == "no channel 3: 3 channels"
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+@pytest.mark.parametrize("delay", [0, 441])
+def test_a_negative_direct_sound_is_turned_and_recorded(rate, delay):
+    """Blended with the dry voice it would cancel it."""
+    ir = np.pad(room(rate=rate), (delay, 0))
+    ir[delay + 100] = 0.9  # A louder reflection does not decide.
+    one, other = (prepare_ir(Audio(sign * ir[None], rate), SETTINGS) for sign in (1, -1))
+    np.testing.assert_array_equal(one.samples, other.samples)
+    assert (one.facts["polarity"], other.facts["polarity"]) == (1, -1) and one.samples[LOOK_BACK] > 0.5
+    assert other.facts["removed_gain"] == -one.facts["removed_gain"]
+    same = ("polarity", "removed_gain")
+    assert {k: v for k, v in one.facts.items() if k not in same} == {
+        k: v for k, v in other.facts.items() if k not in same
+    }
+
+
+def test_harmonics_that_a_swept_sine_leaves_before_the_direct_sound_are_measured_or_refused():
+    ir = np.pad(room(), (RATE, 0))
+    leftover = 0.5 * room(seed=3)[: RATE // 4] / np.linalg.norm(room(seed=3)[: RATE // 4]) * np.linalg.norm(room())
+    for share, kept in ((0.1, True), (1.0, False)):
+        wav = ir.copy()
+        wav[RATE // 4 : RATE // 2] += share * leftover
+        prepared = prepare_ir(Audio(wav[None], RATE), SETTINGS)
+        assert isinstance(prepared, str) != kept
+        if kept:
+            assert prepared.facts["removed_energy_db"] == pytest.approx(20 * np.log10(0.5 * share), abs=0.1)
+            assert not np.any(np.abs(prepared.samples[: LOOK_BACK // 2]) > 1e-3)
+        else:
+            assert "of its energy before its direct sound" in prepared
 
 
 def test_a_long_tail_is_faded_out_and_counted():

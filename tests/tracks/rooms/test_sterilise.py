@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from soundgate.audio.denoise import default_gating, sdr_db
+from soundgate.audio.denoise import default_gating, si_sdr_db
 from soundgate.audio.io import read_audio, write_audio
 from soundgate.audio.loudness import loudness_lufs
 from soundgate.codecs.synthetic import speech_like
@@ -91,6 +91,17 @@ def test_every_recording_is_kept_or_explained(voices):
     assert (clean["trimmed_s"] > 0.4).all()
 
 
+def test_the_bandwidth_is_recorded_and_narrow_voices_are_dropped(voices):
+    files = pd.read_parquet(run(voices, "x") / "files.parquet")
+    kept = files[files["outcome"] == "kept"]
+    assert kept["bandwidth_hz"].between(500, 4_000).all() and files["bandwidth_hz"].isna().sum() == 2
+    least = float(kept["bandwidth_hz"].median())
+    again = pd.read_parquet(run(voices, "y", min_bandwidth_hz=least) / "files.parquet")
+    dropped = again[again["reason"].str.startswith("narrow")]
+    assert (again["outcome"] == "kept").sum() == (kept["bandwidth_hz"] >= least).sum()
+    assert len(dropped) == (kept["bandwidth_hz"] < least).sum() and (dropped["segments"] == 0).all()
+
+
 def test_each_shard_has_one_noisy_voice_with_a_control(voices):
     folder = run(voices, "x", files_per_shard=4)
     files = pd.read_parquet(folder / "files.parquet").set_index(["source", "utt_id"])
@@ -104,7 +115,7 @@ def test_each_shard_has_one_noisy_voice_with_a_control(voices):
     assert (controls < files.loc[firsts, "sdr_before_db"]).all()
     name = firsts[0][1]
     noisy, truth = (read_audio(path).wav[0] for path in (voices / f"b/{name}.wav", voices.parent / f"truth/{name}.wav"))
-    assert controls.iloc[0] == pytest.approx(sdr_db(default_gating(noisy, RATE), truth))
+    assert controls.iloc[0] == pytest.approx(si_sdr_db(default_gating(noisy, RATE), truth))
 
 
 def test_a_voice_that_is_its_own_truth_is_no_control(voices):
@@ -121,13 +132,15 @@ def test_a_control_that_is_no_number_is_left_out(voices, monkeypatch):
 
 
 def test_clips_have_the_loudness_and_the_length_asked_for(voices):
-    segments = load_segments(run(voices, "x"), verify=True)
-    table = segments.table
+    segments = load_segments(folder := run(voices, "x"), verify=True)
+    files, table = pd.read_parquet(folder / "files.parquet").set_index(["source", "utt_id"]), segments.table
     assert table["segment_id"].is_unique and set(table["speaker_id"]) == {"a-s0", "a-s1", "b-s0", "b-s1"}
-    for _, rows in table.groupby(["source", "utt_id"]):
+    for name, rows in table.groupby(["source", "utt_id"]):
         clips = [segments.segment(row.segment_id) for row in rows.itertuples()]
-        assert (rows["valid_samples"].to_numpy()[:-1] == CLIP).all()
-        speech = np.concatenate([c[:n] for c, n in zip(clips, rows["valid_samples"], strict=True)])
+        assert len(rows) == 1 or (rows["valid_samples"] == CLIP).all()
+        length = round(8_000 * (files["duration_s"][name] - files["trimmed_s"][name]))
+        last = clips[-1][: rows["valid_samples"].iloc[-1]]
+        speech = np.concatenate([*clips[:-1], last[CLIP * (len(clips) - 1) - length :]])
         assert loudness_lufs(speech, 8_000) == pytest.approx(-23, abs=0.05)
         assert all(clip.shape == (CLIP,) and clip.dtype == np.float32 for clip in clips)
         assert not clips[-1][rows["valid_samples"].iloc[-1] :].any()

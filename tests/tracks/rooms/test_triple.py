@@ -3,7 +3,7 @@ import pytest
 
 from soundgate.audio.effects import Effect
 from soundgate.tracks.rooms.quality import QualitySettings, reject_reason
-from soundgate.tracks.rooms.triple import Renderer, transform_length
+from soundgate.tracks.rooms.triple import LEVEL_DBFS, Renderer, transform_length
 
 RATE, SAMPLES, LOOK_BACK = 48_000, 24_000, 48
 GENERATOR = np.random.default_rng(0)
@@ -44,7 +44,9 @@ def test_an_identity_room_gives_the_dry_voice_back(renderer, dry, wet):
     triple = render(renderer, dry, wet=wet)
     np.testing.assert_allclose(triple.source / triple.source_gain, dry, atol=2e-7)
     np.testing.assert_allclose(triple.target / triple.target_gain, dry, atol=2e-7)
-    assert np.abs(triple.source).max() == pytest.approx(1) and triple.wet_gain == pytest.approx(1, abs=1e-5)
+    assert np.abs(triple.source).max() == pytest.approx(10 ** (LEVEL_DBFS / 20)) and triple.wet_gain == pytest.approx(
+        1, abs=1e-5
+    )
 
 
 def test_convolution_is_the_direct_sum(renderer, dry):
@@ -120,6 +122,29 @@ def test_silence_is_left_to_quality_control(renderer):
     assert not triple.source.any() and triple.source_gain == 1
 
 
+@pytest.mark.parametrize("gain_db, level_dbfs", [(-12.0, -18.0), (0.0, -6.0), (6.0, 0.0), (20.0, 0.0)])
+@pytest.mark.parametrize("last", [True, False])
+def test_the_level_drawn_is_the_level_of_the_finished_source(renderer, dry, gain_db, level_dbfs, last):
+    effects = [Effect("gain", {"gain_db": gain_db}), Effect("hard_clip", {"below_peak_db": 6.0})][:: -1 if last else 1]
+    triple = render(renderer, dry, bad="room", target="room", effects=effects)
+    assert 20 * np.log10(np.abs(triple.source).max()) == pytest.approx(level_dbfs, abs=1e-4)
+    assert triple.effects[1 if last else 0]["level_dbfs"] == level_dbfs
+    assert np.abs(triple.target).max() == pytest.approx(1)
+
+
+def test_the_source_without_noise_is_the_source_but_for_the_noise(renderer, dry):
+    effects = [Effect("noise", {"colour": "pink", "snr_db": 20.0, "seed": 5}),
+               Effect("low_pass", {"cutoff_hz": 4000.0})]  # fmt: skip
+    given = (dry, len(dry), "room", "long", 0.7)
+    noisy, quiet = renderer.render(*given, effects), renderer.render(*given, effects[1:])
+    voice = renderer.without_noise(*given, effects)
+    np.testing.assert_allclose(voice, quiet.source / quiet.source_gain, atol=1e-6)
+    noise = noisy.source / noisy.source_gain - voice
+    assert 10 * np.log10(np.mean(voice**2) / np.mean(noise**2)) == pytest.approx(20, abs=0.1)
+    alone = renderer.without_noise(*given, effects[1:])
+    np.testing.assert_allclose(alone, voice, atol=1e-6)
+
+
 LIMITS = QualitySettings(min_rms=1e-4, max_clipped_share=0.1)
 
 
@@ -136,3 +161,10 @@ def test_clipping_is_a_share(dry):
     assert reject_reason(clipped, dry, LIMITS) is None
     clipped[: SAMPLES // 10 + 1] = -1
     assert reject_reason(clipped, dry, LIMITS) == "source: clipped"
+
+
+@pytest.mark.parametrize("level", [1e-3, 0.5])
+def test_quality_is_of_the_shape_and_not_of_the_level(dry, level):
+    clipped = np.clip(dry, -0.05, 0.05)
+    assert reject_reason(level * dry, dry, LIMITS) is None
+    assert reject_reason(dry, np.float32(level) * clipped, LIMITS) == "target: clipped"

@@ -190,7 +190,8 @@ def prepare_ir(audio: Audio, settings: IrSettings) -> PreparedIr | str:
     Returns:
         The prepared response. ``removed_delay_samples`` counts at the catalogue's rate and is negative where zeros
         were put in front; ``removed_energy_db`` is the energy of what was cropped there against the whole;
-        stored samples times ``removed_gain`` are the file's own.
+        stored samples times ``removed_gain`` are the file's own: it is negative where ``polarity`` is -1, as the direct
+        sound was and is turned to be positive.
     """
     if settings.channel >= len(audio.wav):
         return f"no channel {settings.channel}: {len(audio.wav)} channels"
@@ -205,7 +206,9 @@ def prepare_ir(audio: Audio, settings: IrSettings) -> PreparedIr | str:
         return f"onset at the file's end: {len(wav) - direct} samples from the direct sound on"
     start = direct - settings.look_back
     samples, cut = _faded(wav[start:], settings)
-    gain = float(np.abs(samples).max())
+    # The dry voice that a response is blended with would be cancelled by one whose direct sound is negative.
+    polarity = -1 if wav[direct] < 0 else 1
+    gain = polarity * float(np.abs(samples).max())
     samples = samples / np.float32(gain)
     measured = measure_room(samples, settings.sample_rate, settings.search_s)
     if measured.rt60_s is None or measured.decay_range_db < settings.min_decay_db:
@@ -215,6 +218,8 @@ def prepare_ir(audio: Audio, settings: IrSettings) -> PreparedIr | str:
         return f"not an impulse response: {removed_energy_db:.1f} dB of its energy before its direct sound"
     facts = {
         "channel": settings.channel,
+        "n_channels": len(audio.wav),
+        "polarity": polarity,
         "native_sample_rate": audio.sample_rate,
         "direct_sample": settings.look_back,
         "removed_delay_samples": start - lead,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from soundgate.evaluation.gates import Gate
+from soundgate.evaluation.statistics import ratio_estimate
 from soundgate.runtime.config import Section
 from soundgate.runtime.randomness import keyed_generator
 from soundgate.tracks.rooms.batches import listed_hashes, own_batches, own_metas
@@ -23,19 +25,23 @@ TRIPLE_COLUMNS = ["item", "split", "segment_id", "speaker_id", "valid_samples", 
 
 
 class GateSettings(Section):
-    """Thresholds.
+    """Section ``rooms.manifest``: how much is measured, and the gates' thresholds."""
 
-    Args:
-        snr_error_db: 95th percentile of \\|achieved - requested\\|.
-        rt60_error: relative, of the worst room.
-        alignment_error: samples, of the worst room.
-        sdr_gain_db: what sterilising adds to the distortion ratio against the truth, on the worst voice.
-    """
-
-    snr_error_db: float = Field(ge=0)
-    rt60_error: float = Field(ge=0)
-    alignment_error: float = Field(ge=0)
-    sdr_gain_db: float
+    n_stored: int = Field(ge=1, description="triples, and target rooms, whose stored audio is measured")
+    stored_snr_error_db: float = Field(ge=0, description="95th percentile of |stored - requested|")
+    stored_t60_error: float = Field(ge=0, description="relative, mean over target rooms, against the catalogue")
+    stored_t60_true_error: float = Field(ge=0, description="likewise, against what simulated rooms were built with")
+    stored_c50_error_db: float = Field(ge=0, description="mean over target rooms, against the catalogue")
+    stored_alignment_error: int = Field(ge=0, description="samples, of the worst target room")
+    embedding_t60_r2: float = Field(le=1, description="variance of T60 that embeddings explain in unseen rooms")
+    embedding_c50_r2: float = Field(le=1, description="likewise of C50")
+    embedding_retrieval: float = Field(ge=0, le=1, description="share whose nearest other response is of the same room")
+    sterilise_gain_db: float = Field(description="SI-SDR that sterilising adds to noisy voices, mean over speakers")
+    sterilise_clean_loss_db: float = Field(ge=0, description="SI-SDR that it takes from clean voices")
+    clean_snr_db: float = Field(description="SI-SDR against the truth from which a voice counts as clean")
+    padding_share: float = Field(ge=0, le=1, description="of all samples")
+    narrow_share: float = Field(ge=0, le=1, description="of finished targets whose bandwidth is below min_bandwidth_hz")
+    min_bandwidth_hz: float = Field(gt=0)
 
 
 def read_triples(batches: Path, manifest: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -78,36 +84,57 @@ def _kind(reason: str) -> str:
     return str(reason).split(":")[0].split(" of ")[0]
 
 
+@dataclass(frozen=True)
+class StoredAudio:
+    """What was measured of stored audio and embeddings.
+
+    Args:
+        levels: from `soundgate.tracks.rooms.stored.stored_levels`.
+        rooms: from `soundgate.tracks.rooms.stored.stored_rooms`.
+        bandwidths: from `soundgate.tracks.rooms.stored.stored_bandwidths`.
+        embeddings: from `soundgate.tracks.rooms.probing.probe_embeddings`.
+    """
+
+    levels: pd.DataFrame
+    rooms: pd.DataFrame
+    bandwidths: pd.DataFrame
+    embeddings: dict
+
+
 def measure_run(
-    batches: Path, manifest: dict, triples: pd.DataFrame, effects: pd.DataFrame,
-    rooms: pd.DataFrame, voices: pd.DataFrame, seed: int,
+    batches: Path, manifest: dict, triples: pd.DataFrame, stored: StoredAudio, voices: pd.DataFrame,
+    samples: int, settings: GateSettings, seed: int,
 ) -> dict:  # fmt: skip
     """Measure a run.
 
     Args:
         batches: its folder of batches.
         manifest: of the run.
-        triples, effects: from `read_triples`.
-        rooms: from `rendered_rooms`.
+        triples: from `read_triples`.
+        stored: of the run's stored audio.
         voices: the report of `rooms-sterilise`, one row a file.
+        samples: of a clip.
+        settings: which voices are clean, which targets narrow.
         seed: of the bootstrap.
 
     Returns:
-        Nested numbers; every estimate with its 95 % interval and n, every check with its control beside it. The
-        worst room and the worst voice are of this run, not estimates of others.
+        Nested numbers; every estimate with its 95 % interval and n, every check with its control beside it.
     """
     own = own_batches(manifest)
+    rooms = set(triples["bad_room"]) | set(triples["target_room"])
     return {
         "counts": {
             "n_triples": len(triples), "n_batches": len(own), "n_rejected": int(sum(e["n_rejected"] for e in own)),
-            "n_speakers": int(triples["speaker_id"].nunique()), "n_rooms": int(rooms["room_id"].nunique()),
+            "n_speakers": int(triples["speaker_id"].nunique()), "n_rooms": len(rooms),
             "size_bytes": manifest["size_bytes"], "complete": int(manifest["status"] == "complete"),
         },
         "hashes": _hashes(batches, own),
         "splits": _shared(triples),
-        "snr": _snr(effects, seed),
-        "rooms": _rooms(rooms, seed),
-        "sterilise": _voices(voices, seed),
+        "snr": _snr(stored.levels, seed),
+        "rooms": _rooms(stored.rooms, seed),
+        "embeddings": stored.embeddings,
+        "sterilise": _voices(voices, settings.clean_snr_db, seed),
+        "clips": _clips(triples, stored.bandwidths, samples, settings.min_bandwidth_hz, seed),
     }  # fmt: skip
 
 
@@ -148,64 +175,118 @@ def _shared(triples: pd.DataFrame) -> dict:
     }  # fmt: skip
 
 
-def _snr(effects: pd.DataFrame, seed: int) -> dict:
-    """Hold achieved against requested levels; the control pairs each request with another triple's result."""
-    noise = effects[effects["name"] == "noise"].dropna(subset=["achieved_snr_db"])
-    requested, achieved = (noise[f"{kind}_snr_db"].to_numpy(float) for kind in ("requested", "achieved"))
-    mismatched = np.abs(np.roll(achieved, 1) - requested)
+def _snr(levels: pd.DataFrame, seed: int) -> dict:
+    """Hold stored against requested levels; the control pairs each request with another triple's result."""
+    noise = levels.astype(float)
+    requested, stored = noise["requested_snr_db"].to_numpy(), noise["stored_snr_db"].to_numpy()
+    known = ~np.isnan(stored)
+    mismatched = np.abs(np.roll(stored[known], 1) - requested[known])
     return {
-        "error_db": _estimate(np.abs(achieved - requested), _percentile_95, seed, "snr"),
-        "control_error_db": _percentile_95(mismatched) if len(mismatched) else None,
+        "stored_error_db": _estimate(np.abs(stored - requested), _percentile_95, seed, "snr"),
+        "control_error_db": _percentile_95(mismatched) if len(mismatched) else None, "n_silent": int((~known).sum()),
     }  # fmt: skip
 
 
 def _rooms(rooms: pd.DataFrame, seed: int) -> dict:
-    """Hold rendered rooms against the catalogue; controls: another room's T60, and no alignment."""
-    catalogue, rendered = rooms["rt60_s"].to_numpy(float), rooms["rendered_rt60_s"].to_numpy(float)
-    known = rooms.dropna(subset=["rt60_true_s"])
-    true_error = np.abs(known["rt60_s"].to_numpy(float) / known["rt60_true_s"].to_numpy(float) - 1)
+    """Hold the rooms in finished targets against the catalogue and the truth; the control: every other room.
+
+    A target that shows no decay is wrong by all of it. Rooms are the units; their responses count as one.
+    """
+    room_ids, stored = rooms["room_id"].to_numpy(), rooms["stored_rt60_s"].to_numpy(float)
+
+    def relative(reference: np.ndarray) -> np.ndarray:
+        return np.where(np.isnan(reference), np.nan, np.nan_to_num(np.abs(stored / reference - 1), nan=1.0))
+
+    heard, true = rooms["heard_rt60_s"].to_numpy(float), rooms["rt60_true_s"].to_numpy(float)
+    c50_error = np.abs(rooms["stored_c50_db"].to_numpy(float) - rooms["heard_c50_db"].to_numpy(float))
+    other = [
+        abs(one / another - 1) for one, room in zip(stored, room_ids, strict=True)
+        for another in heard[room_ids != room] if np.isfinite(one) and np.isfinite(another)
+    ]  # fmt: skip
     return {
-        "rt60_error": float(rooms["rt60_error"].max()),
-        "control_rt60_error": float(np.median(np.abs(np.roll(rendered, 1) / catalogue - 1))),
-        "rt60_error_to_truth": _estimate(true_error, np.median, seed, "truth"),
-        "c50_error_db": float(rooms["c50_error_db"].max()),
-        "alignment_error": int(rooms["alignment_error"].max()), "n_irs": len(rooms),
-        "control_alignment_error": int(rooms["removed_delay_samples"].max()),
-    }  # fmt: skip
+        "stored_t60_error": _over_units(relative(heard), room_ids, seed),
+        "control_t60_error": float(np.mean(other)) if other else None,
+        "stored_t60_true_error": _over_units(relative(true), room_ids, seed),
+        "stored_c50_error_db": _over_units(c50_error, room_ids, seed),
+        "stored_alignment_error": int(rooms["alignment_samples"].abs().max()) if len(rooms) else None,
+        "n_irs": len(rooms),
+    }
 
 
-def _voices(voices: pd.DataFrame, seed: int) -> dict:
-    """Hold sterilised voices against their truth; controls: what went in, and plain noise reduction."""
+def _voices(voices: pd.DataFrame, clean_snr_db: float, seed: int) -> dict:
+    """Hold sterilised voices against their truth: noisy ones against what went in, clean ones against no loss.
+
+    Controls: leaving all as it is gains 0; plain noise reduction, on one noisy voice a shard.
+    """
     known = voices.dropna(subset=["sdr_before_db", "sdr_after_db"])
-    before, after = (known[f"sdr_{when}_db"].to_numpy(float) for when in ("before", "after"))
-    gain = after - before
-    control = (known["control_sdr_db"] - known["sdr_before_db"]).dropna().to_numpy(float)
+    gain = known["sdr_after_db"] - known["sdr_before_db"]
+    noisy = known["sdr_before_db"] < clean_snr_db
+    control = (known["control_sdr_db"] - known["sdr_before_db"])[noisy].dropna()
     return {
-        "sdr_gain_db": float(gain.min()) if len(gain) else None, "n_known": len(gain),
-        "control_sdr_gain_db": float(control.min()) if len(control) else None, "n_control": len(control),
-        "sdr_gain_median_db": _estimate(gain, np.median, seed, "sdr"),
-        "share_not_lower": float(np.mean(gain >= 0)) if len(gain) else None,
-        "control_sdr_before_db": float(np.median(before)) if len(before) else None,
-        "n_files": len(voices), "n_kept": int((voices["outcome"] == "kept").sum()),
-        "n_denoised": int(voices["denoised"].fillna(False).astype(bool).sum()),
+        "gain_db": _over_units(gain[noisy].to_numpy(float), known["speaker_id"][noisy].to_numpy(), seed),
+        "worst_gain_db": float(gain[noisy].min()) if noisy.any() else None,
+        "control_gain_db": _over_units(control.to_numpy(float), known["speaker_id"][control.index].to_numpy(), seed),
+        "clean_loss_db": _over_units(-gain[~noisy].to_numpy(float), known["speaker_id"][~noisy].to_numpy(), seed),
+        "n_files": len(voices), "n_kept": int((voices["outcome"] == "kept").sum()), "n_known": len(known),
+        "n_noisy": int(noisy.sum()), "n_denoised": int(voices["denoised"].fillna(False).astype(bool).sum()),
     }  # fmt: skip
+
+
+def _clips(triples: pd.DataFrame, bandwidths: pd.DataFrame, samples: int, least_hz: float, seed: int) -> dict:
+    """Measure how much of the clips is padding, and how many targets are narrower than wished."""
+    padded = 1 - triples["valid_samples"].to_numpy(float) / samples
+    band = bandwidths["bandwidth_hz"].to_numpy(float)
+    return {
+        "padding_share": _estimate(padded, np.mean, seed, "padding"),
+        "narrow_share": _estimate((band < least_hz).astype(float), np.mean, seed, "bandwidth"),
+        "bandwidth_hz": _estimate(band, np.median, seed, "bandwidth"),
+    }
 
 
 def run_gates(settings: GateSettings, measured: dict) -> list[Gate]:
-    """Return the gates that can be judged: the voices' needs a truth, which only generated voices have."""
+    """Return the gates that can be judged: some need a truth, which only generated rooms and voices have."""
+
+    def estimated(name: str, place: str, side: str) -> Gate:
+        return Gate(name, f"{place}.value", side, getattr(settings, name), f"{place}.ci", f"{place}.n")
+
     result = [
         Gate("hashes", "hashes.n_mismatched", "below", 0),
         Gate("shared_speakers", "splits.n_shared_speakers", "below", 0),
         Gate("shared_rooms", "splits.n_shared_rooms", "below", 0),
-        Gate("snr_error_db", "snr.error_db.value", "below", settings.snr_error_db, "snr.error_db.ci", "snr.error_db.n"),
-        Gate("rt60_error", "rooms.rt60_error", "below", settings.rt60_error, n="rooms.n_irs"),
-        Gate("alignment_error", "rooms.alignment_error", "below", settings.alignment_error, n="rooms.n_irs"),
+        estimated("stored_snr_error_db", "snr.stored_error_db", "below"),
+        estimated("stored_t60_error", "rooms.stored_t60_error", "below"),
+        estimated("stored_t60_true_error", "rooms.stored_t60_true_error", "below"),
+        estimated("stored_c50_error_db", "rooms.stored_c50_error_db", "below"),
+        Gate("stored_alignment_error", "rooms.stored_alignment_error", "below", settings.stored_alignment_error,
+             n="rooms.n_irs"),
+        estimated("embedding_t60_r2", "embeddings.t60_r2", "above"),
+        estimated("embedding_c50_r2", "embeddings.c50_r2", "above"),
+        estimated("embedding_retrieval", "embeddings.retrieval", "above"),
+        estimated("sterilise_gain_db", "sterilise.gain_db", "above"),
+        estimated("sterilise_clean_loss_db", "sterilise.clean_loss_db", "below"),
+        estimated("padding_share", "clips.padding_share", "below"),
+        estimated("narrow_share", "clips.narrow_share", "below"),
     ]  # fmt: skip
-    if measured["sterilise"]["n_known"]:
-        result.append(
-            Gate("sdr_gain_db", "sterilise.sdr_gain_db", "above", settings.sdr_gain_db, n="sterilise.n_known")
-        )
-    return result
+    needs_truth = {
+        "stored_t60_true_error": measured["rooms"]["stored_t60_true_error"]["n"],
+        "embedding_retrieval": measured["embeddings"]["retrieval"]["n"],
+        "sterilise_gain_db": measured["sterilise"]["gain_db"]["n"],
+        "sterilise_clean_loss_db": measured["sterilise"]["clean_loss_db"]["n"],
+    }
+    return [gate for gate in result if needs_truth.get(gate.name, 1)]
+
+
+def _over_units(values: np.ndarray, units: np.ndarray, seed: int) -> dict:
+    """Return the mean over values that are known, with its interval over units."""
+    table = pd.DataFrame({"value": values, "unit": units}).dropna()
+    if table.empty:
+        return {"value": None, "ci": [None, None], "n": 0}
+    sums = table.groupby("unit")["value"].agg(["sum", "count"])
+    estimate = ratio_estimate(
+        sums["sum"].to_numpy(), sums["count"].to_numpy(), keyed_generator(seed, "rooms-manifest", "units")
+    )
+    fields = estimate.as_dict()
+    return {"value": fields["value"], "ci": [fields["ci_low"], fields["ci_high"]], "n": estimate.n}
 
 
 def _percentile_95(values: np.ndarray) -> float:

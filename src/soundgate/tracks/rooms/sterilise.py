@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from soundgate.audio.denoise import Denoised, default_gating, denoise, estimate_snr_db, sdr_db
+from soundgate.audio.decay import bandwidth_hz
+from soundgate.audio.denoise import Denoised, default_gating, denoise, estimate_snr_db, si_sdr_db
 from soundgate.audio.io import read_audio, resample
 from soundgate.audio.loudness import normalise_loudness
 from soundgate.audio.segments import cut, trim
@@ -43,7 +44,7 @@ FILE_TYPES = {
     "utt_id": "str", "source": "str", "speaker_id": "str", "path": "str", "outcome": "str", "reason": "str",
     "denoised": "bool", "snr_before_db": "float64", "snr_after_db": "float64", "sdr_before_db": "float64",
     "sdr_after_db": "float64", "control_sdr_db": "float64", "loudness_before_lufs": "float64", "gain_db": "float64",
-    "trimmed_s": "float64", "duration_s": "float64", "segments": "int64",
+    "trimmed_s": "float64", "bandwidth_hz": "float64", "duration_s": "float64", "segments": "int64",
 }  # fmt: skip
 _NOTHING = {column: None for column, kind in FILE_TYPES.items() if kind == "float64"}
 _NOTHING |= {"denoised": False, "segments": 0}
@@ -58,6 +59,7 @@ class SteriliseSettings(Section):
     clean_snr_db: float = Field(description="estimated SNR from which a recording counts as clean")
     trim_top_db: float = Field(gt=0, description="ends this far below the loudest frame are cut off")
     min_duration_s: float = Field(ge=0, description="shorter recordings are dropped after trimming")
+    min_bandwidth_hz: float = Field(default=0.0, ge=0, description="recordings that hold less are dropped")
     loudness_lufs: float = Field(le=0, description="integrated loudness of every recording")
     files_per_shard: int = Field(ge=1, description="recordings in a shard")
     budget_gb: float = Field(gt=0, description="most the output may take, in 10^9 bytes")
@@ -169,6 +171,11 @@ def sterilise_voice(
     report["trimmed_s"] = (len(full) - len(speech)) / settings.sample_rate
     if seconds < settings.min_duration_s or len(speech) == 0:
         reason = f"too short: {seconds:.2f} s after trimming, at least {settings.min_duration_s:g} s wanted"
+        clips, valid_samples = cut(speech[:0], settings.clip_samples)
+        return report | {"outcome": "dropped", "reason": reason}, clips, valid_samples
+    report["bandwidth_hz"] = bandwidth_hz(speech, settings.sample_rate)
+    if report["bandwidth_hz"] < settings.min_bandwidth_hz:
+        reason = f"narrow: {report['bandwidth_hz']:.0f} Hz, at least {settings.min_bandwidth_hz:g} Hz wanted"
         clips, valid_samples = cut(speech[:0], settings.clip_samples)
         return report | {"outcome": "dropped", "reason": reason}, clips, valid_samples
     speech, gain_db = normalise_loudness(speech, settings.sample_rate, settings.loudness_lufs)
@@ -295,8 +302,8 @@ def _against_truth(voice: Voice, before: np.ndarray, after: np.ndarray, rate: in
     if truth.shape != before.shape:
         expected, found = f"{len(before)} samples at {rate} Hz, as {voice.path}", str(len(truth))
         raise FormatError(voice.clean_path, expected=expected, found=found)
-    facts = {"sdr_before_db": sdr_db(before, truth), "sdr_after_db": sdr_db(after, truth)}
-    if control and math.isfinite(plain_db := sdr_db(default_gating(before, rate), truth)):
+    facts = {"sdr_before_db": si_sdr_db(before, truth), "sdr_after_db": si_sdr_db(after, truth)}
+    if control and math.isfinite(plain_db := si_sdr_db(default_gating(before, rate), truth)):
         facts["control_sdr_db"] = plain_db
     return facts
 

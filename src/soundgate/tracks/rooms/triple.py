@@ -10,7 +10,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.fft import irfft, rfft
 
-from soundgate.audio.effects import Effect, apply_effects
+from soundgate.audio.effects import Effect, apply_to_stems
+
+LEVEL_DBFS = -6.0  # Peak of a source whose recording level was not varied.
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,13 @@ class Triple:
     """What training sees, beside the target room's embedding.
 
     Attributes:
-        source: float32 ``[T]``, the messy wet voice, peak 1.
+        source: float32 ``[T]``, the messy wet voice; its peak lies at `LEVEL_DBFS`, moved by the effect ``gain``.
         target: float32 ``[T]``, the voice in the target room, peak 1.
-        source_gain: factor that brought the source to peak 1.
+        source_gain: factor that brought the source to its level.
         target_gain: likewise, of the target.
         wet_gain: factor that brought the reverberated voice to the dry one's energy before mixing.
-        effects: one report for each degradation, in the order applied.
+        effects: one report for each degradation, in the order applied; that of ``gain`` has ``level_dbfs``, the
+            source's peak.
     """
 
     source: np.ndarray
@@ -61,7 +64,8 @@ class Renderer:
         """Render one triple.
 
         source = effects((1 - wet) · dry + wet · g · dry ∗ bad), with g such that dry and g · dry ∗ bad have the
-        same energy; target = dry ∗ target; both cut to the clip and brought to peak 1.
+        same energy; target = dry ∗ target; both cut to the clip, the source brought to its level (see `Triple`), the
+        target to peak 1.
 
         Args:
             dry: float32 ``[T]``.
@@ -70,6 +74,27 @@ class Renderer:
             wet: in [0, 1].
             effects: degradations of the source, in order.
         """
+        stems, reports, wet_gain, spectrum, n_fft = self._source(dry, valid_samples, bad_ir, target_ir, wet, effects)
+        spectrum *= self.spectrum(target_ir, n_fft)
+        level_dbfs = source_level_dbfs(effects)
+        source, source_gain = _peak_at(stems[0], 10 ** (level_dbfs / 20))
+        target, target_gain = _peak_at(self._clip(spectrum, n_fft), 1.0)
+        levelled = [r | ({"level_dbfs": level_dbfs} if r["name"] == "gain" else {}) for r in reports]
+        return Triple(source, target, source_gain, target_gain, wet_gain, levelled)
+
+    def without_noise(
+        self, dry: np.ndarray, valid_samples: int, bad_ir: str, target_ir: str, wet: float, effects: Sequence[Effect]
+    ) -> np.ndarray:
+        """Return what the source of `render` would be, divided by its gain, without noise, float32 ``[T]``.
+
+        What the effects decide by the noisy signal (where clipping sets in, the steps of the bit crush) is kept.
+        """
+        return self._source(dry, valid_samples, bad_ir, target_ir, wet, effects)[0][-1]
+
+    def _source(
+        self, dry: np.ndarray, valid_samples: int, bad_ir: str, target_ir: str, wet: float, effects: Sequence[Effect]
+    ) -> tuple[np.ndarray, list[dict], float, np.ndarray, int]:
+        """Return the source's stems and reports, the wet voice's gain, the dry voice's spectrum, and its length."""
         n_fft = self.n_fft(valid_samples, bad_ir, target_ir)
         spectrum = rfft(dry, n_fft)
         reverberated = spectrum * self.spectrum(bad_ir, n_fft)
@@ -78,11 +103,9 @@ class Renderer:
         reverberated *= np.float32(wet * wet_gain)
         if wet < 1:
             reverberated += np.float32(1 - wet) * (spectrum * _delay(self.look_back, n_fft))
-        source, reports = apply_effects(self._clip(reverberated, n_fft), self.sample_rate, effects, valid_samples)
-        spectrum *= self.spectrum(target_ir, n_fft)
-        source, source_gain = _peak_normalised(source)
-        target, target_gain = _peak_normalised(self._clip(spectrum, n_fft))
-        return Triple(source, target, source_gain, target_gain, wet_gain, reports)
+        clip = self._clip(reverberated, n_fft)
+        stems, reports = apply_to_stems(clip, self.sample_rate, effects, valid_samples)
+        return stems, reports, wet_gain, spectrum, n_fft
 
     def n_fft(self, valid_samples: int, *irs: str) -> int:
         """Return a length at which nothing wraps round, so that energies are those of the whole convolutions."""
@@ -126,8 +149,13 @@ def _energy(spectrum: np.ndarray) -> float:
     return float(2 * (flat @ flat) - edges)
 
 
-def _peak_normalised(wav: np.ndarray) -> tuple[np.ndarray, float]:
+def source_level_dbfs(effects: Sequence[Effect]) -> float:
+    """Return where the peak of a source lies: at `LEVEL_DBFS` plus the gains drawn, at most at full scale."""
+    return min(0.0, LEVEL_DBFS + sum(effect.settings["gain_db"] for effect in effects if effect.name == "gain"))
+
+
+def _peak_at(wav: np.ndarray, level: float) -> tuple[np.ndarray, float]:
     peak = max(float(wav.max()), -float(wav.min()))
     if not peak > 0:  # Silence, or NaN: quality control says which.
         return wav, 1.0
-    return wav * np.float32(1 / peak), 1 / peak
+    return wav * np.float32(level / peak), level / peak
