@@ -7,6 +7,7 @@ from soundgate.runtime.files import sha256_of
 from soundgate.runtime.scratch import open_scratch
 from soundgate.runtime.stage import input_option, output_option, stage_command
 from soundgate.tracks.rooms.chain import ChainSettings, earlier_batches
+from soundgate.tracks.rooms.plan import PLAN_NAME
 from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
 
 
@@ -20,7 +21,7 @@ def main(irs: Path, embeddings: Path, vocals: Path, plan: Path, out: Path) -> No
     """Render the planned triples into hashed batches, up to the budget; killed, the next run goes on."""
     settings = load_section("rooms.render", RenderSettings)
     chain = load_section("rooms.chain", ChainSettings)
-    earlier, run_number = earlier_batches(chain, sha256_of(plan / "plan.parquet"))
+    earlier, run_number = earlier_batches(chain, sha256_of(plan / PLAN_NAME))
     scratch = open_scratch(
         "rooms-render",
         out,

@@ -8,11 +8,12 @@ import pytest
 
 from soundgate.audio.io import write_audio
 from soundgate.corpora.index import Entry, build_index, write_corpus
+from soundgate.runtime.files import write_json
 from soundgate.tracks.rooms.embed import save_embeddings
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue
 from soundgate.tracks.rooms.manifest import build_manifest
 from soundgate.tracks.rooms.measures import StoredAudio, read_triples
-from soundgate.tracks.rooms.plan import PlanSettings, build_plan
+from soundgate.tracks.rooms.plan import DRAWN_NAME, PLAN_NAME, Draws, PlanSettings, write_plan
 from soundgate.tracks.rooms.probing import probe_embeddings
 from soundgate.tracks.rooms.quality import QualitySettings
 from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
@@ -84,8 +85,9 @@ def small_run(tmp_path_factory):
         name: knowing(entry) for name, entry in catalogue.entries.items() if entry["pool"] == "target"
     })  # fmt: skip
     (folder / "plan").mkdir()
-    plan = build_plan(pd.read_parquet(folder / "vocals/segments.parquet"), catalogue.entries, PLAN, 0)
-    plan.to_parquet(folder / "plan/plan.parquet", index=False)
+    draws = Draws(pd.read_parquet(folder / "vocals/segments.parquet"), catalogue.entries, PLAN, 0)
+    write_plan(folder / "plan" / PLAN_NAME, draws, PLAN)
+    write_json(folder / "plan" / DRAWN_NAME, {"seed": 0, "settings": PLAN.model_dump()})
     return folder
 
 

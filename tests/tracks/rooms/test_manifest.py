@@ -41,7 +41,7 @@ def test_a_damaged_batch_reaches_its_gate_by_name(small_run, batches, manifest, 
     described = build_manifest(parts(small_run), folder, RATE)
     assert described | {"size_bytes": 0} == manifest | {"size_bytes": 0}
     metrics = measured(folder, described, tables)
-    assert metrics["hashes"]["mismatched"] == ["batch_0002.npz"] and metrics["hashes"]["control_mismatched"] == 5
+    assert metrics["hashes"]["mismatched"] == ["batch_0002.npz"] and metrics["hashes"]["control_mismatched"] == 6
     verdicts = judge(metrics, run_gates(LIMITS, metrics))
     assert failing(metrics) == {"hashes"} and verdicts["hashes"]["value"] == 1
     assert mismatches(folder, described["batches"]) == [folder / "batch_0002.npz"]
@@ -82,7 +82,7 @@ def test_batches_of_earlier_runs_are_not_looked_for(batches, manifest, tables):
 
 def test_the_closing_message_says_what_is_there_and_how_to_go_on(manifest, tmp_path):
     complete = closing_message(manifest, tmp_path)
-    assert "COMPLETE: 20 triples in 5 batches" in complete and f"{tmp_path}/manifest.json" in complete
+    assert "COMPLETE: 20 triples in 6 batches" in complete and f"{tmp_path}/manifest.json" in complete
     halted = manifest | {"status": "halted", "run_number": 2, "batches": manifest["batches"][:3]}
     message = closing_message(halted | {"triples_completed": 12}, tmp_path)
     assert "HALTED by the budget after 3 of 5 batches (12 triples" in message and "COMPLETE" not in message

@@ -2,12 +2,13 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
 from soundgate.audio.effects import EFFECTS, Effect
 from soundgate.runtime.errors import CorpusError
-from soundgate.tracks.rooms.plan import PlanSettings, build_plan
+from soundgate.tracks.rooms.plan import Draws, PlanSettings, batches_of, plan_rows, write_plan
 from soundgate.tracks.rooms.splits import SPLITS, assign_splits
 
 TOOLKIT = {
@@ -27,6 +28,12 @@ def settings(**changes):
 def segments(n_speakers=10, each=8):
     rows = [(f"s{s}-{k}", f"speaker{s}", 1000 + k) for s in range(n_speakers) for k in range(each)]
     return pd.DataFrame(rows, columns=["segment_id", "speaker_id", "valid_samples"])
+
+
+def build_plan(segments, irs, settings, seed):
+    """Draw all of a plan."""
+    draws = Draws(segments, irs, settings, seed)
+    return plan_rows(draws, batches_of(draws, settings))
 
 
 def irs(n=8):
@@ -64,8 +71,41 @@ def test_every_segment_comes_once_before_any_comes_again(plan):
 def test_batches_hold_what_was_asked_for_and_their_own_spares(plan):
     assert plan["item"].is_unique
     counts = plan.groupby("batch")["spare"].agg(["size", "sum"])
-    assert (counts["size"] - counts["sum"]).tolist() == [30] * 6 + [20]
-    assert counts["sum"].tolist() == [3] * 7
+    wanted = plan[~plan["spare"]]
+    sizes = [wanted["split"].eq(split).sum() for split in SPLITS]
+    full = [size for n in sizes for size in [30] * (n // 30) + [n % 30] * int(n % 30 > 0)]
+    assert (counts["size"] - counts["sum"]).tolist() == full and sum(full) == 200
+    assert counts["sum"].tolist() == [3] * len(full)
+
+
+def test_what_is_written_is_what_is_drawn_and_one_batch_is_read_alone(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr("soundgate.tracks.rooms.plan._GROUP_ROWS", 60)
+    draws = Draws(segments(), irs(), settings(), seed=3)
+    write_plan(tmp_path / "plan.parquet", draws, settings())
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "plan.parquet"), plan)
+    groups = [pq.ParquetFile(tmp_path / "plan.parquet").read_row_group(n).to_pandas() for n in range(4)]
+    assert [group["batch"].nunique() for group in groups] == [2, 2, 2, 2] and len(groups[0]) == 66
+
+
+def test_no_batch_holds_two_splits(plan):
+    assert plan.groupby("batch")["split"].nunique().eq(1).all()
+
+
+def test_another_epoch_has_the_same_voices_in_other_rooms():
+    draws = Draws(segments(), irs(), settings(), seed=3)
+    first, second, again = ([draws.draw(item, epoch) for item in range(40)] for epoch in (0, 1, 1))
+    assert second == again
+    same = ("item", "split", "segment_id", "speaker_id", "valid_samples")
+    assert all(one[name] == other[name] for one, other in zip(first, second, strict=True) for name in same)
+    assert sum(one["wet"] == other["wet"] for one, other in zip(first, second, strict=True)) == 0
+    assert sum(one["bad_ir"] != other["bad_ir"] for one, other in zip(first, second, strict=True)) > 10
+
+
+def test_the_items_of_the_splits_are_all_there_are(plan):
+    draws = Draws(segments(), irs(), settings(), seed=3)
+    items = [draws.items(split) for split in SPLITS]
+    assert sorted(np.concatenate(items)) == list(range(200)) and all(np.all(np.diff(own) > 0) for own in items)
+    assert {draws.draw(item)["split"] for item in items[1]} == {"validation"}
 
 
 def test_an_item_does_not_depend_on_how_many_others_there_are(plan):

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Self
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from soundgate.audio.toolkit import ToolkitSettings, draw_effects
 from soundgate.runtime.config import Section
+from soundgate.runtime.execution import map_items
+from soundgate.runtime.files import atomic_path
 from soundgate.runtime.randomness import keyed_generator
-from soundgate.tracks.rooms.splits import assign_splits
+from soundgate.tracks.rooms.splits import SPLITS, assign_splits
 
 STAGE = "rooms-plan"
+PLAN_NAME, DRAWN_NAME = "plan.parquet", "drawn.json"
+# Of a row group, about: what reading one batch costs at the most.
+_GROUP_ROWS = 8192
 
 
 class PlanSettings(Section):
@@ -46,8 +56,11 @@ class PlanSettings(Section):
         return self
 
 
-def build_plan(segments: pd.DataFrame, irs: Mapping[str, Mapping], settings: PlanSettings, seed: int) -> pd.DataFrame:
-    """Draw every triple. A row depends on the seed, its item number, the segments and the rooms alone.
+class Draws:
+    """What every triple is made of: voice, rooms, wetness, degradations, each drawn by the number of its item.
+
+    An item depends on the seed, its number, the epoch, the segments and the rooms alone. Every dry segment comes once
+    before any comes again.
 
     Args:
         segments: one row for each dry segment: segment_id, speaker_id, valid_samples.
@@ -55,38 +68,123 @@ def build_plan(segments: pd.DataFrame, irs: Mapping[str, Mapping], settings: Pla
         settings: see `PlanSettings`.
         seed: of every draw.
 
-    Returns:
-        One row an item, in the order of batches and, inside a batch, of use: item, batch, spare, split,
-        segment_id, speaker_id, valid_samples, bad_ir, bad_room, target_ir, target_room, wet, effects (JSON).
+    Attributes:
+        n_items: that the settings ask for.
 
     Raises:
         CorpusError: there are too few speakers or rooms for three splits that share none.
     """
-    speakers = assign_splits(segments["speaker_id"], settings.split_shares, seed, "speakers")
-    rooms = split_rooms(irs, settings, seed)
-    pools = {
-        (pool, split): sorted(
-            name for name, ir in irs.items() if ir["pool"] == pool and rooms[ir["room_id"]] == split
-        )
-        for pool in ("bad", "target") for split in set(speakers.values())
-    }  # fmt: skip
-    n_triples = settings.n_triples or len(segments)
-    order = keyed_generator(seed, STAGE, "segments").permutation(len(segments))
-    table = segments[["segment_id", "speaker_id", "valid_samples"]].to_dict("records")
+
+    def __init__(self, segments: pd.DataFrame, irs: Mapping[str, Mapping], settings: PlanSettings, seed: int) -> None:
+        self._irs, self._settings, self._seed = irs, settings, seed
+        speakers = assign_splits(segments["speaker_id"], settings.split_shares, seed, "speakers")
+        rooms = split_rooms(irs, settings, seed)
+        self._pools = {
+            (pool, split): sorted(
+                name for name, ir in irs.items() if ir["pool"] == pool and rooms[ir["room_id"]] == split
+            )
+            for pool in ("bad", "target") for split in SPLITS
+        }  # fmt: skip
+        self.n_items = settings.n_triples or len(segments)
+        order = keyed_generator(seed, STAGE, "segments").permutation(len(segments))
+        columns = ("segment_id", "speaker_id", "valid_samples")
+        self._segments = {name: segments[name].to_numpy()[order] for name in columns}
+        splits = segments["speaker_id"].map(speakers).to_numpy()[order]
+        self._places = {split: np.flatnonzero(splits == split) for split in SPLITS}
+        self._splits = splits
+
+    def items(self, split: str) -> np.ndarray:
+        """Return the items of a split in their order, int64 [N]."""
+        rounds = np.arange(-(-self.n_items // len(self._splits)))[:, None] * len(self._splits)
+        items = (rounds + self._places[split]).ravel()
+        return items[items < self.n_items]
+
+    def draw(self, item: int, epoch: int = 0, spare_of: str | None = None) -> dict:
+        """Return one item: item, split, segment_id, speaker_id, valid_samples, bad_ir, target_ir, wet, effects.
+
+        Args:
+            item: its number, below `n_items` unless it is a spare.
+            epoch: 0 for what is planned; in every other one the same voice has other rooms and degradations.
+            spare_of: the split whose voice a spare has; None: the item is no spare.
+        """
+        voices = self._places[spare_of] if spare_of else range(len(self._splits))
+        place = voices[item % len(voices)]
+        split = self._splits[place]
+        generator = keyed_generator(self._seed, STAGE, f"{item} of epoch {epoch}" if epoch else str(item))
+        pools = (self._pools[pool, split] for pool in ("bad", "target"))
+        bad, target = (pool[generator.integers(len(pool))] for pool in pools)
+        return {
+            "item": int(item), "split": split,
+            "segment_id": self._segments["segment_id"][place], "speaker_id": self._segments["speaker_id"][place],
+            "valid_samples": int(self._segments["valid_samples"][place]),
+            "bad_ir": bad, "bad_room": self._irs[bad]["room_id"],
+            "target_ir": target, "target_room": self._irs[target]["room_id"],
+            "wet": generator.uniform(*self._settings.wet),
+            "effects": draw_effects(generator, self._settings.toolkit),
+        }  # fmt: skip
+
+
+class Batch(NamedTuple):
+    """The items of one file.
+
+    Args:
+        number: of the batch.
+        split: of all its items.
+        items: that are asked for, int64 [N].
+        spares: that stand in for those rejected.
+    """
+
+    number: int
+    split: str
+    items: np.ndarray
+    spares: range
+
+
+def batches_of(draws: Draws, settings: PlanSettings) -> list[Batch]:
+    """Return the batches, those of train first: none holds two splits."""
+    size, n_spares = settings.triples_per_batch, math.ceil(settings.spare_share * settings.triples_per_batch)
+    batches: list[Batch] = []
+    for split in SPLITS:
+        items = draws.items(split)
+        for first in range(0, len(items), size):
+            first_spare = draws.n_items + len(batches) * n_spares
+            spares = range(first_spare, first_spare + n_spares)
+            batches.append(Batch(len(batches), split, items[first : first + size], spares))
+    return batches
+
+
+def plan_rows(draws: Draws, batches: Sequence[Batch]) -> pd.DataFrame:
+    """Draw the items of some batches.
+
+    Returns:
+        One row an item, in the order of batches and, inside a batch, of use: item, batch, spare, split,
+        segment_id, speaker_id, valid_samples, bad_ir, bad_room, target_ir, target_room, wet, effects (JSON).
+    """
     rows = []
-    for batch, item, spare in _numbered(n_triples, settings):
-        segment = table[order[item % len(order)]]
-        split = speakers[segment["speaker_id"]]
-        generator = keyed_generator(seed, STAGE, str(item))
-        bad, target = (str(generator.choice(pools[pool, split])) for pool in ("bad", "target"))
-        rows.append({
-            "item": item, "batch": batch, "spare": spare, "split": split, **segment,
-            "bad_ir": bad, "bad_room": irs[bad]["room_id"],
-            "target_ir": target, "target_room": irs[target]["room_id"],
-            "wet": generator.uniform(*settings.wet),
-            "effects": json.dumps([vars(effect) for effect in draw_effects(generator, settings.toolkit)]),
-        })  # fmt: skip
+    for batch in batches:
+        for item in (*batch.items.tolist(), *batch.spares):
+            spare = item >= draws.n_items
+            drawn = draws.draw(item, spare_of=batch.split if spare else None)
+            effects = json.dumps([vars(effect) for effect in drawn.pop("effects")])
+            rows.append({"item": item, "batch": batch.number, "spare": spare} | drawn | {"effects": effects})
     return pd.DataFrame(rows)
+
+
+def write_plan(path: str | Path, draws: Draws, settings: PlanSettings) -> None:
+    """Draw every triple and write the rows of `plan_rows`, some thousand a row group, atomically.
+
+    One batch is read without the others, however many there are.
+    """
+    batches = batches_of(draws, settings)
+    together = max(1, _GROUP_ROWS // settings.triples_per_batch)
+    groups = [batches[first : first + together] for first in range(0, len(batches), together)]
+    with atomic_path(path) as temporary:
+        writer = None
+        for rows in map_items(partial(plan_rows, draws), groups, "Plan"):
+            table = pa.Table.from_pandas(rows, preserve_index=False)
+            writer = writer or pq.ParquetWriter(temporary, table.schema)
+            writer.write_table(table)
+        writer.close()
 
 
 def split_rooms(irs: Mapping[str, Mapping], settings: PlanSettings, seed: int) -> dict[str, str]:
@@ -100,16 +198,3 @@ def split_rooms(irs: Mapping[str, Mapping], settings: PlanSettings, seed: int) -
         names = {ir["room_id"] for ir in irs.values() if ir["pool"] == pool}
         rooms |= assign_splits(names, settings.split_shares, seed, f"{pool} rooms", taken=rooms)
     return rooms
-
-
-def _numbered(n_triples: int, settings: PlanSettings) -> list[tuple[int, int, bool]]:
-    """Return (batch, item, spare): the items asked for first, then each batch's spares."""
-    size = settings.triples_per_batch
-    n_batches = -(-n_triples // size)
-    n_spares = math.ceil(settings.spare_share * size)
-    rows = []
-    for batch in range(n_batches):
-        rows += [(batch, item, False) for item in range(batch * size, min((batch + 1) * size, n_triples))]
-        first = n_triples + batch * n_spares
-        rows += [(batch, item, True) for item in range(first, first + n_spares)]
-    return rows

@@ -25,6 +25,7 @@ from soundgate.runtime.files import read_json, sha256_of, write_json
 from soundgate.tracks.rooms.batches import batch_bytes, batch_name, meta_name, to_int16, write_batch
 from soundgate.tracks.rooms.embed import load_embeddings
 from soundgate.tracks.rooms.irs import load_catalogue
+from soundgate.tracks.rooms.plan import PLAN_NAME
 from soundgate.tracks.rooms.quality import QualitySettings, reject_reason
 from soundgate.tracks.rooms.segments import load_segments
 from soundgate.tracks.rooms.triple import Renderer
@@ -38,7 +39,7 @@ class RenderSettings(Section):
     """Limits of a run.
 
     Args:
-        budget_gb: 10⁹ bytes that the run folder (rooms, embeddings, vocals, plan, batches) may take.
+        budget_gb: 10⁹ bytes that the batches of this run may take, whatever rooms and voices take beside them.
         quality: limits of a triple.
     """
 
@@ -92,21 +93,21 @@ def render(
     """
     out.mkdir(parents=True, exist_ok=True)
     _remove_partial(out)
-    plan = pd.read_parquet(run.plan / "plan.parquet")
+    plan = pd.read_parquet(run.plan / PLAN_NAME, columns=["batch", "spare"])
     n_batches = int(plan["batch"].max()) + 1
     load_catalogue(run.irs)
     load_segments(run.vocals, verify=True)
     done = {entry["batch"]: entry for entry in earlier or []}
     done |= {batch: entry for batch in range(n_batches) if (entry := committed(out, batch, run_number)) is not None}
-    header = {"run_number": run_number, "plan_sha256": sha256_of(run.plan / "plan.parquet"), "n_batches": n_batches}
-    _write_checkpoint(out, header, done, settings, run)
-    budget = int(settings.budget_gb * 1e9) - run.size_bytes - folder_bytes(out)
+    header = {"run_number": run_number, "plan_sha256": sha256_of(run.plan / PLAN_NAME), "n_batches": n_batches}
+    _write_checkpoint(out, header, done, settings)
+    budget = int(settings.budget_gb * 1e9) - folder_bytes(out)
     todo = _affordable(plan, [batch for batch in range(n_batches) if batch not in done], budget, run)
     work = partial(_render_batch, run.absolute(), out.absolute(), settings.quality)
     for batch, sha256, meta in map_items(work, todo, "Triples"):
         done[batch] = _commit(out, batch, sha256, meta, run_number)
-        _write_checkpoint(out, header, done, settings, run)
-    return _write_checkpoint(out, header, done, settings, run)
+        _write_checkpoint(out, header, done, settings)
+    return _write_checkpoint(out, header, done, settings)
 
 
 def committed(folder: Path, batch: int, run_number: int) -> dict | None:
@@ -140,7 +141,7 @@ def _commit(out: Path, batch: int, sha256: str, meta: dict, run_number: int) -> 
     return _entry(out, batch, read_json(out / meta_name(batch)), run_number)
 
 
-def _write_checkpoint(out: Path, header: dict, done: dict, settings: RenderSettings, run: RunFolder) -> dict:
+def _write_checkpoint(out: Path, header: dict, done: dict, settings: RenderSettings) -> dict:
     n_batches = header["n_batches"]
     entries = [done[batch] for batch in sorted(done)]
     checkpoint = header | {
@@ -148,7 +149,7 @@ def _write_checkpoint(out: Path, header: dict, done: dict, settings: RenderSetti
         "next_batch": next((batch for batch in range(n_batches) if batch not in done), n_batches),
         "triples_completed": sum(entry["n_triples"] for entry in entries),
         "budget_bytes": int(settings.budget_gb * 1e9),
-        "size_bytes": run.size_bytes + sum(
+        "size_bytes": sum(
             entry["bytes"] + (out / meta_name(entry["batch"])).stat().st_size
             for entry in entries if entry["run"] == header["run_number"]
         ),
@@ -179,7 +180,7 @@ def _remove_partial(out: Path) -> None:
 
 def _render_batch(run: RunFolder, out: Path, quality: QualitySettings, batch: int) -> tuple[int, str, dict]:
     """Render one batch under its partial name; the result depends on the plan's rows of that batch alone."""
-    plan = pd.read_parquet(run.plan / "plan.parquet", filters=[("batch", "==", batch)])
+    plan = pd.read_parquet(run.plan / PLAN_NAME, filters=[("batch", "==", batch)])
     renderer, segments, embeddings = _opened(run)
     n_wanted, dim = int((~plan["spare"]).sum()), len(next(iter(embeddings.values())))
     source, target = np.empty((2, n_wanted, segments.samples), np.int16)
