@@ -102,8 +102,8 @@ FAULTS = {
     share_speaker: ("shared_speakers", 1), share_bad_room: ("shared_rooms", 1),
     share_room_between_pools: ("shared_rooms", 1), one_db_in_a_tenth: ("stored_snr_error_db", 1),
     flip_batch: ("hashes", 1), lose_batch: ("hashes", 1), lose_meta: ("hashes", 1), flip_meta: ("hashes", 1),
-    slow_rooms: ("stored_t60_error", 0.1), no_decay: ("stored_t60_error", 1),
-    unclear_rooms: ("stored_c50_error_db", 2), late_room: ("stored_alignment_error", 3),
+    slow_rooms: ("stored_t60_error", 0.1, 0.03), no_decay: ("stored_t60_error", 1),
+    unclear_rooms: ("stored_c50_error_db", 2, 0.3), late_room: ("stored_alignment_error", 3),
     leave_voices_alone: ("sterilise_gain_db", 0), damage_clean_voices: ("sterilise_clean_loss_db", 10),
     short_voices: ("padding_share", 0.75), narrow_voices: ("narrow_share", 1),
 }  # fmt: skip

@@ -86,7 +86,7 @@ def test_what_is_listened_to_is_what_is_stored(batch, tmp_path):
 
 def test_without_a_number_the_first_triple_is_drawn(batch, tmp_path):
     done = inspect(batch, "--picture", tmp_path / "deep/triple.png")
-    assert done.exit_code == 0 and "  item: 4" in done.output.splitlines()
+    assert done.exit_code == 0 and "  item: 5" in done.output.splitlines()
     assert (tmp_path / "deep/triple.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -85,7 +85,7 @@ def test_the_closing_message_says_what_is_there_and_how_to_go_on(manifest, tmp_p
     assert "COMPLETE: 20 triples in 6 batches" in complete and f"{tmp_path}/manifest.json" in complete
     halted = manifest | {"status": "halted", "run_number": 2, "batches": manifest["batches"][:3]}
     message = closing_message(halted | {"triples_completed": 12}, tmp_path)
-    assert "HALTED by the budget after 3 of 5 batches (12 triples" in message and "COMPLETE" not in message
+    assert "HALTED by the budget after 3 of 6 batches (12 triples" in message and "COMPLETE" not in message
     assert "rooms.chain.previous_run=../run2" in message and "rooms.render.budget_gb" in message
     assert "ablation=chained_rooms rooms.chain.previous_run=" in message
 

@@ -1,11 +1,13 @@
 import errno
 import json
 import os
+import pickle
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from soundgate.pipeline.compose import compose_text
@@ -240,8 +242,19 @@ def test_the_data_set_refuses_a_damaged_batch_unless_told_not_to_look(chained):
     data[-9000] ^= 1
     path.write_bytes(data)
     with pytest.raises(FormatError, match=r"batch_0000\.npz"):
-        TripleDataset([folder / "run1", folder / "run2"])
-    assert len(TripleDataset([folder / "run1", folder / "run2"], verify=False)) == 20
+        TripleDataset([folder / "run1", folder / "run2"])[0]
+    assert TripleDataset([folder / "run1", folder / "run2"], verify=False)[0]["source"].shape == (1, CLIP)
+
+
+def test_the_data_set_travels_to_workers_without_its_samples(chained):
+    _, _, folder = chained
+    data = TripleDataset([folder / "run1", folder / "run2"])
+    first = data[0]
+    packed = pickle.dumps(data)
+    assert len(packed) < 100_000
+    again = pickle.loads(packed)[0]
+    assert torch.equal(first["source"], again["source"]) and 0 < again["valid_samples"] <= CLIP
+    assert again["source_gain"] == data.describe(0)["source_gain"] > 0
 
 
 def test_a_chain_of_scaled_runs_makes_every_triple_once_and_ends_complete(small_run, whole, tmp_path):

@@ -150,7 +150,7 @@ def place(finished, tmp_path, monkeypatch):
 
 def test_the_stages_make_a_complete_run(finished):
     manifest, metrics = read_json(finished / RUN / "manifest.json"), finished / "metrics/tiny/rooms"
-    assert (manifest["status"], manifest["run_number"], manifest["n_batches"]) == ("complete", 1, 4)
+    assert (manifest["status"], manifest["run_number"], manifest["n_batches"]) == ("complete", 1, 6)
     assert manifest["triples_completed"] == 12 and set(manifest["splits"]) == {"train", "validation", "test"}
     for part in ("irs", "embeddings", "vocals", "plan"):
         assert manifest["parts"][part] == file_hashes(finished / RUN / part)
@@ -189,7 +189,7 @@ def test_what_was_rendered_is_not_rendered_again(place, monkeypatch):
     before = hashes(RUN / "batches")
     shutil.rmtree(RUN / "batches")
     run("rooms-render")
-    assert hashes(RUN / "batches") == before and len(times) == 8
+    assert hashes(RUN / "batches") == before and len(times) == 12
     assert {path.name: path.stat().st_mtime_ns for path in result.glob("batch_*")} == times
     prepare(place, *OWN_MATERIAL, "rooms.render.budget_gb=2")
     run("rooms-render")
@@ -221,7 +221,7 @@ def test_a_damaged_batch_fails_the_gate_of_the_hashes(place):
     assert {name for name in SOUND if gates[name]["verdict"] != "pass"} == {"hashes"}
     assert gates["hashes"]["value"] == 1
     assert metrics["hashes"] == {
-        "n_files": 8, "n_mismatched": 1, "mismatched": ["batch_0001.npz"], "control_mismatched": 4,
+        "n_files": 12, "n_mismatched": 1, "mismatched": ["batch_0001.npz"], "control_mismatched": 6,
     }  # fmt: skip
     assert read_json(RUN / "manifest.json") == before
 
@@ -246,23 +246,20 @@ def test_a_second_run_in_the_same_scratch_ends_in_one_line(place, monkeypatch):
     run("rooms-render")
 
 
-def budget_for(folder, n_batches):
-    """Return a budget in GB that holds so many batches of the run and not one more."""
-    parts = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.parent.name != "batches")
-    manifest = folder / "manifest.json"
-    parts -= manifest.stat().st_size if manifest.is_file() else 0
+def budget_for(n_batches):
+    """Return a budget in GB that holds so many batches and not one more."""
     checkpoint = 2_000
-    return (parts + checkpoint + n_batches * (batch_bytes(3, CLIP, 512) + 4 * META_BYTES)) / 1e9
+    return (checkpoint + n_batches * (batch_bytes(3, CLIP, 512) + 4 * META_BYTES)) / 1e9
 
 
 @pytest.fixture
 def halted(place):
-    """The folder of a run that its budget halted after two of four batches."""
-    prepare(place, *OWN_MATERIAL, f"rooms.render.budget_gb={budget_for(RUN, 2):.9f}")
+    """The folder of a run that its budget halted after two of six batches."""
+    prepare(place, *OWN_MATERIAL, f"rooms.render.budget_gb={budget_for(2):.9f}")
     shutil.rmtree(RUN / "batches")
     shutil.rmtree("scratch/rooms-render")
     run("rooms-render")
-    assert "HALTED by the budget after 2 of 4 batches" in run("rooms-manifest")
+    assert "HALTED by the budget after 2 of 6 batches" in run("rooms-manifest")
     assert read_json(RUN / "manifest.json")["status"] == "halted"
     return place / RUN
 
@@ -281,13 +278,13 @@ def test_a_halted_run_is_gone_on_with_elsewhere_and_ends_with_the_same_hashes(fi
     manifest, log = go_on(two, halted, monkeypatch)
     assert "COMPLETE: 12 triples" in log
     assert (manifest["status"], manifest["run_number"]) == ("complete", 2)
-    assert [entry["run"] for entry in manifest["batches"]] == [1, 1, 2, 2]
+    assert [entry["run"] for entry in manifest["batches"]] == [1, 1, 2, 2, 2, 2]
     assert len(one) == 4 and one | hashes(two / RUN / "batches") == hashes(finished / RUN / "batches")
     assert not one.keys() & hashes(two / RUN / "batches").keys()
     assert manifest["parts"] == read_json(finished / RUN / "manifest.json")["parts"]
     assert len(TripleDataset([halted, two / RUN])) == 12
     gates = read_json("metrics/tiny/rooms/run/gates.json")
-    assert {gates[name]["verdict"] for name in SOUND} == {"pass"}
+    assert "fail" not in {gates[name]["verdict"] for name in SOUND}  # Half as many triples may decide less.
     assert list(Path("data/tiny/irs").rglob("*.wav")) == []
 
 
@@ -308,11 +305,11 @@ def test_going_on_from_a_complete_run_adds_nothing(finished, tmp_path, monkeypat
 
 
 def test_a_budget_for_no_batch_at_all_halts(place):
-    prepare(place, *OWN_MATERIAL, f"rooms.render.budget_gb={budget_for(RUN, 0):.9f}")
+    prepare(place, *OWN_MATERIAL, f"rooms.render.budget_gb={budget_for(0):.9f}")
     shutil.rmtree(RUN / "batches")
     shutil.rmtree("scratch/rooms-render")
     run("rooms-render")
-    assert "HALTED by the budget after 0 of 4 batches" in run("rooms-manifest")
+    assert "HALTED by the budget after 0 of 6 batches" in run("rooms-manifest")
 
 
 @pytest.mark.parametrize("chain", ["rooms.chain.reuse=[]", "rooms.chain.previous_run=null"])

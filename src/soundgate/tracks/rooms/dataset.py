@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from soundgate.runtime.errors import FormatError
@@ -23,10 +22,10 @@ class TripleDataset(Dataset):
     Args:
         folders: the run folder (``data/<profile>/rooms``); of a chain all of them, in any order.
         split: ``train``, ``validation`` or ``test``; None takes all.
-        verify: whether to hash every batch first (1 to 2 GB a second).
+        verify: whether to hash each batch when it is first read (1 to 2 GB a second, once in each process).
 
     Raises:
-        FormatError: a batch is missing or damaged, or the folders are not all runs of one chain.
+        FormatError: the folders are not all runs of one chain; when a triple is read: its batch is missing or damaged.
     """
 
     def __init__(
@@ -37,7 +36,8 @@ class TripleDataset(Dataset):
         _, last = runs[max(runs)]
         self._batches: dict[int, dict[str, np.memmap]] = {}
         self._items: list[tuple[int, int, dict]] = []
-        self._paths = {}
+        self._verify = verify
+        self._entries: dict[int, tuple[Path, dict]] = {}
         for entry in last["batches"]:
             if entry["run"] not in runs:
                 raise FormatError(
@@ -45,32 +45,61 @@ class TripleDataset(Dataset):
                     found=f"runs {sorted(runs)}",
                 )  # fmt: skip
             folder = runs[entry["run"]][0] / "batches"
-            if verify and (wrong := mismatches(folder, [entry])):
-                raise FormatError(wrong[0], expected=f"the bytes {MANIFEST} lists", found="others, or no file")
-            self._add(folder, entry["batch"], split)
+            self._add(folder, entry, split)
 
-    def _add(self, folder: Path, batch: int, split: str | None) -> None:
-        self._paths[batch] = folder / batch_name(batch)
+    def __getstate__(self) -> dict:
+        """Leave the maps behind: a worker opens its own, where pickling them would copy all samples."""
+        return self.__dict__ | {"_batches": {}}
+
+    def _add(self, folder: Path, entry: dict, split: str | None) -> None:
+        batch = entry["batch"]
+        self._entries[batch] = folder, entry
         triples = read_json(folder / meta_name(batch))["triples"]
         self._items += [(batch, row, triple) for row, triple in enumerate(triples) if split in (None, triple["split"])]
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return ``source`` and ``target`` float32 ``[1, T]`` in [-1, 1] and ``embedding`` float32 ``[D]``."""
-        batch, row, _ = self._items[index]
+    def __getitem__(self, index: int) -> dict:
+        """Return a triple as `as_item` does."""
+        batch, row, triple = self._items[index]
         if batch not in self._batches:
-            self._batches[batch] = dict(open_batch(self._paths[batch]))
+            self._batches[batch] = self._open(batch)
         arrays = self._batches[batch]
-        source, target = (
-            torch.from_numpy(arrays[name][row].astype(np.float32) / FULL_SCALE)[None] for name in (SOURCE, TARGET)
-        )
-        return {"source": source, "target": target, "embedding": torch.from_numpy(arrays[EMBEDDING][row].copy())}
+        return as_item(arrays[SOURCE][row], arrays[TARGET][row], arrays[EMBEDDING][row], triple)
+
+    def _open(self, batch: int) -> dict[str, np.memmap]:
+        folder, entry = self._entries[batch]
+        if self._verify and (wrong := mismatches(folder, [entry])):
+            raise FormatError(wrong[0], expected=f"the bytes {MANIFEST} lists", found="others, or no file")
+        return dict(open_batch(folder / batch_name(batch)))
 
     def describe(self, index: int) -> dict:
         """Return everything that is known of a triple: voice, rooms, gains, degradations."""
         return self._items[index][2]
+
+
+def as_item(source: np.ndarray, target: np.ndarray, embedding: np.ndarray, facts: Mapping) -> dict:
+    """Return what training takes of a triple.
+
+    Args:
+        source: int16 ``[T]``.
+        target: int16 ``[T]``.
+        embedding: float32 ``[D]``.
+        facts: of the triple: item, valid_samples, source_gain, target_gain.
+
+    Returns:
+        ``source`` and ``target`` float32 ``[1, T]`` in [-1, 1], ``embedding`` float32 ``[D]``, ``item`` and
+        ``valid_samples`` (int: what lies behind is padding), ``source_gain`` and ``target_gain`` (float: the factors
+        that brought them to their levels).
+    """
+    wavs = {
+        name: torch.from_numpy(wav.astype(np.float32) / FULL_SCALE)[None]
+        for name, wav in (("source", source), ("target", target))
+    }
+    numbers = {key: int(facts[key]) for key in ("item", "valid_samples")}
+    gains = {key: float(facts[key]) for key in ("source_gain", "target_gain")}
+    return wavs | {"embedding": torch.from_numpy(embedding.copy())} | numbers | gains
 
 
 def _manifest(folder: str | Path) -> tuple[Path, dict]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Sampler, get_worker_info
 
 from soundgate.runtime.errors import FormatError
 from soundgate.runtime.files import read_json
 from soundgate.runtime.randomness import keyed_generator
-from soundgate.tracks.rooms.batches import FULL_SCALE, to_int16
+from soundgate.tracks.rooms.batches import to_int16
+from soundgate.tracks.rooms.dataset import as_item
 from soundgate.tracks.rooms.embed import load_embeddings
 from soundgate.tracks.rooms.irs import load_catalogue
 from soundgate.tracks.rooms.plan import DRAWN_NAME, Draws, PlanSettings
@@ -74,33 +73,23 @@ class RenderedTriples(Dataset):
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, place: int | Place) -> dict[str, Tensor]:
+    def __getitem__(self, place: int | Place) -> dict:
         """Render one triple.
 
         Args:
             place: an index in the data set's epoch, or ``(epoch, index)``.
 
         Returns:
-            ``source`` and ``target`` float32 ``[1, T]`` in [-1, 1] and ``embedding`` float32 ``[D]``, as
-            `TripleDataset` gives them; ``valid_samples`` (what comes after is padding), ``source_gain`` and
-            ``target_gain`` (factors that brought both to their levels), and ``item``.
+            What `TripleDataset` gives of it, see `as_item`.
         """
         epoch, index = (self.epoch, place) if isinstance(place, int | np.integer) else place
         drawn = self._draws.draw(int(self._items[index]), epoch)
         dry = self._segments.segment(drawn["segment_id"])
         rooms = drawn["bad_ir"], drawn["target_ir"]
         triple = self._renderer.render(dry, drawn["valid_samples"], *rooms, drawn["wet"], drawn["effects"])
-        source, target = (
-            torch.from_numpy(to_int16(wav).astype(np.float32) / FULL_SCALE)[None]
-            for wav in (triple.source, triple.target)
-        )
-        return {
-            "source": source, "target": target,
-            "embedding": torch.from_numpy(self._embeddings[drawn["target_ir"]].copy()),
-            "valid_samples": torch.tensor(drawn["valid_samples"]),
-            "source_gain": torch.tensor(triple.source_gain), "target_gain": torch.tensor(triple.target_gain),
-            "item": torch.tensor(drawn["item"]),
-        }  # fmt: skip
+        facts = drawn | {"source_gain": triple.source_gain, "target_gain": triple.target_gain}
+        embedding = self._embeddings[drawn["target_ir"]]
+        return as_item(to_int16(triple.source), to_int16(triple.target), embedding, facts)
 
     def describe(self, index: int, epoch: int = 0) -> dict:
         """Return what a triple is made of: voice, rooms, wetness, degradations."""
@@ -156,7 +145,7 @@ class TripleStream(IterableDataset):
     def __init__(self, dataset: RenderedTriples, sampler: TripleSampler) -> None:
         self._dataset, self._sampler = dataset, sampler
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[dict]:
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for number, place in enumerate(self._sampler):
