@@ -59,7 +59,7 @@ from soundgate.tracks.rooms.batches import own_batches, to_int16, write_batch
 from soundgate.tracks.rooms.embed import load_embeddings, save_embeddings
 from soundgate.tracks.rooms.irs import IrSettings, build_catalogue, load_catalogue
 from soundgate.tracks.rooms.manifest import build_manifest, mismatches
-from soundgate.tracks.rooms.plan import PlanSettings, build_plan
+from soundgate.tracks.rooms.plan import PLAN_NAME, Draws, PlanSettings, write_plan
 from soundgate.tracks.rooms.quality import reject_reason
 from soundgate.tracks.rooms.rendering import RenderSettings, RunFolder, render
 from soundgate.tracks.rooms.segments import load_segments
@@ -151,9 +151,8 @@ def settings_here() -> Settings:
 
 def draw_plan(corpus: Corpus, run: RunFolder, n_triples: int | None, per_batch: int) -> None:
     settings = settings_here().plan.model_copy(update={"n_triples": n_triples, "triples_per_batch": per_batch})
-    table = build_plan(load_segments(run.vocals).table, load_catalogue(corpus.irs).entries, settings, 0)
-    run.plan.mkdir(parents=True)
-    table.to_parquet(run.plan / "plan.parquet", index=False)
+    draws = Draws(load_segments(run.vocals).table, load_catalogue(corpus.irs).entries, settings, 0)
+    write_plan(run.plan / PLAN_NAME, draws, settings)
 
 
 def make_vocals(corpus: Corpus, vocals: Path, reduce_noise: bool) -> None:
@@ -237,7 +236,7 @@ def triple_parts(corpus: Corpus, folder: Path, rounds: int) -> dict[str, float]:
     make_vocals(corpus, folder / "vocals", reduce_noise=False)
     run, quality = parts_of_run(corpus, folder), settings_here().render.quality
     draw_plan(corpus, run, TRIPLES_PER_BATCH, TRIPLES_PER_BATCH)
-    plan = pd.read_parquet(run.plan / "plan.parquet")
+    plan = pd.read_parquet(run.plan / PLAN_NAME)
     rows = plan[~plan["spare"]].to_dict("records")
     catalogue, segments = load_catalogue(run.irs), load_segments(run.vocals)
     renderer = Renderer(catalogue.ir, look_back=catalogue.look_back, samples=CLIP_SAMPLES, sample_rate=SAMPLE_RATE)

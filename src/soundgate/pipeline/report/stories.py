@@ -33,8 +33,8 @@ STORIES: Mapping[str, Story] = {
         {
             "*: sound.gain": "innovation explained by the best table, beyond any linear model",
             "*: sound.p_swap": "p-value of that gain against contexts of other utterances",
-            "*/dynamics/train: gain": "nats a frame that the trained predictor gains",
-            "*/dynamics/inject: free_run_loss": "share of the gain lost when it runs on its own output",
+            "*/dynamics/train: gain_over_linear_1": "nats a dimension that the network gains over a linear model",
+            "*/dynamics/inject: free_run_excess": "share by which its free runs are worse than direct predictions",
         },
         {
             "structure/*/gain.png": "Gain of every table over the linear model, with its nulls",
@@ -48,7 +48,10 @@ STORIES: Mapping[str, Story] = {
         {
             "shared_speakers": "speakers that stand in more than one split",
             "shared_rooms": "rooms that stand in more than one split",
-            "snr_error_db": "distance between the planned and the measured signal-to-noise ratio, dB",
+            "stored_snr_error_db": "distance of stored sources from the ratio of voice to noise asked for, dB (95 %)",
+            "stored_t60_error": "error of T60 in stored targets against the catalogue of rooms",
+            "embedding_t60_r2": "share of T60 that the stored embeddings tell of rooms left out",
+            "probe: embedding_helps_model": "dB nearer to the target with the right embedding than without",
             "outside: dnsmos_sterilised_over_original": "DNSMOS that noise reduction adds to noisy voices",
         },
         {"rooms/overview.png": "What was drawn and what was stored"},
@@ -57,11 +60,12 @@ STORIES: Mapping[str, Story] = {
     "transfer": Story(
         "Can music be played in another style while its notes stay, without parallel recordings?",
         {
-            "mel_mps": "melody kept by the path on mel spectrograms",
             "codec_mps": "melody kept by the path in the codec's latents",
             "codec_sf": "style reached by the path in the codec's latents",
-            "codec_truth_closer": "style pairs of the codec path no nearer to the true rendering than the source is",
-            "outside: codec_notes_kept_over_shuffled": "notes kept by the codec path, heard by Basic Pitch",
+            "mel_over_best_baseline": "pairs of styles on which the mel path beats no method without training",
+            "codec_over_best_baseline": "likewise, of the codec path",
+            "outside: codec_note_recall": "notes kept in the codec path's sound, less those in true renderings",
+            "outside: codec_exemplar_response": "how far an exemplar moves the codec path; 1: as real sources differ",
         },
         samples="transfer/samples/posttrain_samples/index.html",
         details=("transfer/report.md", "transfer/outside.md"),
