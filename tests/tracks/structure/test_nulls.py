@@ -95,8 +95,7 @@ def test_chosen_utterances_fit_and_are_keyed():
     assert len(choose_utterances(sequences, 10**9, seed=0)) == 50
 
 
-@pytest.mark.parametrize("planted", [True, False])
-def test_the_surrogate_null_tells_structure_from_a_linear_process(planted, small_conditioning, small_metrics):
+def test_the_surrogate_null_tells_structure_from_linear_processes(small_conditioning, small_metrics):
     shape = CorpusShape(n_speakers=20, n_utterances=5, n_frames=100, dim=8)
     settings = small_conditioning.model_copy(
         update={
@@ -109,11 +108,14 @@ def test_the_surrogate_null_tells_structure_from_a_linear_process(planted, small
     metrics = small_metrics.model_copy(
         update={"nulls": small_metrics.nulls.model_copy(update={"n_surrogates": 19, "n_dims": 10})}
     )
-    sequences = Switching().generate(shape, 0) if planted else vector_autoregressive(shape, 0)
-    normaliser, _ = fit_normalisers(sequences, settings.history)
-    result = surrogate_null(reduced_sequences(sequences, normaliser, 10), settings, metrics, 0)
-    p = result.p_values[0, 0]
-    assert p == 0.05 if planted else p > 0.05
+
+    def p_value(sequences):
+        normaliser, _ = fit_normalisers(sequences, settings.history)
+        return surrogate_null(reduced_sequences(sequences, normaliser, 10), settings, metrics, 0).p_values[0, 0]
+
+    assert p_value(Switching().generate(shape, 0)) == 0.05
+    # One linear process in twenty is below it by chance.
+    assert sum(p_value(vector_autoregressive(shape, seed)) <= 0.05 for seed in range(6)) <= 1
 
 
 def test_the_pipeline_statistic_is_repeatable(small_conditioning, small_metrics):
