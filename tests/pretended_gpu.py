@@ -46,6 +46,21 @@ class PretendedGpu(TorchFunctionMode):
         # Where the program waited for the GPU, and by which function.
         self.waits = set()
 
+    def __enter__(self):
+        """A generator of the GPU is one of the CPU: what it draws is said to be on the GPU."""
+        self._generator = generator = torch.Generator
+
+        class Generator:
+            def __new__(cls, device="cpu"):
+                return generator()
+
+        torch.Generator = Generator
+        return super().__enter__()
+
+    def __exit__(self, *reason):
+        torch.Generator = self._generator
+        return super().__exit__(*reason)
+
     def holds(self, tensor):
         """Whether a tensor is on the GPU."""
         return tensor.untyped_storage()._cdata in self.there

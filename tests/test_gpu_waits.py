@@ -22,6 +22,7 @@ REASONS = {
     "tracks.editor.policy.ppo: _refuse_other_answers": "PPO's first ratio is 1, or nothing after it is right",
     "tracks.editor.policy.ppo: step": "as the other figures",
     "tracks.editor.reconstruct.renderer: forward": "what labels say by definition is worked out on the processor",
+    "tracks.structure.dynamics.linear: expected": "which model was not fitted on a frame: two are asked at most",
     "tracks.transfer.adversarial_task: update_critic": "a critic that is too good does not learn",
     "training.adversarial: group_means": "which genres are in a batch is drawn",
 }

@@ -73,7 +73,7 @@ def test_a_render_of_rooms_gives_the_same_bytes(cluster, small_run, rendered_her
     before = cluster.transitions()
     render(rooms.parts(small_run), tmp_path / "out", rooms.SETTINGS)
     assert cluster.transitions() > before
-    assert content(tmp_path / "out") == rendered_here and len(rendered_here) == 11
+    assert content(tmp_path / "out") == rendered_here and len(rendered_here) == 13
 
 
 def test_a_cache_of_edits_gives_the_same_bytes(cluster, pairs, tmp_path, monkeypatch):

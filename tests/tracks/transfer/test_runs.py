@@ -32,7 +32,7 @@ def test_a_run_has_the_seeds_files_under_their_names(tmp_path):
              "checkpoints/stage2_latest.pt")  # fmt: skip
     pack = {f"samples/posttrain_samples/{name}" for name in files(data / "samples/posttrain_samples")}
     expected = {f"{path}/{name}" for path in ("mel", "codec") for name in names} | pack
-    assert files(folder) == expected | {"run.json", "lab3_exit_audit.json"} and len(pack) == 10
+    assert files(folder) == expected | {"run.json", "lab3_exit_audit.json"} and len(pack) == 11
     for name in expected:
         assert (folder / name).read_bytes() == (data / name).read_bytes()
     assert (folder / "lab3_exit_audit.json").read_bytes() == (metrics / "lab3_exit_audit.json").read_bytes()

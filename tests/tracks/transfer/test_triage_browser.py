@@ -174,7 +174,7 @@ def test_a_clip_that_does_not_play_hides_no_word_of_the_server(page, tmp_path, s
     with Here(tmp_path) as served:
         page.route("**/api/audio*", lambda route: held.append(route))
         opened(page, served)
-        page.route("**/api/decisions", lambda route: route.abort())
+        page.route("**/api/decisions*", lambda route: route.abort())
         if sound_first:
             held.pop().abort()
             page.wait_for_selector("#broken:has-text('cannot be heard: it does not play')")
